@@ -1,0 +1,38 @@
+# Everything below sets itself up in .venv from constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: setup demo test slow lint types clean
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,report]'
+	touch $@
+
+.venv/.demo: .venv/.installed examples/demo-packages.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r examples/demo-packages.txt
+	touch $@
+
+demo: .venv/.demo  ## the main job on the embedded default
+	$(BIN)/python examples/demo.py --output out/demo
+
+test: .venv/.demo  ## the fast tests
+	$(BIN)/python -m pytest
+
+slow: .venv/.demo  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy src/optimum_ose src/optimum/commands/register/register_ose.py
+
+clean:
+	rm -rf .venv out build dist

@@ -1,0 +1,5 @@
+"""Registers `optimum-cli ose`."""
+
+from optimum_ose.commands.root import OSECommand
+
+REGISTER_COMMANDS = [OSECommand]

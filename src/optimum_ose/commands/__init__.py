@@ -1,0 +1,1 @@
+"""One file per verb of `optimum-cli ose`: argparse and printing only."""

@@ -1,0 +1,120 @@
+"""`ose bench`, `report`, `push`, `serve`: verbs on a finished folder."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from optimum_ose.commands.verb import Verb
+
+
+class BenchCommand(Verb):
+    """Measure latency, throughput, memory and size of teacher and student again, every format side by side in one
+    run.
+    """
+
+    EXAMPLE = "optimum-cli ose bench out"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        BenchCommand.describe(parser)
+        parser.add_argument("folder", type=Path, help="folder of a finished run")
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.commands.request import reopen
+        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.pipeline import measure_again
+        from optimum_ose.report.table import comparison_table
+        from optimum_ose.serialization import read_json
+
+        quiet_libraries()
+        artifact = measure_again(reopen(self.args.folder, TerminalListener()))
+        print(comparison_table(read_json(artifact.benchmark)))
+
+
+class ReportCommand(Verb):
+    """Write model card and Pareto plot again, from what is on disk, and print the search."""
+
+    EXAMPLE = "optimum-cli ose report out"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        ReportCommand.describe(parser)
+        parser.add_argument("folder", type=Path, help="folder of a finished run")
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.artifact import OSEArtifact
+        from optimum_ose.report.search_table import search_table
+        from optimum_ose.report.writing import write_report
+        from optimum_ose.serialization import read_json
+
+        artifact = OSEArtifact.open(self.args.folder)
+        write_report(artifact)
+        print(search_table(read_json(artifact.search)))
+        print(f"\nwritten: {artifact.card}, {artifact.pareto_plot}, {artifact.environment}")
+
+
+class PushCommand(Verb):
+    """Upload a finished folder to the Hub: model, tokenizer, ONNX files, search record and card; nothing else."""
+
+    EXAMPLE = "optimum-cli ose push out me/my-small-model --private"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        PushCommand.describe(parser)
+        parser.add_argument("folder", type=Path, help="folder of a finished run")
+        parser.add_argument("repo", help="Hub repository, user/name")
+        parser.add_argument("--private", action="store_true", help="make a new repository private")
+        parser.add_argument("--revision", help="branch")
+        parser.add_argument("--dry-run", action="store_true", help="list the files and send nothing")
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.hub.upload import layout_files, push_to_hub
+
+        arguments = self.args
+        if arguments.dry_run:
+            print("\n".join(layout_files(arguments.folder)))
+        print(
+            push_to_hub(
+                arguments.folder,
+                arguments.repo,
+                private=arguments.private,
+                revision=arguments.revision,
+                dry_run=arguments.dry_run,
+            )
+        )
+
+
+class ServeCommand(Verb):
+    """Answer POST /predict from the ONNX file, without torch or transformers; GET /health and /ready."""
+
+    EXAMPLE = "optimum-cli ose serve out --port 8080"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        ServeCommand.describe(parser)
+        parser.add_argument("folder", type=Path, help="exported folder")
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+        parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+        parser.add_argument("--file-name", help="ONNX file relative to the folder; default: the recommended one")
+        parser.add_argument("--num-threads", type=int, help="threads of one prediction")
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.serving.server import create_server, serve_until_signal
+
+        arguments = self.args
+        server = create_server(
+            arguments.folder,
+            host=arguments.host,
+            port=arguments.port,
+            file_name=arguments.file_name,
+            num_threads=arguments.num_threads,
+        )
+        print(f"serving {arguments.folder} at http://{arguments.host}:{server.server_port}/predict", flush=True)
+        raise SystemExit(128 + serve_until_signal(server))

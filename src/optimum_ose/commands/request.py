@@ -1,0 +1,159 @@
+"""The arguments of a run as a record, and the run they open."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from optimum_ose.configuration import OSEConfig
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.progress import Listener
+
+if TYPE_CHECKING:
+    from optimum_ose.pipeline import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What a user asks for; kept in the output folder so that later stages need not be told again."""
+
+    model: str
+    dataset: str
+    task: str = "text-classification"
+    text_column: str | None = None
+    text_pair_column: str | None = None
+    label_column: str | None = None
+    train_split: str | None = None
+    eval_split: str | None = None
+    test_split: str | None = None
+    trust_remote_code: bool = False
+    seed: int = 0
+    config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    push_to_hub: str | None = None
+
+
+def add_run_arguments(parser: ArgumentParser) -> None:
+    """The arguments that name model, data and settings."""
+    parser.add_argument("--model", required=True, help="teacher: a folder or Hub id")
+    parser.add_argument("--task", default="text-classification", help="what the student shall do")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        help="Hub id, a csv, tsv, json, jsonl, parquet or txt file, or a folder with train.* and so on",
+    )
+    for name, meaning in (
+        ("--text-column", "column of the text"),
+        ("--text-pair-column", "column of the second text of a pair"),
+        ("--label-column", "column of the class"),
+        ("--train-split", "name of the split that teaches"),
+        ("--eval-split", "name of the split that steers"),
+        ("--test-split", "name of the split that judges, once"),
+    ):
+        parser.add_argument(name, help=meaning)
+    parser.add_argument("--epsilon", type=float, help="accepted shortfall from the best W, between 0 and 1")
+    parser.add_argument(
+        "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
+    )
+    parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
+    parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write; a run that stopped goes on there")
+
+
+def request_of(arguments: Namespace) -> RunRequest:
+    """The request that command-line arguments make."""
+    config = dict(_read_config(arguments.config)) if arguments.config else {}
+    search = dict(config.get("search", {}))
+    for name in ("epsilon", "max_parameters", "max_evaluations"):
+        value = getattr(arguments, name)
+        if value is not None:
+            search[name] = value
+    named = {item.name for item in fields(RunRequest)} - {"config"}
+    given = {name: value for name, value in vars(arguments).items() if name in named}
+    return RunRequest(**given, config={**config, "search": search} if search else config)
+
+
+def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run":
+    """Load data and teacher, and open the output folder.
+
+    Raises:
+        OSEError: if anything asked for is not there or does not fit.
+    """
+    from optimum_ose.data.reading import read_tables
+    from optimum_ose.data.splits import Columns, make_splits
+    from optimum_ose.optimizer import OSEOptimizer
+    from optimum_ose.pipeline import Rows, open_run
+    from optimum_ose.serialization import ose_config_from_dict
+
+    config = seeded(ose_config_from_dict(request.config), request.seed)
+    names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
+    columns = Columns(text=request.text_column, text_pair=request.text_pair_column, label=request.label_column)
+    splits = make_splits(read_tables(request.dataset, split_names=names), columns, seed=request.seed)
+    optimizer = OSEOptimizer.from_pretrained(
+        request.model,
+        task=request.task,
+        num_labels=len(splits.label_names),
+        max_length=config.max_length,
+        trust_remote_code=request.trust_remote_code,
+        listener=listener,
+    )
+    rows = Rows(train=splits.train, validation=splits.validation, test=splits.test)
+    kept = {**asdict(replace(request, config={})), "config": dict(request.config), **_provenance(request)}
+    kept["takes_pairs"] = "text_pair" in splits.train.column_names
+    return open_run(optimizer, folder, rows, config, request=kept)
+
+
+def reopen(folder: Path, listener: Listener) -> "Run":
+    """The run of a folder that an earlier command wrote."""
+    from optimum_ose.artifact import OSEArtifact
+
+    kept = OSEArtifact.open(folder).request
+    named = {item.name for item in fields(RunRequest)}
+    return open_request(RunRequest(**{name: value for name, value in kept.items() if name in named}), folder, listener)
+
+
+def seeded(config: OSEConfig, seed: int) -> OSEConfig:
+    """The config with every stage on one seed."""
+    return replace(
+        config,
+        search=replace(config.search, seed=seed),
+        distillation=replace(config.distillation, seed=seed),
+        agora=None if config.agora is None else replace(config.agora, seed=seed),
+        teacher_arguments={"seed": seed, **config.teacher_arguments},
+        student_arguments={"seed": seed, **config.student_arguments},
+    )
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidConfigError(
+            "--config must name a yaml or json file", f"reading {path} failed: {error}", "Check the path and the file"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise InvalidConfigError(
+            "--config must hold a mapping of OSEConfig fields", f"{path} holds {content!r}", "Write `search:` and so on"
+        )
+    return content
+
+
+def _provenance(request: RunRequest) -> dict[str, Any]:
+    """What the model card may say about where model and data come from: no paths of this machine."""
+    from huggingface_hub import ModelCard
+
+    found: dict[str, Any] = {"dataset_name": Path(request.dataset).name}
+    if Path(request.model).exists():
+        card = Path(request.model) / "README.md"
+        if card.is_file():
+            found["license"] = getattr(ModelCard.load(card, ignore_metadata_errors=True).data, "license", None)
+    else:
+        found["base_model"] = request.model
+    if not Path(request.dataset).exists():
+        found["dataset_id"] = request.dataset
+    return found

@@ -1,0 +1,33 @@
+"""`ose run`: all stages."""
+
+from argparse import ArgumentParser
+
+from optimum_ose.commands.request import add_run_arguments, open_request, request_of
+from optimum_ose.commands.verb import Verb
+
+
+class RunCommand(Verb):
+    """Search, distil, fine-tune, export, measure and report; the same command again goes on where it stopped."""
+
+    EXAMPLE = "optimum-cli ose run --model path/to/teacher --dataset reviews.csv --epsilon 0.05 --output out"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        RunCommand.describe(parser)
+        add_run_arguments(parser)
+        parser.add_argument("--push-to-hub", metavar="REPO", help="upload the finished folder to this Hub repository")
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.commands.summary import print_summary
+        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.pipeline import run_stages
+
+        quiet_libraries()
+        request = request_of(self.args)
+        run = open_request(request, self.args.output, TerminalListener())
+        artifact = run_stages(run)
+        print_summary(artifact)
+        if request.push_to_hub:
+            print(artifact.push_to_hub(request.push_to_hub))

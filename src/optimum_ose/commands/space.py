@@ -1,0 +1,36 @@
+"""`ose space`: the derived search space of a model."""
+
+from argparse import ArgumentParser
+
+from optimum_ose.commands.verb import Verb
+
+
+class SpaceCommand(Verb):
+    """Derive axes, constraints, number of architectures, maximum point and AB^nC verdict of a model from its config
+    alone.
+    """
+
+    EXAMPLE = "optimum-cli ose space --model path/to/model --task text-classification"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        SpaceCommand.describe(parser)
+        parser.add_argument("--model", required=True, help="folder or Hub id; only its config is read")
+        parser.add_argument("--task", help="count the head of this task too")
+        parser.add_argument("--sequence-length", type=int, default=128, help="tokens per sequence for multiply-adds")
+        parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.commands.terminal import quiet_libraries
+        from optimum_ose.modeling.abnc import model_abnc
+        from optimum_ose.modeling.loading import load_config
+        from optimum_ose.modeling.search_space import derive_search_space
+        from optimum_ose.report.space_table import space_table
+
+        quiet_libraries()
+        config = load_config(self.args.model, trust_remote_code=self.args.trust_remote_code)
+        space = derive_search_space(config, task=self.args.task)
+        print(space_table(space, sequence_length=self.args.sequence_length))
+        print(model_abnc(config, self.args.task))

@@ -1,0 +1,95 @@
+"""`ose extract`, `distill`, `finetune`, `export`: one stage each, on the same folder."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from optimum_ose.commands.request import add_run_arguments, open_request, reopen, request_of
+from optimum_ose.commands.verb import Verb
+
+if TYPE_CHECKING:
+    from optimum_ose.pipeline import Stage
+
+
+class ExtractCommand(Verb):
+    """Find the architecture; a teacher without a head is fine-tuned first. Every finished training is kept."""
+
+    EXAMPLE = "optimum-cli ose extract --model path/to/teacher --dataset reviews.csv --epsilon 0.1 --output out"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        ExtractCommand.describe(parser)
+        add_run_arguments(parser)
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.pipeline import run_stages
+        from optimum_ose.report.search_table import search_table
+        from optimum_ose.serialization import read_json
+
+        quiet_libraries()
+        run = open_request(request_of(self.args), self.args.output, TerminalListener())
+        artifact = run_stages(run, only=("teacher", "extract"))
+        print(search_table(read_json(artifact.search)))
+
+
+class _StageCommand(Verb):
+    """One stage of a folder in which the stages before it are finished."""
+
+    STAGE: ClassVar["Stage"]
+
+    @classmethod
+    def add_folder(cls, parser: ArgumentParser) -> None:
+        """Describe the verb and take the folder."""
+        cls.describe(parser)
+        parser.add_argument("--output", type=Path, required=True, help="folder of an earlier `extract` or `run`")
+
+    def execute(self) -> None:
+        """See `Verb`."""
+        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.pipeline import run_stages
+
+        quiet_libraries()
+        artifact = run_stages(reopen(self.args.output, TerminalListener()), only=(self.STAGE,))
+        facts = {name: value for name, value in (artifact.stage(self.STAGE) or {}).items() if name != "seconds"}
+        print(
+            f"{self.STAGE} finished in {artifact.path}" + "".join(f"; {name}: {value}" for name, value in facts.items())
+        )
+
+
+class DistillCommand(_StageCommand):
+    """Initialize the student of the extracted architecture from the teacher, and distil it."""
+
+    STAGE = "distill"
+    EXAMPLE = "optimum-cli ose distill --output out"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        DistillCommand.add_folder(parser)
+
+
+class FinetuneCommand(_StageCommand):
+    """Fine-tune the distilled student with Agora inside Trainer."""
+
+    STAGE = "finetune"
+    EXAMPLE = "optimum-cli ose finetune --output out"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        FinetuneCommand.add_folder(parser)
+
+
+class ExportCommand(_StageCommand):
+    """Write the student as a plain from_pretrained folder with ONNX fp32 and int8 files, checked against PyTorch."""
+
+    STAGE = "export"
+    EXAMPLE = "optimum-cli ose export --output out"
+
+    @staticmethod
+    def parse_args(parser: ArgumentParser) -> None:
+        """See `BaseOptimumCLICommand`."""
+        ExportCommand.add_folder(parser)

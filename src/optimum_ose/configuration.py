@@ -1,0 +1,264 @@
+"""The settings of each stage: frozen, checked on construction, readable from and writable to JSON.
+
+A config holds no model, device or path. `check` collects every fault of a config before it raises, so that a user
+mends them in one go.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from optimum_ose.exceptions import InvalidConfigError
+
+Theta = Mapping[str, Any]
+"""One hyperparameter set: names of `DistillationConfig` fields and the values to try."""
+
+
+def _check(owner: str, rules: Sequence[tuple[bool, str, object]]) -> None:
+    """Raise one error that names every rule that does not hold: (holds, what must hold, what came)."""
+    broken = [(rule, value) for holds, rule, value in rules if not holds]
+    if broken:
+        raise InvalidConfigError(
+            f"{owner}: " + "; ".join(rule for rule, _ in broken),
+            "got " + ", ".join(repr(value) for _, value in broken),
+            "Change the named settings",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig:
+    """How an architecture is extracted. Source of the method: de Wynter, arXiv:2010.08512; epsilon: our reading."""
+
+    epsilon: float = 0.05
+    """Relative shortfall from the best W that the user accepts, in (0, 1)."""
+    method: Literal["certified", "stride", "exhaustive"] = "certified"
+    """How candidates are chosen for training."""
+    interval_size: int = 1
+    """Integer stride of the published algorithm, >= 1 (only `stride`)."""
+    max_training_steps: int = 30
+    """s: distillation steps of one candidate, >= 0. Bort used 3; after inheritance 30 already rank well."""
+    hyperparameters: tuple[Theta, ...] = (MappingProxyType({}),)
+    """Theta: overrides of `DistillationConfig` tried for every candidate."""
+    error: Literal["cross-entropy", "task-metric"] = "cross-entropy"
+    """e-hat: cross-entropy to the maximum point's output distribution (as Bort), or 1 - the task's metric."""
+    num_eval_rows: int = 512
+    """|B|: rows of the development split on which e-hat is measured, >= 1."""
+    batch_size: int = 32
+    """Rows per step of the short distillations, >= 1."""
+    max_evaluations: int | None = None
+    """Budget of short distillations; None: as many as the exhaustive method."""
+    max_parameters: int | None = None
+    """Upper bound on the parameter count of the student, embeddings included."""
+    max_latency_ms: float | None = None
+    """Upper bound on the latency of the student in ONNX Runtime (batch 1, `sequence_length`), milliseconds."""
+    max_error: float | None = None
+    """Upper bound on e-hat."""
+    axes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Values per axis, instead of the default ones."""
+    sequence_length: int = 128
+    """Tokens per sequence for multiply-adds and latency, >= 1."""
+    noise: float | None = None
+    """Relative standard deviation of e-hat between seeds; None: estimated by replicates."""
+    seed: int = 0
+    """Seed of batches, initialization and design."""
+
+    def __post_init__(self) -> None:
+        _check(
+            "SearchConfig",
+            [
+                (0.0 < self.epsilon < 1.0, "epsilon must lie in the open interval (0, 1)", self.epsilon),
+                (
+                    self.method in {"certified", "stride", "exhaustive"},
+                    "method must be certified, stride or exhaustive",
+                    self.method,
+                ),
+                (self.interval_size >= 1, "interval_size must be at least 1", self.interval_size),
+                (self.max_training_steps >= 0, "max_training_steps must not be negative", self.max_training_steps),
+                (len(self.hyperparameters) >= 1, "hyperparameters must hold at least one set", self.hyperparameters),
+                (
+                    self.error in {"cross-entropy", "task-metric"},
+                    "error must be cross-entropy or task-metric",
+                    self.error,
+                ),
+                (self.num_eval_rows >= 1, "num_eval_rows must be at least 1", self.num_eval_rows),
+                (self.batch_size >= 1, "batch_size must be at least 1", self.batch_size),
+                (_none_or_positive(self.max_evaluations), "max_evaluations must be positive", self.max_evaluations),
+                (_none_or_positive(self.max_parameters), "max_parameters must be positive", self.max_parameters),
+                (_none_or_positive(self.max_latency_ms), "max_latency_ms must be positive", self.max_latency_ms),
+                (_none_or_positive(self.max_error), "max_error must be positive", self.max_error),
+                (self.sequence_length >= 1, "sequence_length must be at least 1", self.sequence_length),
+                (self.noise is None or self.noise >= 0, "noise must not be negative", self.noise),
+                (self.seed >= 0, "seed must not be negative", self.seed),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillationConfig:
+    """How a student learns from its teacher.
+
+    Defaults for temperature, warm-up, weight decay and clipping: the released Bort recipe (github.com/alexa/bort).
+    Learning rate and loss
+    weights: ours, for students that inherit weights.
+    """
+
+    num_steps: int = 2_000
+    """Optimizer steps, >= 0."""
+    batch_size: int = 32
+    """Rows per step and process, >= 1."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW, > 0."""
+    warmup_ratio: float = 0.01
+    """Share of the steps with a rising learning rate; then it falls linearly to zero. In [0, 1]."""
+    weight_decay: float = 0.01
+    """Of every tensor but biases and norms, >= 0."""
+    max_grad_norm: float = 1.0
+    """Gradient clipping, > 0."""
+    temperature: float = 2.0
+    """Of the softened distributions, > 0."""
+    logits_weight: float = 1.0
+    """Weight of T^2 KL(teacher, student), >= 0."""
+    labels_weight: float = 0.1
+    """Weight of the cross-entropy to the labels, >= 0."""
+    hidden_weight: float = 0.0
+    """Weight of the hidden-state match, >= 0; zero by default, for it cost accuracy at equal steps in our runs."""
+    checkpoint_steps: int = 200
+    """Steps between two checkpoints, >= 1."""
+    seed: int = 0
+    """Seed of batches, dropout and projections."""
+
+    def __post_init__(self) -> None:
+        _check(
+            "DistillationConfig",
+            [
+                (self.num_steps >= 0, "num_steps must not be negative", self.num_steps),
+                (self.batch_size >= 1, "batch_size must be at least 1", self.batch_size),
+                (self.learning_rate > 0, "learning_rate must be positive", self.learning_rate),
+                (0 <= self.warmup_ratio <= 1, "warmup_ratio must lie in [0, 1]", self.warmup_ratio),
+                (self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay),
+                (self.max_grad_norm > 0, "max_grad_norm must be positive", self.max_grad_norm),
+                (self.temperature > 0, "temperature must be positive", self.temperature),
+                (
+                    min(self.logits_weight, self.labels_weight, self.hidden_weight) >= 0
+                    and max(self.logits_weight, self.labels_weight, self.hidden_weight) > 0,
+                    "logits_weight, labels_weight and hidden_weight must not be negative, nor all be zero",
+                    (self.logits_weight, self.labels_weight, self.hidden_weight),
+                ),
+                (self.checkpoint_steps >= 1, "checkpoint_steps must be at least 1", self.checkpoint_steps),
+                (self.seed >= 0, "seed must not be negative", self.seed),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgoraConfig:
+    """How Agora samples around the student's mistakes. Ingredients: de Wynter, arXiv:2010.07990; form and radii of
+    tau: ours.
+    """
+
+    points_per_mistake: int = 1
+    """New points per mistake and round, >= 1."""
+    min_distance: float = 0.1
+    """r_min: least distance to the mistake, in median nearest-neighbor distances of the training set."""
+    max_distance: float = 1.0
+    """r_max: greatest distance to the mistake, in the same unit."""
+    replacement_probability: float = 0.15
+    """Share of the tokens that one proposal replaces, in (0, 1]."""
+    num_neighbors: int = 10
+    """Neighbors in the labeler's embedding space that may replace a token, >= 1."""
+    max_attempts: int = 8
+    """Proposals per new point before it is given up, >= 1."""
+    label_temperature: float = 1.0
+    """Of the labeler's soft labels, > 0."""
+    minimum_labeler_accuracy: float = 2 / 3
+    """Least accuracy of the labeler on the development set, in [0, 1]. Source: de Wynter, arXiv:2010.07990."""
+    pool_share: float = 0.5
+    """Pool rows added to a batch, as a share of its own rows, in (0, 1]."""
+    seed: int = 0
+    """Seed of proposals and of the mixing."""
+
+    def __post_init__(self) -> None:
+        _check(
+            "AgoraConfig",
+            [
+                (self.points_per_mistake >= 1, "points_per_mistake must be at least 1", self.points_per_mistake),
+                (
+                    0 <= self.min_distance < self.max_distance,
+                    "min_distance must be at least 0 and below max_distance",
+                    (self.min_distance, self.max_distance),
+                ),
+                (
+                    0 < self.replacement_probability <= 1,
+                    "replacement_probability must lie in (0, 1]",
+                    self.replacement_probability,
+                ),
+                (self.num_neighbors >= 1, "num_neighbors must be at least 1", self.num_neighbors),
+                (self.max_attempts >= 1, "max_attempts must be at least 1", self.max_attempts),
+                (self.label_temperature > 0, "label_temperature must be positive", self.label_temperature),
+                (
+                    0 <= self.minimum_labeler_accuracy <= 1,
+                    "minimum_labeler_accuracy must lie in [0, 1]",
+                    self.minimum_labeler_accuracy,
+                ),
+                (0 < self.pool_share <= 1, "pool_share must lie in (0, 1]", self.pool_share),
+                (self.seed >= 0, "seed must not be negative", self.seed),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConfig:
+    """How a student becomes files."""
+
+    quantization: Literal["dynamic-int8", "none"] = "dynamic-int8"
+    """Second ONNX file beside the fp32 one."""
+    opset: int = 17
+    """ONNX operator set, >= 14."""
+    tolerance: float = 1e-4
+    """Largest accepted difference of a logit between PyTorch and ONNX fp32, > 0."""
+    max_score_loss: float = 0.01
+    """Share of the fp32 score that int8 may lose and still be the default file, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        _check(
+            "ExportConfig",
+            [
+                (
+                    self.quantization in {"dynamic-int8", "none"},
+                    "quantization must be dynamic-int8 or none",
+                    self.quantization,
+                ),
+                (self.opset >= 14, "opset must be at least 14", self.opset),
+                (self.tolerance > 0, "tolerance must be positive", self.tolerance),
+                (0 <= self.max_score_loss <= 1, "max_score_loss must lie in [0, 1]", self.max_score_loss),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OSEConfig:
+    """The whole way: one config per stage."""
+
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Extraction of the architecture."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """Distillation of the student."""
+    agora: AgoraConfig | None = field(default_factory=AgoraConfig)
+    """Agora during the student's fine-tuning; None: plain fine-tuning."""
+    export: ExportConfig = field(default_factory=ExportConfig)
+    """Export to ONNX."""
+    teacher_arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Fields of `transformers.TrainingArguments` for a teacher that has no task head yet, where they differ from
+    ours."""
+    student_arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Fields of `transformers.TrainingArguments` for the student's fine-tuning, where they differ from ours."""
+    max_length: int = 128
+    """Tokens per text, >= 8; longer texts are cut."""
+
+    def __post_init__(self) -> None:
+        _check("OSEConfig", [(self.max_length >= 8, "max_length must be at least 8", self.max_length)])
+
+
+def _none_or_positive(value: float | None) -> bool:
+    return value is None or value > 0

@@ -1,0 +1,259 @@
+"""Agora's outer loop: rounds of training, sampling near mistakes, labeling and pruning of Theta, for any learner."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimum_ose.core.labeler import check_labeler
+from optimum_ose.core.pruning import canonical_order, prune_hyperparameters
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+
+Theta = Mapping[str, Any]
+_Model = TypeVar("_Model")
+
+
+class Learner(Protocol[_Model]):
+    """Trains the target f and lets it answer."""
+
+    def train(self, points: NDArray[Any], labels: NDArray[Any], *, theta: Theta) -> _Model:
+        """A model trained on (n, ...) points and (n,) labels, always from the same initial weights."""
+
+    def predict(self, model: _Model, points: NDArray[Any]) -> NDArray[Any]:
+        """(n,) labels that the model gives to (n, ...) points."""
+
+
+class Labeler(Protocol):
+    """Timaeus: the trained model S that labels new points; `predict` of a fitted scikit-learn estimator is one."""
+
+    def __call__(self, points: NDArray[Any], /) -> NDArray[Any]:
+        """(n,) labels of (n, ...) points."""
+
+
+class Perturbation(Protocol):
+    """tau: new points near mistakes."""
+
+    def __call__(self, mistakes: NDArray[Any], points: NDArray[Any], *, generator: np.random.Generator) -> NDArray[Any]:
+        """(k, ...) new points near (m, ...) mistakes; (n, ...) points are the training set D."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgoraRound:
+    """What one round did.
+
+    Args:
+        theta: the hyperparameter sets that were trained.
+        accuracies: development accuracy of each.
+        num_points: rows of D that they were trained on.
+        num_mistakes: development mistakes of the best of them.
+        num_added: new points appended to D.
+        pruned: the sets that left Theta after the round; none in a replayed one.
+    """
+
+    theta: tuple[Theta, ...]
+    accuracies: tuple[float, ...]
+    num_points: int
+    num_mistakes: int
+    num_added: int
+    pruned: tuple[Theta, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgoraResult(Generic[_Model]):
+    """What Agora ends with.
+
+    Args:
+        model: the best model seen.
+        theta: the hyperparameter set that it was trained with.
+        accuracy: its development accuracy. Optimistic: these points steered the data; report on a third set.
+        labeler_accuracy: development accuracy of the labeler.
+        rounds: the report, one record per round.
+        points: (n, ...) the final D: the given points, then the added ones.
+        labels: (n,) their labels.
+    """
+
+    model: _Model
+    theta: Theta
+    accuracy: float
+    labeler_accuracy: float
+    rounds: tuple[AgoraRound, ...]
+    points: NDArray[Any]
+    labels: NDArray[Any]
+
+
+@final
+class EstimatorLearner:
+    """A learner out of a scikit-learn estimator (or anything with `set_params`, `fit` and `predict`).
+
+    Args:
+        estimator: the unfitted estimator; each training fits a deep copy with theta as its parameters.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+
+    def train(self, points: NDArray[Any], labels: NDArray[Any], *, theta: Theta) -> Any:
+        """A fitted copy of the estimator."""
+        return copy.deepcopy(self._estimator).set_params(**theta).fit(points, labels)
+
+    def predict(self, model: Any, points: NDArray[Any]) -> NDArray[Any]:
+        """(n,) labels that the fitted copy gives."""
+        return np.asarray(model.predict(points))
+
+
+def run_agora(
+    learner: Learner[_Model],
+    labeler: Labeler,
+    *,
+    points: NDArray[Any],
+    labels: NDArray[Any],
+    dev_points: NDArray[Any],
+    dev_labels: NDArray[Any],
+    perturbation: Perturbation,
+    hyperparameters: Sequence[Theta] = ({},),
+    replay: int = 0,
+    minimum_labeler_accuracy: float = 2 / 3,
+    seed: int = 0,
+    on_round: Callable[[AgoraRound], None] | None = None,
+) -> AgoraResult[_Model]:
+    """Train with every theta, sample new points near the best model's mistakes, label them, prune Theta; repeat.
+
+    Ends when Theta is empty or the best model makes no mistake. At most (1 + replay) |Theta| rounds; the number of
+    trainings is between |Theta| and (1 + replay) |Theta| (|Theta| + 1) / 2. The paper's bound on the gain over
+    enumerating Theta is 1 <= r <= 2 (1 - 2^-|Theta|).
+
+    Args:
+        learner: trains and predicts.
+        labeler: labels new points. It must not have been trained on the development set.
+        points: (n, ...) training set D.
+        labels: (n,) its labels.
+        dev_points: (m, ...) development set E, which stands for the task. Its points never enter D.
+        dev_labels: (m,) its labels.
+        perturbation: tau, for instance `VectorPerturbation()`.
+        hyperparameters: Theta.
+        replay: how often a round is repeated, with the same Theta and the grown D, before Theta is pruned.
+        minimum_labeler_accuracy: least development accuracy of the labeler.
+        seed: seed of tau's draws. Seeds of trainings belong to the learner, or into Theta.
+        on_round: called with each round's record.
+
+    Returns:
+        The best model seen (the first, among equals) and the report.
+
+    Raises:
+        InvalidConfigError: if Theta is empty or `replay` is negative.
+        InvalidDataError: if points and labels differ in number, or a set is empty.
+        LabelerError: if the labeler is not accurate enough.
+
+    Source: de Wynter, arXiv:2010.07990.
+    """
+    if not hyperparameters or replay < 0:
+        raise InvalidConfigError(
+            "Agora needs at least one hyperparameter set and replay >= 0",
+            f"got {len(hyperparameters)} sets and replay={replay}",
+            "Pass hyperparameters=({},) to train with the learner's own settings",
+        )
+    _check_sizes("training", points, labels)
+    _check_sizes("development", dev_points, dev_labels)
+    labeler_accuracy = check_labeler(labeler(dev_points), dev_labels, minimum_accuracy=minimum_labeler_accuracy)
+    theta, best, rounds = canonical_order(hyperparameters), None, list[AgoraRound]()
+    while True:
+        leader, accuracies = _train_all(learner, theta, (points, labels), (dev_points, dev_labels))
+        best = leader if best is None or leader.accuracy > best.accuracy else best
+        generator = np.random.default_rng([seed, len(rounds)])
+        added = _new_points(
+            perturbation, dev_points[leader.mistakes], points, forbidden=dev_points, generator=generator
+        )
+        is_replayed = (len(rounds) + 1) % (1 + replay) != 0
+        kept = theta if is_replayed else canonical_order(prune_hyperparameters(theta, accuracies))
+        rounds.append(
+            AgoraRound(
+                theta=theta,
+                accuracies=accuracies,
+                num_points=len(points),
+                num_mistakes=int(leader.mistakes.sum()),
+                num_added=len(added),
+                pruned=tuple(item for item in theta if item not in kept),
+            )
+        )
+        if on_round is not None:
+            on_round(rounds[-1])
+        if len(added):
+            points, labels = np.concatenate([points, added]), np.concatenate([labels, labeler(added)])
+        if not kept or not best.mistakes.any():
+            return AgoraResult(
+                model=best.model,
+                theta=best.theta,
+                accuracy=best.accuracy,
+                labeler_accuracy=labeler_accuracy,
+                rounds=tuple(rounds),
+                points=points,
+                labels=labels,
+            )
+        theta = kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained(Generic[_Model]):
+    model: _Model
+    theta: Theta
+    accuracy: float
+    mistakes: NDArray[np.bool_]
+
+
+def _train_all(
+    learner: Learner[_Model],
+    theta: Sequence[Theta],
+    training: tuple[NDArray[Any], NDArray[Any]],
+    development: tuple[NDArray[Any], NDArray[Any]],
+) -> tuple[_Trained[_Model], tuple[float, ...]]:
+    """The best model over Theta, the first among equals, and every accuracy. No more than two models live at once."""
+    leader = _train(learner, theta[0], training, development)
+    accuracies = [leader.accuracy]
+    for hyperparameters in theta[1:]:
+        trained = _train(learner, hyperparameters, training, development)
+        accuracies.append(trained.accuracy)
+        leader = trained if trained.accuracy > leader.accuracy else leader
+    return leader, tuple(accuracies)
+
+
+def _train(
+    learner: Learner[_Model],
+    theta: Theta,
+    training: tuple[NDArray[Any], NDArray[Any]],
+    development: tuple[NDArray[Any], NDArray[Any]],
+) -> _Trained[_Model]:
+    model = learner.train(*training, theta=theta)
+    mistakes = np.asarray(learner.predict(model, development[0]) != development[1])
+    return _Trained(model=model, theta=theta, accuracy=float(np.mean(~mistakes)), mistakes=mistakes)
+
+
+def _new_points(
+    perturbation: Perturbation,
+    mistakes: NDArray[Any],
+    points: NDArray[Any],
+    *,
+    forbidden: NDArray[Any],
+    generator: np.random.Generator,
+) -> NDArray[Any]:
+    """What tau proposes near the mistakes, without any point that stands in the development set."""
+    if not len(mistakes):
+        return points[:0]
+    proposed = np.asarray(perturbation(mistakes, points, generator=generator))
+    known = {_values(point) for point in forbidden}
+    return proposed[[_values(point) not in known for point in proposed]]
+
+
+def _values(point: Any) -> tuple[object, ...]:
+    return tuple(np.ravel(point).tolist())
+
+
+def _check_sizes(name: str, points: NDArray[Any], labels: NDArray[Any]) -> None:
+    if not len(points) or len(points) != len(labels):
+        raise InvalidDataError(
+            f"the {name} set needs one label per point, and at least one point",
+            f"got {len(points)} points and {len(labels)} labels",
+            "Check that points and labels come from the same split",
+        )

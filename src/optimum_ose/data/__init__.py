@@ -1,0 +1,1 @@
+"""Files and Hub ids -> checked splits -> token rows."""

@@ -1,0 +1,129 @@
+"""Judges teacher and student side by side: scores in every format, sizes, operations and latency, in one run."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.configuration import OSEConfig
+from optimum_ose.export.benchmark import benchmark_formats
+from optimum_ose.export.parity import open_session
+from optimum_ose.finetuning.metrics import ClassificationMetric
+from optimum_ose.modeling.prediction import length_sorted_batches, num_classes, predict_logits
+from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.optimizer import OSEOptimizer
+
+FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
+"""Format -> file, relative to the model folder."""
+
+
+def accuracy(model: PreTrainedModel, rows: Dataset, *, tokenizer: PreTrainedTokenizerBase) -> float:
+    """Share of the rows that a PyTorch classifier answers rightly."""
+    return score(predict_logits(model, rows, tokenizer=tokenizer), rows)["accuracy"]
+
+
+def score(logits: NDArray[np.float32], rows: Dataset) -> dict[str, float]:
+    """Accuracy and macro-F1 of logits, shape (rows, classes)."""
+    metric = ClassificationMetric(keep_in_memory=True)
+    found: dict[str, float] = metric.compute(predictions=logits.argmax(-1), references=rows["labels"][:])
+    return found
+
+
+def onnx_logits(
+    path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: PreTrainedTokenizerBase
+) -> NDArray[np.float32]:
+    """Logits of an ONNX file, shape (rows, classes), in the order of the rows. `model` gives the number of classes."""
+    session = open_session(path)
+    names = {item.name for item in session.get_inputs()}
+    logits = np.empty((len(rows), num_classes(model)), dtype=np.float32)
+    for indices, batch in length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=32):
+        feeds = {name: tensor.cpu().numpy() for name, tensor in batch.items() if name in names}
+        logits[indices] = session.run(["logits"], feeds)[0]
+    return logits
+
+
+def compare(
+    optimizer: OSEOptimizer,
+    student: PreTrainedModel,
+    *,
+    folders: Mapping[str, Path],
+    validation: Dataset,
+    test: Dataset,
+    config: OSEConfig,
+) -> dict[str, Any]:
+    """Everything that `benchmark.json` holds.
+
+    Args:
+        optimizer: with the teacher.
+        student: the finished student.
+        folders: of "teacher" and "student", each with its ONNX files.
+        validation: rows that decide which file is the default.
+        test: rows that judge; used here and nowhere else.
+        config: of the run.
+    """
+    models = {"teacher": optimizer.teacher, "student": student}
+    tokenizer = optimizer.tokenizer
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    steering: dict[str, float] = {}
+    for name, model in models.items():
+        scores[name] = {"pytorch-fp32": score(predict_logits(model, test, tokenizer=tokenizer), test)}
+        for label, file in FORMATS.items():
+            path = folders[name] / file
+            if path.is_file():
+                scores[name][label] = score(onnx_logits(path, model, test, tokenizer=tokenizer), test)
+                if name == "student":
+                    found = onnx_logits(path, model, validation, tokenizer=tokenizer)
+                    steering[label] = score(found, validation)["accuracy"]
+    latency = benchmark_formats(
+        optimizer.teacher,
+        student,
+        tokenizer=tokenizer,
+        teacher_folder=folders["teacher"],
+        student_folder=folders["student"],
+        num_threads=os.cpu_count() or 1,
+        sequence_length=min(config.search.sequence_length, optimizer.max_length),
+    )
+    default, reason = _default_file(steering, latency, config)
+    return {
+        "scores": scores,
+        "num_test_rows": len(test),
+        "validation_accuracy": steering,
+        "sizes": {name: _size(model, optimizer.task, config.search.sequence_length) for name, model in models.items()},
+        "latency": latency,
+        "default_file": default,
+        "default_reason": reason,
+        "label_names": [str(name) for _, name in sorted((student.config.id2label or {}).items())],
+    }
+
+
+def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, Any]:
+    space = derive_search_space(model.config, task=task)
+    own = [space.maximum_point]
+    return {
+        "architecture": dict(space.maximum_point),
+        "parameters": int(space.parameter_size(own)[0]),
+        "parameters_without_embeddings": int(space.parameter_size(own, count_embeddings=False)[0]),
+        "multiply_adds": int(space.multiply_adds(own, sequence_length=sequence_length)[0]),
+        "sequence_length": sequence_length,
+    }
+
+
+def _default_file(steering: Mapping[str, float], latency: Mapping[str, Any], config: OSEConfig) -> tuple[str, str]:
+    """The int8 file, unless it loses more than the limit on the development rows or is slower here."""
+    if "onnx-int8" not in steering:
+        return FORMATS["onnx-fp32"], "there is no int8 file"
+    loss = 1 - steering["onnx-int8"] / steering["onnx-fp32"] if steering["onnx-fp32"] else 0.0
+    if loss > config.export.max_score_loss:
+        return (
+            FORMATS["onnx-fp32"],
+            f"int8 loses {loss:.1%} of the score on the development rows, more than {config.export.max_score_loss:.1%}",
+        )
+    times = {row["format"]: row["p50_ms"] for row in latency["results"] if row["model"] == "student"}
+    if times["onnx-int8"] >= times["onnx-fp32"]:
+        return FORMATS["onnx-fp32"], "int8 is not faster than fp32 on this machine"
+    return FORMATS["onnx-int8"], f"int8 keeps {1 - loss:.1%} of the score and is faster on this machine"

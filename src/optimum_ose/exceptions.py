@@ -1,0 +1,56 @@
+"""The errors of optimum-ose: each says what must hold, what came, and what to do."""
+
+
+class OSEError(Exception):
+    """Base of every error raised on purpose by optimum-ose.
+
+    Args:
+        expected: what must hold.
+        actual: what came instead.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, expected: str, actual: str, remedy: str) -> None:
+        super().__init__(expected, actual, remedy)
+        self.expected = expected
+        self.actual = actual
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.expected}; {self.actual}. {self.remedy}"
+
+
+class InvalidConfigError(OSEError, ValueError):
+    """A setting, or a combination of settings, is outside its range."""
+
+
+class InvalidDataError(OSEError, ValueError):
+    """The data set cannot answer the question that was asked of it."""
+
+
+class InvalidArchitectureError(OSEError, ValueError):
+    """An architecture is malformed, beyond the maximum point, or violates a constraint of its model type."""
+
+
+class InfeasibleError(OSEError, ValueError):
+    """The constraints leave no candidate."""
+
+
+class UnsupportedModelError(OSEError, NotImplementedError):
+    """The model type, task or layout is not one that optimum-ose can handle."""
+
+
+class JournalError(OSEError, ValueError):
+    """A journal on disk answers another question, or is damaged in the middle."""
+
+
+class OutputFolderError(OSEError, OSError):
+    """The output folder cannot be written, or holds something that is not ours."""
+
+
+class ExportError(OSEError, RuntimeError):
+    """An exported file does not compute what the model computes."""
+
+
+class LabelerError(OSEError, ValueError):
+    """The labeler (Timaeus) is not accurate enough to label new points."""

@@ -1,0 +1,1 @@
+"""Student to files: ONNX export, dynamic quantization, parity and latency."""

@@ -1,0 +1,192 @@
+"""Teacher and student in every format, timed side by side in one run."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.exceptions import ExportError
+from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.latency import measure_latency
+from optimum_ose.export.machine import describe_machine
+from optimum_ose.export.memory import peak_memory_bytes
+from optimum_ose.export.parity import evaluation_mode, open_session, session_feeds
+
+_ONNX_FILES = {"onnx-fp32": "model.onnx", "onnx-int8": "model_quantized.onnx"}
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """One model in one format."""
+
+    model: str
+    format: str
+    size_bytes: int
+    run: Callable[[], object]
+    source: Path | None
+    """The ONNX file; None for PyTorch."""
+
+
+def benchmark_formats(
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    teacher_folder: Path,
+    student_folder: Path,
+    num_threads: int = 1,
+    batch_size: int = 1,
+    sequence_length: int = 128,
+    num_rounds: int = 5,
+    block_seconds: float = 0.5,
+    memory: bool = True,
+) -> dict[str, Any]:
+    """Time PyTorch fp32, ONNX fp32 and, where its file exists, ONNX int8, of both models in one interleaved run.
+
+    Every format gets the same token ids, without padding, and the same number of threads.
+
+    Args:
+        teacher: the PyTorch teacher.
+        student: the PyTorch student.
+        tokenizer: of both.
+        teacher_folder: holds the teacher's `onnx/model.onnx` and perhaps `onnx/model_quantized.onnx`.
+        student_folder: the same of the student.
+        num_threads: intra-op threads.
+        batch_size: sequences per call.
+        sequence_length: tokens per sequence; cut to what both models can take.
+        num_rounds: blocks per format.
+        block_seconds: seconds per block.
+        memory: also measure the peak memory of each format in a process of its own.
+
+    Returns:
+        A JSON-able dict: the settings, one entry of `results` per model and format, the contention record, the machine.
+
+    Raises:
+        ExportError: if an fp32 ONNX file is missing.
+    """
+    settings = {"batch_size": batch_size, "num_threads": num_threads}
+    inputs = _shared_inputs(teacher, student, tokenizer, batch_size=batch_size, sequence_length=sequence_length)
+    length = int(inputs["input_ids"].shape[1])
+    subjects = [
+        *_subjects("teacher", teacher, Path(teacher_folder), inputs=inputs, num_threads=num_threads),
+        *_subjects("student", student, Path(student_folder), inputs=inputs, num_threads=num_threads),
+    ]
+    with _torch_threads(num_threads), evaluation_mode(teacher), evaluation_mode(student):
+        report = measure_latency(
+            {f"{subject.model} {subject.format}": subject.run for subject in subjects},
+            num_rounds=num_rounds,
+            block_seconds=block_seconds,
+        )
+    peaks = (
+        _peaks({"teacher": teacher, "student": student}, subjects, sequence_length=length, **settings) if memory else {}
+    )
+    results = [
+        {
+            "model": subject.model,
+            "format": subject.format,
+            **{key: value for key, value in asdict(latency).items() if key != "calls_per_second"},
+            "sequences_per_second": latency.calls_per_second * batch_size,
+            "size_bytes": subject.size_bytes,
+            **({"peak_memory_bytes": peaks[name]} if peaks.get(name) is not None else {}),
+        }
+        for subject, (name, latency) in zip(subjects, report.latencies.items(), strict=True)
+    ]
+    return {
+        **settings,
+        "sequence_length": length,
+        "results": results,
+        "contention_checked": report.contention_checked,
+        "num_discarded_blocks": report.num_discarded_blocks,
+        "num_contended_blocks": report.num_contended_blocks,
+        "machine": describe_machine(),
+    }
+
+
+def _shared_inputs(
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    batch_size: int,
+    sequence_length: int,
+) -> dict[str, torch.Tensor]:
+    """The inputs of the model that takes the shorter sequences."""
+    options = [
+        example_inputs(
+            model,
+            tokenizer,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            padded=False,
+            generator=np.random.default_rng(0),
+        )
+        for model in (student, teacher)
+    ]
+    return min(options, key=lambda inputs: inputs["input_ids"].shape[1])
+
+
+def _subjects(
+    name: str, model: PreTrainedModel, folder: Path, *, inputs: Mapping[str, torch.Tensor], num_threads: int
+) -> Iterator[_Subject]:
+    tensors = {key: tensor.to(model.device) for key, tensor in inputs.items()}
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
+    yield _Subject(
+        model=name, format="pytorch-fp32", size_bytes=size, run=lambda: _call_torch(model, tensors), source=None
+    )
+    if not (folder / "onnx" / _ONNX_FILES["onnx-fp32"]).is_file():
+        raise ExportError(
+            f"A benchmark needs the {name}'s onnx/model.onnx", f"{folder} has none", "Call export_onnx for it first"
+        )
+    for kind, file_name in _ONNX_FILES.items():
+        path = folder / "onnx" / file_name
+        if path.is_file():
+            session = open_session(path, num_threads=num_threads)
+            run = _session_call(session, session_feeds(session, inputs))
+            yield _Subject(model=name, format=kind, size_bytes=path.stat().st_size, run=run, source=path)
+
+
+def _call_torch(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> object:
+    with torch.inference_mode():
+        return model(**tensors)
+
+
+def _session_call(session: Any, feeds: Mapping[str, Any]) -> Callable[[], object]:
+    return lambda: session.run(None, feeds)
+
+
+def _peaks(
+    models: Mapping[str, PreTrainedModel],
+    subjects: list[_Subject],
+    *,
+    batch_size: int,
+    sequence_length: int,
+    num_threads: int,
+) -> dict[str, int | None]:
+    """Peak memory in bytes by `model format`; each in a fresh process, after the timing."""
+    peaks = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for subject in subjects:
+            source = subject.source or Path(scratch) / subject.model
+            if subject.source is None:
+                models[subject.model].save_pretrained(source)
+            peaks[f"{subject.model} {subject.format}"] = peak_memory_bytes(
+                source, batch_size=batch_size, sequence_length=sequence_length, num_threads=num_threads
+            )
+    return peaks
+
+
+@contextmanager
+def _torch_threads(num_threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,84 @@
+"""Token tensors that a model is traced, checked and timed with, and the names under which ONNX Runtime takes them."""
+
+import inspect
+import math
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.exceptions import UnsupportedModelError
+
+_INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+_RESERVED_POSITIONS = 2  # RoBERTa counts positions from pad_token_id + 1
+_MAX_LENGTH = 512
+
+
+def input_names(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """The inputs that the model takes and its tokenizer makes, in the order of the exported graph.
+
+    Raises:
+        UnsupportedModelError: if the model does not start from token ids alone.
+    """
+    accepted = inspect.signature(model.forward).parameters
+    names = tuple(name for name in _INPUT_NAMES if name in accepted and name in tokenizer.model_input_names)
+    if "input_ids" not in names or model.config.is_encoder_decoder:
+        raise UnsupportedModelError(
+            "Export needs a model of one stack whose input is token ids",
+            f"{type(model).__name__} with {type(tokenizer).__name__} has the inputs {', '.join(names) or 'none'}"
+            + (" and a decoder" if model.config.is_encoder_decoder else ""),
+            "Export an encoder-only or decoder-only text model",
+        )
+    return names
+
+
+def example_inputs(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    batch_size: int,
+    sequence_length: int,
+    padded: bool,
+    generator: np.random.Generator,
+) -> dict[str, torch.Tensor]:
+    """Random token ids with mask and segments.
+
+    Args:
+        model: its embedding table bounds the token ids.
+        tokenizer: gives the padding token and, with the model, the input names.
+        batch_size: rows.
+        sequence_length: tokens per row; cut to what the model can take.
+        padded: every second row ends in a third of padding.
+        generator: source of the token ids.
+
+    Returns:
+        int64 tensors of shape (batch_size, sequence_length) on the CPU, by input name.
+    """
+    names = input_names(model, tokenizer)
+    length = min(sequence_length, longest_sequence(model, tokenizer))
+    vocabulary_size = min(len(tokenizer), _embedding_rows(model))
+    ids = torch.from_numpy(generator.integers(0, vocabulary_size, size=(batch_size, length)))
+    mask = torch.ones_like(ids)
+    if padded:
+        mask[1::2, length - length // 3 :] = 0
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    segments = torch.zeros_like(ids)
+    if getattr(model.config, "type_vocab_size", 1) > 1:
+        segments[:, length // 2 :] = 1
+    tensors = {
+        "input_ids": ids.masked_fill(mask == 0, pad_id),
+        "attention_mask": mask,
+        "token_type_ids": segments * mask,
+    }
+    return {name: tensors[name] for name in names}
+
+
+def longest_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens that both the model's positions and its tokenizer allow, at most 512."""
+    positions = getattr(model.config, "max_position_embeddings", None) or math.inf
+    return int(min(_MAX_LENGTH, positions - _RESERVED_POSITIONS, tokenizer.model_max_length))
+
+
+def _embedding_rows(model: PreTrainedModel) -> int:
+    table = model.get_input_embeddings()
+    return int(table.weight.shape[0]) if isinstance(table.weight, torch.Tensor) else 1

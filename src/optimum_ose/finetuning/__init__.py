@@ -1,0 +1,1 @@
+"""Agora around a stock Trainer: pool, collator, callback, labeling and token perturbation."""

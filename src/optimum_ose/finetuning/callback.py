@@ -1,0 +1,205 @@
+"""The callback: at the end of each epoch it refills the collator's pool with new rows near the student's mistakes."""
+
+# ruff: noqa: ARG002 - Trainer hands every event the same arguments
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from optimum_ose.core.labeler import check_labeler
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.finetuning.collator import AgoraDataCollator
+from optimum_ose.finetuning.labeling import num_classes, predict_logits
+from optimum_ose.finetuning.pool import PoolRow, labeled_rows
+from optimum_ose.finetuning.rounds import PoolBuilder, PoolReport
+from optimum_ose.serialization import canonical_line, read_json, write_atomic
+
+POOL_FILE = "agora_pool.json"
+_SCHEMA_VERSION = 1
+_LOGGER = logging.getLogger(__name__)
+
+
+@final
+class AgoraCallback(TrainerCallback):
+    """Agora in a stock Trainer; an epoch is a round.
+
+        collator = AgoraDataCollator(tokenizer)
+        callback = AgoraCallback(collator, teacher, train_dataset=train, eval_dataset=dev)
+        Trainer(model, args, train_dataset=train, data_collator=collator, callbacks=[callback])
+
+    At the start of training the labeler is examined. At the end of each whole epoch the student's mistakes on the
+    development set are found, new token sequences near them are made and labeled, and they replace the pool that the
+    collator mixes into the next epoch. The pool is a function of the seed, the round, the student's weights, the two
+    sets and the labeler; it is saved in each checkpoint (`agora_pool.json`): a resumed run equals an undisturbed one.
+    Every process of a distributed run builds the same pool.
+
+    Args:
+        collator: the Trainer's `data_collator`; its `config` and tokenizer are used here too.
+        labeler: classifier over the student's classes and tokens, not trained on `eval_dataset`; stays on its device.
+        train_dataset: D as the Trainer gets it: tokenized rows with `labels`.
+        eval_dataset: E, which steers the sampling: report results on a third set. It need not be the Trainer's.
+        labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
+    """
+
+    def __init__(
+        self,
+        collator: AgoraDataCollator,
+        labeler: PreTrainedModel,
+        *,
+        train_dataset: Iterable[Mapping[str, Any]],
+        eval_dataset: Iterable[Mapping[str, Any]],
+        labeler_dataset: Iterable[Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._collator, self._pool, self._labeler = collator, collator.pool, labeler
+        self._pool.num_labels = num_classes(labeler)
+        self._train_dataset, self._eval_dataset = train_dataset, eval_dataset
+        self._labeler_dataset = eval_dataset if labeler_dataset is None else labeler_dataset
+        self._builder: PoolBuilder | None = None
+        self._is_training = False
+        self.rounds: tuple[PoolReport, ...] = ()
+        self.labeler_accuracy: float | None = None
+
+    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Refuse settings under which no batch would ever hold a new row.
+
+        Raises:
+            InvalidConfigError: if workers would keep an old pool, or a batch is too small for one new row.
+        """
+        if args.dataloader_persistent_workers and args.dataloader_num_workers > 0:
+            raise InvalidConfigError(
+                "data loader workers must start anew each epoch, to see the new pool",
+                "dataloader_persistent_workers=True",
+                "Set dataloader_persistent_workers=False, or dataloader_num_workers=0",
+            )
+        if self._collator.config.pool_share * args.train_batch_size < 1:
+            raise InvalidConfigError(
+                "pool_share times the training batch size must be at least 1, so that a batch has room for a new row",
+                f"pool_share={self._collator.config.pool_share} and a batch of {args.train_batch_size}",
+                "Raise one of the two",
+            )
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Examine the labeler; when resuming, bring back the pool of the checkpoint.
+
+        Raises:
+            InvalidConfigError: if labeler and student differ in their number of classes.
+            LabelerError: if the labeler is not accurate enough.
+            InvalidDataError: if a set cannot be used, or the checkpoint lies inside an epoch and its pool is lost.
+        """
+        student: PreTrainedModel = kwargs["model"]
+        if self._pool.num_labels != num_classes(student):
+            raise InvalidConfigError(
+                "labeler and student must have the same classes",
+                f"they have {self._pool.num_labels} and {num_classes(student)}",
+                "Fine-tune the labeler on the student's task",
+            )
+        if self._builder is None:
+            self._builder = self._prepare(batch_size=args.eval_batch_size)
+        self._restore(args, state, student)
+        self._is_training = self._pool.is_open = True
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Let the collator mix again after an evaluation."""
+        self._pool.is_open = True
+
+    on_step_begin = on_epoch_begin
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Keep the pool out of the evaluation that follows."""
+        self._pool.is_open = not control.should_evaluate
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Mix again, unless this set has a name of its own: then others may follow, up to the next step."""
+        self._pool.is_open = self._is_training and "eval_runtime" in kwargs["metrics"]
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Run a round if the epoch is whole; an interrupted one keeps its pool, for it may be resumed."""
+        if state.epoch and state.epoch.is_integer():
+            self._run_round(state, kwargs["model"], round_number=int(state.epoch))
+        self._pool.is_open = not control.should_evaluate
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Write the pool and the reports into the checkpoint, whole or not at all."""
+        if state.is_world_process_zero:
+            content = {
+                "schema_version": _SCHEMA_VERSION,
+                "round": self._pool.round,
+                "rows": [asdict(row) for row in self._pool.rows],
+                "reports": [asdict(report) for report in self.rounds],
+            }
+            write_atomic(_checkpoint(args.output_dir, state) / POOL_FILE, canonical_line(content) + "\n")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave batches alone from here on."""
+        self._is_training = self._pool.is_open = False
+
+    def _prepare(self, *, batch_size: int) -> PoolBuilder:
+        tokenizer = self._collator.tokenizer
+        rows, labels = labeled_rows(self._labeler_dataset, input_names=tokenizer.model_input_names)
+        answers = predict_logits(self._labeler, rows, tokenizer=tokenizer, batch_size=batch_size).argmax(axis=1)
+        minimum = self._collator.config.minimum_labeler_accuracy
+        self.labeler_accuracy = check_labeler(answers, np.array(labels), minimum_accuracy=minimum)
+        builder = PoolBuilder(
+            self._labeler,
+            tokenizer,
+            train_dataset=self._train_dataset,
+            dev_dataset=self._eval_dataset,
+            config=self._collator.config,
+            batch_size=batch_size,
+        )
+        self._pool.train_keys, self._pool.num_train_rows = builder.train_keys, builder.num_train_rows
+        return builder
+
+    def _run_round(self, state: TrainerState, student: PreTrainedModel, *, round_number: int) -> None:
+        assert self._builder is not None  # noqa: S101 - Trainer begins before it ends an epoch
+        rows, report = self._builder.build(student, round_number=round_number)
+        self._pool.refill(rows, round_number=round_number)
+        self.rounds = (*self.rounds, report)
+        facts = {f"agora_{name}": value for name, value in asdict(report).items()}
+        state.log_history.append({"epoch": state.epoch, "step": state.global_step, **facts})
+        _LOGGER.info("Agora: %s", report)
+
+    def _restore(self, args: TrainingArguments, state: TrainerState, student: PreTrainedModel) -> None:
+        """The pool of the epochs done: from the checkpoint, or built anew where it stands between two epochs."""
+        epoch = state.epoch or 0.0
+        stored = self._read(args, state)
+        self.rounds = tuple(_report(values) for values in stored["reports"])
+        self._pool.refill((PoolRow(**values) for values in stored["rows"]), round_number=stored["round"])
+        if self._pool.round == math.floor(epoch):
+            return
+        if not epoch.is_integer():
+            raise InvalidDataError(
+                f"a checkpoint inside an epoch needs the pool of that epoch, in {POOL_FILE}",
+                f"{_checkpoint(args.output_dir, state)} has none of round {math.floor(epoch)}",
+                "Resume from a checkpoint at the end of an epoch, or from the folder that the run wrote",
+            )
+        self._run_round(state, student, round_number=int(epoch))
+
+    def _read(self, args: TrainingArguments, state: TrainerState) -> dict[str, Any]:
+        for folder in (Path(args.resume_from_checkpoint or ""), _checkpoint(args.output_dir, state)):
+            if state.global_step and (folder / POOL_FILE).is_file():
+                content: dict[str, Any] = read_json(folder / POOL_FILE)
+                return content
+        return {"round": 0, "rows": [], "reports": []}
+
+
+def _checkpoint(output_dir: str | None, state: TrainerState) -> Path:
+    return Path(output_dir or ".") / f"checkpoint-{state.global_step}"
+
+
+def _report(values: Mapping[str, Any]) -> PoolReport:
+    return PoolReport(**{**values, "label_counts": tuple(values["label_counts"])})

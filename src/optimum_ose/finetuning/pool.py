@@ -1,0 +1,95 @@
+"""The pool: the labeled new rows of the current round, which one callback fills and one collator reads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, SupportsIndex, final
+
+from optimum_ose.exceptions import InvalidDataError
+
+Features = Mapping[str, Sequence[int]]
+"""The model inputs of one row: `input_ids`, `attention_mask` and, where the tokenizer has them, `token_type_ids`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRow:
+    """One new row.
+
+    Args:
+        features: model inputs, as long as the development row that they were made from.
+        label: the labeler's hard label.
+        soft_label: the labeler's probabilities at the label temperature, one per class.
+        origin: index of the mistaken development row.
+    """
+
+    features: Features
+    label: int
+    soft_label: Sequence[float]
+    origin: int
+
+
+@final
+class Pool:
+    """The rows of one round, and what a collator must know to mix them into batches of the training set.
+
+    Args:
+        num_labels: number of classes; 0 until a callback has taken the pool.
+        train_keys: `row_key` of every training row. Only batches made of such rows are mixed, never evaluation batches.
+        num_train_rows: rows of the training set.
+    """
+
+    def __init__(self) -> None:
+        self.num_labels = 0
+        self.train_keys: frozenset[tuple[int, ...]] = frozenset()
+        self.num_train_rows = 0
+        self.round = 0
+        self.rows: tuple[PoolRow, ...] = ()
+        self.is_open = False
+
+    def refill(self, rows: Iterable[PoolRow], *, round_number: int) -> None:
+        """Replace the rows by those of a round (1 is the round after the first epoch; 0 means none yet)."""
+        self.rows = tuple(rows)
+        self.round = round_number
+
+
+def row_key(features: Mapping[str, Any]) -> tuple[int, ...]:
+    """The token ids of a row without its padding: two rows with one key are the same text."""
+    mask = features.get("attention_mask")
+    ids = features["input_ids"]
+    return (
+        tuple(int(token) for token in ids)
+        if mask is None
+        else tuple(int(token) for token, attended in zip(ids, mask, strict=True) if attended)
+    )
+
+
+def labeled_rows(
+    dataset: Iterable[Mapping[str, Any]], *, input_names: Sequence[str]
+) -> tuple[list[Features], list[int]]:
+    """The model inputs and the integer labels of a tokenized data set.
+
+    Args:
+        dataset: rows with `input_ids` and `labels`; other columns than `input_names` are left out.
+        input_names: the tokenizer's `model_input_names`.
+
+    Raises:
+        InvalidDataError: if the set is empty, or a row has no `input_ids` or no integer label.
+    """
+    features, labels = list[Features](), list[int]()
+    for index, row in enumerate(dataset):
+        label: Any = row.get("labels")
+        if "input_ids" not in row or not _is_class(label):
+            raise InvalidDataError(
+                "every row needs the columns `input_ids` and `labels`, the latter one class index",
+                f"row {index} has the columns {sorted(row)} and labels={label!r}",
+                "Tokenize the data set, and rename its label column to `labels`",
+            )
+        features.append({name: [int(token) for token in row[name]] for name in input_names if name in row})
+        labels.append(int(label))
+    if not features:
+        raise InvalidDataError("the data set needs at least one row", "it has none", "Check the split's name")
+    return features, labels
+
+
+def _is_class(label: object) -> bool:
+    """Whether this is one integer, of Python, numpy or torch."""
+    return isinstance(label, SupportsIndex) and not getattr(label, "ndim", 0)

@@ -1,0 +1,103 @@
+"""tau for text: new token sequences near given ones, by neighboring tokens or by a span of another sequence."""
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from optimum_ose.finetuning.pool import Features
+
+_WORD_MARKERS = ("##", "Ġ", "▁")  # continuation (WordPiece), start of a word (byte-level BPE, SentencePiece)
+
+
+@final
+class TokenNeighbors:
+    """Which tokens may replace a token: the nearest in an embedding space, by cosine, of its own kind.
+
+    The kinds are words and numbers, each with and without the tokenizer's mark for word pieces ("##", "Ġ", "▁").
+    Special tokens, punctuation and unused entries are of no kind: they are never replaced and never proposed.
+
+    Args:
+        embeddings: (vocabulary, width) input embeddings of the labeler.
+        tokenizer: names the tokens.
+        num_neighbors: proposals per token, >= 1.
+    """
+
+    def __init__(
+        self, embeddings: NDArray[np.float32], tokenizer: PreTrainedTokenizerBase, *, num_neighbors: int
+    ) -> None:
+        size = min(len(embeddings), len(tokenizer))
+        special = frozenset(tokenizer.all_special_ids)
+        names = tokenizer.convert_ids_to_tokens(list(range(size)))
+        self._kinds = np.array(["" if index in special else _kind(name) for index, name in enumerate(names)])
+        norms = np.linalg.norm(embeddings[:size], axis=1, keepdims=True)
+        self._directions = embeddings[:size] / np.maximum(norms, np.finfo(np.float32).tiny)
+        self._num_neighbors = num_neighbors
+        self.of = cache(self._nearest)
+
+    def _nearest(self, token: int) -> tuple[int, ...]:
+        """The ids that may replace a token id, nearest first; none for a token that must stay."""
+        if token >= len(self._kinds) or not self._kinds[token]:
+            return ()
+        alike = np.flatnonzero(self._kinds == self._kinds[token])
+        alike = alike[alike != token]
+        cosines = self._directions[alike] @ self._directions[token]
+        return tuple(int(index) for index in alike[np.argsort(-cosines, kind="stable")[: self._num_neighbors]])
+
+
+def replace_tokens(
+    features: Features, *, neighbors: TokenNeighbors, probability: float, generator: np.random.Generator
+) -> Features:
+    """A copy of a row in which each replaceable token gives way to one of its neighbors with a probability.
+
+    At least one does. Length, special tokens, padding and `token_type_ids` stay; so does a row without such a token.
+    """
+    ids = list(features["input_ids"])
+    positions = [position for position, token in enumerate(ids) if neighbors.of(token)]
+    if not positions:
+        return features
+    chosen = generator.random(len(positions)) < probability
+    chosen[generator.integers(len(positions))] |= not chosen.any()
+    for position in np.array(positions)[chosen]:
+        ids[position] = int(generator.choice(neighbors.of(ids[position])))
+    return {**features, "input_ids": ids}
+
+
+def interpolate(
+    features: Features, other: Features, *, special_ids: Collection[int], generator: np.random.Generator
+) -> Features:
+    """A copy of a row in which a random span of each of its texts gives way to the same span of another row's text.
+
+    The texts of a row (one, or two in a pair) are the runs of tokens between special ones. Length, special tokens,
+    padding and `token_type_ids` stay; a span ends where the shorter text ends.
+    """
+    ids, donor = list(features["input_ids"]), other["input_ids"]
+    for mine, theirs in zip(_runs(ids, special_ids), _runs(donor, special_ids), strict=False):
+        shared = min(len(mine), len(theirs))
+        start, stop = sorted(int(bound) for bound in generator.choice(shared + 1, size=2, replace=False))
+        for offset in range(start, stop):
+            ids[mine[offset]] = donor[theirs[offset]]
+    return {**features, "input_ids": ids}
+
+
+def _runs(ids: Sequence[int], special_ids: Collection[int]) -> list[list[int]]:
+    """Positions of the tokens between special ones, one list per text."""
+    runs: list[list[int]] = []
+    inside = False
+    for position, token in enumerate(ids):
+        is_text = token not in special_ids
+        if is_text and not inside:
+            runs.append([])
+        if is_text:
+            runs[-1].append(position)
+        inside = is_text
+    return runs
+
+
+def _kind(name: str) -> str:
+    marker = next((marker for marker in _WORD_MARKERS if name.startswith(marker)), "")
+    bare = name.removeprefix(marker)
+    return f"{marker}word" if bare.isalpha() else f"{marker}number" if bare.isdigit() else ""

@@ -1,0 +1,83 @@
+"""A stock Trainer set up for a student: padding, metrics and, if wanted, Agora."""
+
+from collections.abc import Sequence
+
+import datasets
+from transformers import (
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from optimum_ose.configuration import AgoraConfig
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.finetuning.callback import AgoraCallback
+from optimum_ose.finetuning.collator import AgoraDataCollator
+from optimum_ose.finetuning.metrics import compute_metrics_for
+
+
+def build_trainer(
+    model: PreTrainedModel,
+    args: TrainingArguments,
+    *,
+    train_dataset: datasets.Dataset,
+    eval_dataset: datasets.Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    agora: AgoraConfig | None = None,
+    labeler: PreTrainedModel | None = None,
+    labeler_dataset: datasets.Dataset | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Trainer:
+    """A `transformers.Trainer` for sequence classification, with Agora if `agora` is given.
+
+    The loss is averaged over accumulation steps and processes. (Trainer 5 leaves that to every model that takes keyword
+    arguments, and most classifiers do not do it; hence `model_accepts_loss_kwargs = False`.)
+
+    Args:
+        model: the student.
+        args: of the Trainer, used as they are.
+        train_dataset: rows with `input_ids`, `attention_mask`, `labels` and, where the tokenizer makes them,
+            `token_type_ids`.
+        eval_dataset: development set, of the same columns. Agora samples around its mistaken rows, after which the
+            accuracy on it is optimistic: report on a third set.
+        tokenizer: shared by student and labeler.
+        agora: settings of Agora; None: plain fine-tuning.
+        labeler: classifier over the same classes, not trained on `eval_dataset`; needed with `agora`. Moved to the
+            Trainer's device.
+        labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
+        callbacks: further callbacks of the Trainer.
+
+    Raises:
+        InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches.
+    """
+    collator: DataCollatorWithPadding | AgoraDataCollator = DataCollatorWithPadding(tokenizer)
+    agora_callbacks = list[TrainerCallback]()
+    if agora is not None:
+        if labeler is None:
+            raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
+        collator = AgoraDataCollator(tokenizer, config=agora)
+        labeler.to(args.device)  # type: ignore[arg-type]  # the stub of the decorated method lost `self`
+        agora_callbacks.append(
+            AgoraCallback(
+                collator,
+                labeler,
+                train_dataset=train_dataset,
+                eval_dataset=eval_dataset,
+                labeler_dataset=labeler_dataset,
+            )
+        )
+    trainer = Trainer(
+        model=model,
+        args=args,
+        data_collator=collator,
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        processing_class=tokenizer,
+        compute_metrics=compute_metrics_for("text-classification"),
+        callbacks=[*agora_callbacks, *callbacks],
+    )
+    trainer.model_accepts_loss_kwargs = False
+    return trainer

@@ -1,0 +1,184 @@
+"""The model card: Hub metadata and a README made from what really happened."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from optimum_ose.hub.facts import CardFacts, Role
+from optimum_ose.hub.usage import usage_section
+
+_ROLES: tuple[Role, ...] = ("teacher", "student")
+_FORMAT_NAMES = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
+
+
+def build_model_card(facts: CardFacts) -> str:
+    """The text of README.md: metadata that the Hub accepts, and a section for each group of facts there is.
+
+    Args:
+        facts: what happened. Nothing else is told.
+
+    Returns:
+        Markdown with a YAML head, the same for the same facts.
+    """
+    sections = [
+        f"# {_text(facts.model_name)}",
+        _introduction(facts),
+        _scores(facts),
+        _sizes(facts),
+        _latency(facts.benchmark),
+        _search(facts),
+        usage_section(facts),
+        _versions(facts.versions),
+    ]
+    body = "\n\n".join(section for section in sections if section)
+    return str(ModelCard(f"---\n{_metadata(facts).to_yaml()}\n---\n\n{body}\n"))
+
+
+def _metadata(facts: CardFacts) -> ModelCardData:
+    dataset = facts.dataset_name or facts.dataset_id
+    results = [
+        EvalResult(
+            task_type=facts.task,
+            dataset_type=facts.dataset_id or dataset,
+            dataset_name=dataset,
+            dataset_split=score.split,
+            metric_type=score.metric,
+            metric_name=f"{score.metric} ({_format_name(score.format)})",
+            metric_value=score.value,
+        )
+        for score in facts.finite_scores
+        if score.model == "student" and dataset
+    ]
+    return ModelCardData(
+        base_model=facts.base_model,
+        datasets=[facts.dataset_id] if facts.dataset_id else None,
+        eval_results=results or None,
+        language=list(facts.languages) or None,
+        library_name="transformers",
+        license=facts.license,
+        model_name=facts.model_name if results else None,
+        pipeline_tag=facts.task,
+        tags=["optimum-ose", "onnx", "distillation", "optimal-subarchitecture-extraction"],
+    )
+
+
+def _introduction(facts: CardFacts) -> str:
+    teacher = (
+        f"[{facts.base_model}](https://huggingface.co/{facts.base_model})" if facts.base_model else "a larger model"
+    )
+    sentences = [f"A small model for {facts.task}, extracted and distilled from {teacher} with optimum-ose."]
+    dataset = facts.dataset_name or facts.dataset_id
+    if dataset:
+        sentences.append(f"Data: {_text(dataset)}.")
+    if facts.labels:
+        sentences.append(f"Labels: {', '.join(_text(label) for label in facts.labels)}.")
+    return " ".join(sentences)
+
+
+def _scores(facts: CardFacts) -> str:
+    parts = []
+    for metric, split in dict.fromkeys((score.metric, score.split) for score in facts.finite_scores):
+        cells = {
+            (score.format, score.model): f"{score.value:.4f}"
+            for score in facts.finite_scores
+            if (score.metric, score.split) == (metric, split)
+        }
+        formats = dict.fromkeys(kind for kind, _ in cells)
+        rows = [(_format_name(kind), *(cells.get((kind, role), "") for role in _ROLES)) for kind in formats]
+        parts.append(_table((f"{metric} on {split}", *_ROLES), rows))
+    return _section("Scores", parts)
+
+
+def _sizes(facts: CardFacts) -> str:
+    by_role = {size.model: size for size in facts.sizes}
+    attributes = {
+        "parameters": "parameters",
+        "without embeddings": "parameters_without_embeddings",
+        f"multiply-adds ({facts.sequence_length} tokens)": "multiply_adds",
+    }
+    rows = [
+        (title, *(_number(getattr(by_role.get(role), attribute, None)) for role in _ROLES))
+        for title, attribute in attributes.items()
+    ]
+    files = {(entry["format"], entry["model"]): entry["size_bytes"] for entry in facts.benchmark.get("results", ())}
+    rows += [
+        (f"{_format_name(kind)}, MB", *(_scaled(files.get((kind, role)), 1e-6) for role in _ROLES))
+        for kind in dict.fromkeys(kind for kind, _ in files)
+    ]
+    rows = [row for row in rows if any(row[1:])]
+    return _section("Size", [_table(("", *_ROLES), rows)] if rows else [])
+
+
+def _latency(benchmark: Mapping[str, Any]) -> str:
+    results = {(entry["format"], entry["model"]): entry for entry in benchmark.get("results", ())}
+    if not results:
+        return ""
+    rows = [
+        (_format_name(kind), *(_latency_cell(results.get((kind, role))) for role in _ROLES))
+        for kind in dict.fromkeys(kind for kind, _ in results)
+    ]
+    machine = benchmark["machine"]
+    conditions = (
+        f"Milliseconds per batch of {benchmark['batch_size']} x {benchmark['sequence_length']} tokens, "
+        f"median (95th percentile), {benchmark['num_threads']} thread(s) on "
+        + f"{_text(machine.get('cpu', 'an unnamed CPU'))} {' '.join(machine.get('cpu_flags', ()))}".rstrip()
+        + "; all measured in turns in one run. Compare the ratios, not the figures, with your machine."
+    )
+    contended = benchmark.get("num_contended_blocks", 0)
+    warning = [f"Other processes used the CPU during {contended} of the measured blocks."] if contended else []
+    return _section("Latency", [conditions, *warning, _table(("", *_ROLES), rows)])
+
+
+def _latency_cell(entry: Mapping[str, Any] | None) -> str:
+    return "" if entry is None else f"{entry['p50_ms']:.2f} ({entry['p95_ms']:.2f})"
+
+
+def _search(facts: CardFacts) -> str:
+    parts = [_text(facts.certificate)] if facts.certificate else []
+    if facts.candidates:
+        axes = list(dict.fromkeys(axis for candidate in facts.candidates for axis in candidate.architecture))
+        rows = [
+            (
+                "extracted" if index == 0 else "runner-up",
+                *(str(candidate.architecture.get(axis, "")) for axis in axes),
+                _number(candidate.parameter_size),
+                _number(candidate.inference_cost),
+                f"{candidate.error:.4g}",
+                f"{candidate.w:.4g}",
+            )
+            for index, candidate in enumerate(facts.candidates)
+        ]
+        parts.append(_table(("", *axes, "parameter size", "inference cost", "error", "W"), rows))
+    return _section("Architecture search", parts)
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    named = ", ".join(f"{_text(name)} {_text(version)}" for name, version in versions.items())
+    return _section("Made with", [named] if named else [])
+
+
+def _section(title: str, parts: Sequence[str]) -> str:
+    return "\n\n".join([f"## {title}", *parts]) if parts else ""
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(_text(cell) for cell in line)} |" for line in lines)
+
+
+def _text(value: str) -> str:
+    """Text that can neither end a table cell nor begin a line."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
+
+
+def _scaled(value: float | None, factor: float) -> str:
+    return "" if value is None else f"{value * factor:.1f}"
+
+
+def _format_name(kind: str) -> str:
+    return _FORMAT_NAMES.get(kind, kind)

@@ -1,0 +1,123 @@
+"""What a model card may tell: records of things that happened, each optional."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, final
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from optimum_ose.exceptions import InvalidConfigError
+
+Role = Literal["teacher", "student"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One measured score."""
+
+    model: Role
+    """Whose."""
+    format: str
+    """`pytorch-fp32`, `onnx-fp32` or `onnx-int8`."""
+    metric: str
+    """Name of the metric, as in `accuracy`."""
+    value: float
+    """The score; one that is not finite is left out of the card."""
+    split: str
+    """Name of the split it was measured on."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """The size of one model."""
+
+    model: Role
+    """Whose."""
+    parameters: int
+    """Parameter count, embeddings included."""
+    parameters_without_embeddings: int
+    """Parameter count without embeddings."""
+    multiply_adds: int | None = None
+    """Per sequence of `CardFacts.sequence_length` tokens."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One architecture that the search trained."""
+
+    architecture: Mapping[str, int]
+    """Axis values by Transformers' names."""
+    parameter_size: float
+    """p."""
+    inference_cost: float
+    """i."""
+    error: float
+    """e."""
+    w: float
+    """The W-coefficient; higher is better."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """Everything a card tells. A fact that is missing leaves its sentence, row or section out."""
+
+    model_name: str
+    """Title of the card."""
+    task: str = "text-classification"
+    """The Hub's pipeline tag."""
+    takes_pairs: bool = False
+    """Whether the model compares two texts."""
+    repo_id: str | None = None
+    """Hub id of the student, for the examples of use."""
+    base_model: str | None = None
+    """Hub id of the teacher; None if the teacher was a local folder."""
+    license: str | None = None
+    """License of the teacher, which the student inherits."""
+    languages: tuple[str, ...] = ()
+    """ISO codes."""
+    dataset_name: str | None = None
+    """Readable name of the data set."""
+    dataset_id: str | None = None
+    """Hub id of the data set; None if it was a local file."""
+    labels: tuple[str, ...] = ()
+    """Names of the classes, in order."""
+    scores: tuple[Score, ...] = ()
+    """Measured scores, in the order to be shown."""
+    sizes: tuple[Size, ...] = ()
+    """Of teacher and student."""
+    sequence_length: int = 128
+    """Tokens per sequence for the multiply-adds."""
+    benchmark: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """What `optimum_ose.export.benchmark.benchmark_formats` returned."""
+    default_file: str | None = None
+    """The ONNX file that serving takes by default."""
+    certificate: str | None = None
+    """The certificate of the search, as one sentence."""
+    candidates: tuple[Candidate, ...] = ()
+    """The winner first, then the runners-up."""
+    versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Versions of the libraries that made the model."""
+
+    def __post_init__(self) -> None:
+        for name in ("repo_id", "base_model", "dataset_id"):
+            value = getattr(self, name)
+            try:
+                validate_repo_id(value or "none")
+            except HFValidationError as error:
+                raise InvalidConfigError(
+                    f"CardFacts: {name} must be a Hub id such as user/name",
+                    f"got {value!r}",
+                    "Leave it out for a local folder",
+                ) from error
+
+    @property
+    def finite_scores(self) -> tuple[Score, ...]:
+        """The scores that are numbers."""
+        return tuple(score for score in self.scores if math.isfinite(score.value))

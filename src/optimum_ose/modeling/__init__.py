@@ -1,0 +1,1 @@
+"""Architecture <-> transformers: axes by probing, dimension map, reconfiguration, initialization."""

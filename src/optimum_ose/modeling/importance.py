@@ -1,0 +1,86 @@
+"""Measures on calibration rows how much each channel, head and neuron of a teacher carries."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from optimum_ose.modeling.axes import HEADS, LAYERS
+from optimum_ose.modeling.dimension_map import DimensionMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importance:
+    """Scores of a teacher's parts; larger carries more."""
+
+    residual: torch.Tensor
+    """Shape (hidden,): variance of each residual channel, summed over all layers' outputs."""
+    heads: tuple[torch.Tensor, ...]
+    """Per layer, shape (heads,): mean square of each head's output."""
+    inner: tuple[torch.Tensor, ...]
+    """Per layer, shape (intermediate,): mean square of each inner activation."""
+
+
+def measure_importance(
+    teacher: PreTrainedModel,
+    batches: Iterable[Mapping[str, torch.Tensor]],
+    *,
+    dimension_map: DimensionMap,
+    architecture: Mapping[str, int],
+) -> Importance:
+    """Importance of a teacher's parts on calibration batches.
+
+    Args:
+        teacher: in any mode; it is run in evaluation mode and left as it was.
+        batches: model inputs with `attention_mask`; labels are ignored.
+        dimension_map: of the teacher's config and task.
+        architecture: the teacher's own.
+    """
+    readers = {stream: _readers(dimension_map, stream, architecture[LAYERS]) for stream in ("heads", "inner")}
+    squares: dict[str, torch.Tensor] = {}
+    masks: list[torch.Tensor] = []
+    modules = dict(teacher.named_modules())
+
+    def remember(name: str) -> torch.utils.hooks.RemovableHandle:
+        def hook(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            read = inputs[0].reshape(-1, inputs[0].shape[-1])[masks[-1]]
+            squares[name] = squares.get(name, torch.zeros(())) + read.double().square().sum(0)
+
+        return modules[name].register_forward_pre_hook(hook)
+
+    handles = [remember(name) for names in readers.values() for name in names]
+    residual = torch.zeros((), dtype=torch.float64)
+    was_training = teacher.training
+    teacher.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                inputs = {name: value for name, value in batch.items() if name != "labels"}
+                masks.append(inputs["attention_mask"].reshape(-1).bool())
+                states = teacher(**inputs, output_hidden_states=True).hidden_states
+                residual = residual + sum(_variance(state, masks[-1]) for state in states)
+    finally:
+        teacher.train(was_training)
+        for handle in handles:
+            handle.remove()
+    num_heads = architecture[HEADS]
+    return Importance(
+        residual=residual,
+        heads=tuple(squares[name].reshape(num_heads, -1).sum(1) for name in readers["heads"]),
+        inner=tuple(squares[name] for name in readers["inner"]),
+    )
+
+
+def _variance(state: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return state.reshape(-1, state.shape[-1])[mask].double().var(dim=0, correction=0)
+
+
+def _readers(dimension_map: DimensionMap, stream: str, num_layers: int) -> list[str]:
+    """Per layer, the linear map that reads this stream."""
+    templates = [
+        tensor.name.removesuffix(".weight")
+        for tensor in dimension_map.tensors
+        if tensor.is_layered and len(tensor.dimensions) == 2 and tensor.dimensions[1].stream == stream
+    ]
+    return [templates[0].format(layer=layer) for layer in range(num_layers)]

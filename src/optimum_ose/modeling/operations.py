@@ -1,0 +1,95 @@
+"""Counts the multiply-adds of a model type as an exact polynomial in its axes and the sequence length.
+
+Counted are the matrix products of one forward pass of one sequence, heads and poolers included; look-ups, norms,
+biases and activations are
+not. For the repeated layers of a BERT this is D(4LH^2 + 2L^2H + 2LHI), the count that the Bort paper uses.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PretrainedConfig
+
+from optimum_ose.core.costs import SEQUENCE_LENGTH
+from optimum_ose.core.polynomial import Polynomial
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
+from optimum_ose.modeling.building import build_on_meta, edit_config
+from optimum_ose.modeling.dimension_map import DimensionMap, run_on_meta
+
+_LENGTHS = (8, 20)
+"""Two sequence lengths tell a product done once per token from one done once per sequence."""
+
+
+def multiply_add_polynomial(
+    config: PretrainedConfig,
+    dimension_map: DimensionMap,
+    *,
+    task: str | None,
+    attributes: Mapping[str, str],
+    values: Mapping[str, int],
+) -> Polynomial:
+    """Multiply-adds of one sequence, in the axes and `sequence_length`.
+
+    Raises:
+        UnsupportedModelError: if the polynomial fails on a held-back build.
+    """
+    model = build_on_meta(config, task)
+    positions = [_positions(model, length) for length in _LENGTHS]
+    length = Polynomial.variable(SEQUENCE_LENGTH)
+    total = Polynomial.constant(2) * Polynomial.variable(LAYERS) * Polynomial.variable(HIDDEN) * length * length
+    maps = {tensor.name.replace("{layer}", "0"): tensor for tensor in dimension_map.tensors}
+    for name in positions[0]:
+        if f"{name}.weight" in maps:
+            total = total + maps[f"{name}.weight"].polynomial() * _per_sequence(
+                positions[0][name], positions[1][name], length
+            )
+    for multiple, num_layers, num_tokens in ((1, values.get(LAYERS, 1), 8), (3, 2, 20)):
+        held_back = {axis: value * (1 if axis == HEADS else multiple) for axis, value in values.items()} | {
+            LAYERS: num_layers
+        }
+        edited = edit_config(config, {attributes[axis]: held_back[axis] for axis in attributes})
+        counted = count_multiply_adds(build_on_meta(edited, task), num_tokens=num_tokens)
+        point = {
+            name: np.array([value], dtype=np.int64)
+            for name, value in (held_back | {SEQUENCE_LENGTH: num_tokens}).items()
+        }
+        predicted = int(total.evaluate(point)[0])
+        if predicted != counted:
+            raise UnsupportedModelError(
+                f"model type {config.model_type!r} must do the matrix products of full self-attention and linear maps",
+                f"{counted} multiply-adds were counted where {predicted} were expected",
+                "Choose a model with full self-attention",
+            )
+    return total
+
+
+def count_multiply_adds(model: torch.nn.Module, *, num_tokens: int) -> int:
+    """Multiply-adds of one sequence, counted operation by operation on a model on `meta`."""
+    with FlopCounterMode(display=False) as counter:
+        run_on_meta(model, num_tokens=num_tokens)
+    return int(counter.get_total_flops()) // 2
+
+
+def _positions(model: torch.nn.Module, num_tokens: int) -> dict[str, int]:
+    """How many vectors each linear map sees in one sequence."""
+    seen: dict[str, int] = {}
+
+    def remember(name: str, module: torch.nn.Linear) -> torch.utils.hooks.RemovableHandle:
+        def hook(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            seen[name] = inputs[0].numel() // module.in_features
+
+        return module.register_forward_pre_hook(hook)
+
+    handles = [remember(name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    run_on_meta(model, num_tokens=num_tokens)
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+def _per_sequence(short: int, long: int, length: Polynomial) -> Polynomial:
+    slope = (long - short) // (_LENGTHS[1] - _LENGTHS[0])
+    return length * slope + Polynomial.constant(short - slope * _LENGTHS[0])

@@ -1,0 +1,406 @@
+"""OSEOptimizer: a teacher, a tokenizer and a task, with one verb per stage."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+import numpy as np
+from datasets import ClassLabel, Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+
+from optimum_ose.artifact import OSEArtifact
+from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
+from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.fptas import extract
+from optimum_ose.core.results import SearchResult
+from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.labels import align_labels
+from optimum_ose.data.tokenization import evaluation_batches, tokenize
+from optimum_ose.distillation.candidates import CandidateError, CandidateSetting
+from optimum_ose.distillation.loop import TEACHER_LOGITS, DistillationReport, distill, with_teacher_logits
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.export.onnx_export import export_onnx
+from optimum_ose.export.quantization import quantize_dynamic_int8
+from optimum_ose.finetuning.trainer import build_trainer
+from optimum_ose.journal import Journal
+from optimum_ose.modeling.dimension_map import derive_dimension_map
+from optimum_ose.modeling.importance import Importance, measure_importance
+from optimum_ose.modeling.initialization import from_scratch, inherit
+from optimum_ose.modeling.loading import has_head, load_config, load_teacher, load_tokenizer
+from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.modeling.tasks import require_trainable
+from optimum_ose.progress import Listener, SilentListener
+
+NUM_CALIBRATION_ROWS = 256
+"""Rows on which channels, heads and neurons are ranked."""
+
+
+@final
+class OSEOptimizer:
+    """Finds, trains and exports the small student of one teacher.
+
+    Args:
+        teacher: the maximum point T, a Transformers model.
+        tokenizer: of teacher and student.
+        task: what both do.
+        has_head: whether the teacher's head for the task is trained; without it, `finetune_teacher` comes first.
+        max_length: tokens per text; longer ones are cut.
+        listener: hears of progress.
+    """
+
+    def __init__(
+        self,
+        teacher: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        task: str,
+        has_head: bool = True,
+        max_length: int = 128,
+        listener: Listener | None = None,
+    ) -> None:
+        require_trainable(task)
+        self.teacher = teacher
+        self.tokenizer = tokenizer
+        self.task = task
+        self.has_head = has_head
+        self.max_length = max_length
+        self.listener: Listener = listener or SilentListener()
+        self._calibration: Dataset | None = None
+        self._importance: Importance | None = None
+        self._answered: tuple[str, Dataset] | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        task: str = "text-classification",
+        num_labels: int | None = None,
+        max_length: int = 128,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        listener: Listener | None = None,
+    ) -> "OSEOptimizer":
+        """Load a teacher and its tokenizer.
+
+        Args:
+            model_name_or_path: folder or Hub id.
+            task: what the student shall do.
+            num_labels: classes, for a teacher that has no head yet; None: decided by `finetune_teacher`'s data.
+            max_length: tokens per text; longer ones are cut.
+            trust_remote_code: run code that comes with the model; off unless asked for.
+            revision: branch, tag or commit on the Hub.
+            listener: hears of progress.
+
+        Raises:
+            InvalidConfigError: if there is no such model.
+            UnsupportedModelError: if the task is not handled.
+        """
+        require_trainable(task)
+        source = os.fspath(model_name_or_path)
+        config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
+        tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code, revision=revision)
+        if num_labels is not None and not has_head(config):
+            config.num_labels = num_labels
+        teacher = load_teacher(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
+        limit = min(max_length, tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
+        return cls(teacher, tokenizer, task=task, has_head=has_head(config), max_length=limit, listener=listener)
+
+    def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
+        """The search space of the teacher's config, with the task's head counted."""
+        axes = (config or SearchConfig()).axes
+        return derive_search_space(self.teacher.config, task=self.task, **axes)
+
+    def rows(self, dataset: Dataset) -> Dataset:
+        """Token rows of a data set with the columns `text`, maybe `text_pair`, and `label`; token rows are returned
+        as they are.
+
+        Raises:
+            InvalidDataError: if the columns are others, or the classes are not the teacher's.
+        """
+        if {"input_ids", "labels"} <= set(dataset.column_names):
+            return dataset
+        if not {"text", "label"} <= set(dataset.column_names):
+            raise InvalidDataError(
+                "A data set must have the columns text (maybe text_pair) and label, or input_ids and labels",
+                f"it has {', '.join(dataset.column_names)}",
+                "Rename its columns",
+            )
+        if self.has_head:
+            dataset = align_labels(dataset, self.teacher.config)
+        return tokenize(dataset, self.tokenizer, max_length=self.max_length)
+
+    def finetune_teacher(
+        self,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        args: TrainingArguments,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> dict[str, float]:
+        """Give a teacher without a head its head, and return its scores on the development rows.
+
+        Training goes on from the last checkpoint in `args.output_dir`, if there is one.
+        """
+        label = train_dataset.features.get("label")
+        names = (
+            label.names
+            if isinstance(label, ClassLabel)
+            else [str(value) for value in sorted(set(train_dataset["label"]))]
+        )
+        rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
+        self.teacher.config.id2label = dict(enumerate(names))
+        self.teacher.config.label2id = {name: index for index, name in enumerate(names)}
+        trainer = build_trainer(
+            self.teacher,
+            args,
+            train_dataset=rows,
+            eval_dataset=eval_rows,
+            tokenizer=self.tokenizer,
+            callbacks=callbacks,
+        )
+        trainer.train(resume_from_checkpoint=_last_checkpoint(args.output_dir))
+        self.teacher.eval()
+        self.has_head = True
+        return scores(trainer)
+
+    def extract(
+        self,
+        config: SearchConfig | None = None,
+        *,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> SearchResult:
+        """Search the architecture: every candidate's error is measured by a short distillation.
+
+        Args:
+            config: how to search.
+            train_dataset: rows to distil on.
+            eval_dataset: development rows; the first `config.num_eval_rows` of a seeded shuffle measure the error.
+            journal: file of finished evaluations, gone on from if it exists; None: nothing is kept.
+
+        Raises:
+            InvalidConfigError: if the teacher has no trained head yet.
+            InfeasibleError: if the constraints leave no candidate.
+        """
+        self._require_head()
+        settings = config or SearchConfig()
+        rows, eval_rows = self._answered_rows(train_dataset), self.rows(eval_dataset)
+        self._calibrate_on(rows)
+        with TemporaryDirectory() as folder:
+            path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
+            return self._search(
+                settings, rows, eval_rows, Journal(path, question=self._question(settings, rows, eval_rows))
+            )
+
+    def initialize(
+        self, architecture: Architecture, *, calibration_dataset: Dataset | None = None, scratch_seed: int | None = None
+    ) -> PreTrainedModel:
+        """A student of an architecture that inherits the teacher's weights by importance.
+
+        Args:
+            architecture: from the teacher's search space.
+            calibration_dataset: rows on which importance is measured; None: the training rows of the last `extract`.
+            scratch_seed: draw random weights with this seed instead of inheriting.
+
+        Raises:
+            InvalidConfigError: if there are no calibration rows.
+        """
+        if scratch_seed is not None:
+            return from_scratch(self.teacher, architecture, task=self.task, seed=scratch_seed)
+        if calibration_dataset is not None:
+            self._calibrate_on(self.rows(calibration_dataset))
+        return inherit(
+            self.teacher,
+            architecture,
+            task=self.task,
+            dimension_map=derive_dimension_map(self.teacher.config, self.task),
+            importance=self._measured_importance(),
+        )
+
+    def distill(
+        self,
+        student: PreTrainedModel,
+        train_dataset: Dataset,
+        config: DistillationConfig | None = None,
+        *,
+        checkpoint_folder: str | os.PathLike[str] | None = None,
+    ) -> PreTrainedModel:
+        """Train the student, in place, to answer as the teacher does; see `distillation.loop.distill`."""
+        self._require_head()
+        settings = config or DistillationConfig()
+        self.listener.stage("distill", settings.num_steps)
+        report: DistillationReport = distill(
+            student,
+            self.teacher,
+            rows=self._answered_rows(train_dataset),
+            tokenizer=self.tokenizer,
+            config=settings,
+            checkpoint_folder=Path(checkpoint_folder) if checkpoint_folder is not None else None,
+            on_step=lambda step, loss: self.listener.advance(step, f"loss {loss:.3f}"),
+        )
+        self.listener.finish()
+        if report.resumed_from:
+            self.listener.say(f"distillation went on from step {report.resumed_from}")
+        return student
+
+    def finetune(
+        self,
+        student: PreTrainedModel,
+        *,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        args: TrainingArguments,
+        agora: AgoraConfig | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> PreTrainedModel:
+        """Fine-tune the student, in place, with a stock Trainer, and with Agora if it is given; the labeler is the
+        teacher.
+
+        Training goes on from the last checkpoint in `args.output_dir`, if there is one. After Agora the score on
+        `eval_dataset` is optimistic.
+        """
+        self._require_head()
+        trainer = build_trainer(
+            student,
+            args,
+            train_dataset=self.rows(train_dataset),
+            eval_dataset=self.rows(eval_dataset),
+            tokenizer=self.tokenizer,
+            agora=agora,
+            labeler=self.teacher if agora is not None else None,
+            callbacks=callbacks,
+        )
+        trainer.train(resume_from_checkpoint=_last_checkpoint(args.output_dir))
+        student.eval()
+        return student
+
+    def export(
+        self, student: PreTrainedModel, folder: str | os.PathLike[str], config: ExportConfig | None = None
+    ) -> OSEArtifact:
+        """Write a plain `from_pretrained` folder with `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx`.
+
+        Raises:
+            ExportError: if the ONNX file does not compute what the student computes.
+        """
+        settings = config or ExportConfig()
+        path = Path(folder)
+        student.save_pretrained(path)
+        self.tokenizer.save_pretrained(path)
+        export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance)
+        if settings.quantization == "dynamic-int8":
+            quantize_dynamic_int8(path)
+        return OSEArtifact(path)
+
+    def optimize(
+        self,
+        folder: str | os.PathLike[str],
+        config: OSEConfig | None = None,
+        *,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        test_dataset: Dataset,
+    ) -> OSEArtifact:
+        """All stages, one after the other; called again with the same arguments it goes on where it stopped."""
+        from optimum_ose.pipeline import Rows, open_run, run_stages
+
+        rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset)
+        return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))
+
+    def _require_head(self) -> None:
+        if not self.has_head:
+            raise InvalidConfigError(
+                "The teacher must have a trained head for the task",
+                f"this {type(self.teacher).__name__} has a new, random one",
+                "Call finetune_teacher first",
+            )
+
+    def _answered_rows(self, dataset: Dataset) -> Dataset:
+        """Token rows with the teacher's logits, computed once for each data set."""
+        key = dataset._fingerprint
+        if self._answered is None or self._answered[0] != key:
+            rows = with_teacher_logits(self.rows(dataset), self.teacher, tokenizer=self.tokenizer)
+            self._answered = (key, rows)
+        return self._answered[1]
+
+    def _calibrate_on(self, rows: Dataset) -> None:
+        count = min(NUM_CALIBRATION_ROWS, len(rows))
+        chosen = np.random.default_rng(0).choice(len(rows), count, replace=False)
+        inputs = [name for name in rows.column_names if name != TEACHER_LOGITS]
+        self._calibration = rows.select_columns(inputs).select(sorted(chosen.tolist()))
+        self._importance = None
+
+    def _measured_importance(self) -> Importance:
+        if self._calibration is None:
+            raise InvalidConfigError(
+                "Inheriting by importance needs calibration rows",
+                "none were given",
+                "Pass calibration_dataset, or call extract first",
+            )
+        if self._importance is None:
+            self._importance = measure_importance(
+                self.teacher,
+                evaluation_batches(self._calibration, self.tokenizer, batch_size=32),
+                dimension_map=derive_dimension_map(self.teacher.config, self.task),
+                architecture=self.search_space().maximum_point,
+            )
+        return self._importance
+
+    def _question(self, settings: SearchConfig, rows: Dataset, eval_rows: Dataset) -> dict[str, Any]:
+        from optimum_ose.question import search_question
+
+        return search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
+
+    def _search(self, settings: SearchConfig, rows: Dataset, eval_rows: Dataset, journal: Journal) -> SearchResult:
+        space = self.search_space(settings)
+        shuffled = eval_rows.shuffle(seed=settings.seed)
+        setting = CandidateSetting(
+            teacher=self.teacher,
+            tokenizer=self.tokenizer,
+            rows=rows,
+            eval_rows=shuffled.select(range(min(settings.num_eval_rows, len(shuffled)))),
+            initialize=self.initialize,
+            search=settings,
+        )
+        done = 0
+        self.listener.stage("extract", settings.max_evaluations)
+
+        def advance(evaluation: Any) -> None:
+            nonlocal done
+            done += 1
+            self.listener.advance(done, f"W {evaluation.w:.3f}")
+
+        limit = settings.max_parameters
+        result = extract(
+            space,
+            parameter_size=space.parameter_size,
+            inference_cost=lambda found: space.multiply_adds(found, sequence_length=settings.sequence_length),
+            error=CandidateError(setting, journal=journal, clock=time.perf_counter),
+            hyperparameters=settings.hyperparameters,
+            epsilon=settings.epsilon,
+            method=settings.method,
+            interval_size=settings.interval_size,
+            noise=settings.noise,
+            constraints=(lambda _architecture, size, _cost: size <= limit,) if limit is not None else (),
+            max_error=settings.max_error,
+            max_evaluations=settings.max_evaluations,
+            seed=settings.seed,
+            on_evaluation=advance,
+        )
+        self.listener.finish()
+        return result
+
+
+def scores(trainer: Any) -> dict[str, float]:
+    """A Trainer's scores on its development rows, by metric name."""
+    found = trainer.evaluate()
+    return {name.removeprefix("eval_"): float(found[name]) for name in ("eval_accuracy", "eval_f1_macro")}
+
+
+def _last_checkpoint(folder: str | None) -> str | None:
+    from transformers.trainer_utils import get_last_checkpoint
+
+    return get_last_checkpoint(folder) if folder is not None and Path(folder).is_dir() else None

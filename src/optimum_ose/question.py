@@ -1,0 +1,56 @@
+"""What identifies a question: hashes of model and data, and the settings that change an answer. No clock, host or
+path.
+"""
+
+import hashlib
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedModel
+
+from optimum_ose.configuration import SearchConfig
+from optimum_ose.serialization import digest, plain
+
+
+def model_digest(model: PreTrainedModel) -> str:
+    """SHA-256 over the config and every weight of a model."""
+    found = hashlib.sha256(digest(_stable_config(model)).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def rows_digest(rows: Dataset) -> str:
+    """SHA-256 over every row of a data set."""
+    return digest({name: rows[name][:] for name in sorted(rows.column_names)})
+
+
+def search_question(
+    model: PreTrainedModel, settings: SearchConfig, *, rows: Dataset, eval_rows: Dataset
+) -> dict[str, Any]:
+    """The question that a search journal answers. The budget and epsilon may change: finished evaluations stay
+    valid.
+    """
+    free = {
+        "epsilon",
+        "max_evaluations",
+        "method",
+        "interval_size",
+        "noise",
+        "max_parameters",
+        "max_latency_ms",
+        "max_error",
+        "axes",
+    }
+    return {
+        "model": model_digest(model),
+        "train": rows_digest(rows),
+        "validation": rows_digest(eval_rows),
+        "settings": {name: value for name, value in plain(settings).items() if name not in free},
+    }
+
+
+def _stable_config(model: PreTrainedModel) -> dict[str, Any]:
+    volatile = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
+    return {name: value for name, value in model.config.to_dict().items() if name not in volatile}

@@ -1,0 +1,1 @@
+"""Records -> text, plot and card."""

@@ -1,0 +1,59 @@
+"""Draws what a search saw: size against error, the Pareto front, the winner."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+
+def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
+    """A PNG of every trained candidate: parameters against error, colored by inference cost.
+
+    Args:
+        search: what `search.json` holds.
+        dpi: dots per inch.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    trained = [item["objectives"] for item in search["evaluations"] if item["objectives"]["error"] is not None]
+    front = sorted(
+        (item["objectives"] for item in search["pareto_front"]),
+        key=lambda item: (item["parameter_size"], -item["error"]),
+    )
+    points = axes.scatter(
+        [item["parameter_size"] / 1e6 for item in trained],
+        [item["error"] for item in trained],
+        c=[item["inference_cost"] / 1e6 for item in trained],
+        cmap="viridis",
+        s=36,
+        label="trained candidate",
+        zorder=2,
+    )
+    axes.plot(
+        [item["parameter_size"] / 1e6 for item in front],
+        [item["error"] for item in front],
+        color="0.55",
+        linewidth=1,
+        zorder=1,
+        label="not beaten in size, cost and error at once",
+    )
+    best = search["winner"]["objectives"]
+    axes.scatter(
+        [best["parameter_size"] / 1e6], [best["error"]], marker="*", s=260, color="tab:red", zorder=3, label="winner"
+    )
+    axes.axvline(search["maximum_point"][0] / 1e6, color="0.3", linestyle=":", label="size of the maximum point T")
+    axes.set_xlabel("parameters (millions, embeddings included)")
+    axes.set_ylabel("error after a short distillation")
+    figure.colorbar(points, label="multiply-adds (millions)")
+    axes.set_title(
+        f"{len(trained)} trainings of {search['space']['num_architectures']} architectures; proven W / best W: "
+        f"{search['certificate']['ratio']:.3f} ({search['certificate']['assumption']})",
+        fontsize=10,
+    )
+    axes.legend(fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()

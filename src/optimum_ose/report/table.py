@@ -1,0 +1,78 @@
+"""The comparison of teacher and student as a text table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
+"""Format -> its name for people."""
+
+
+def comparison_table(benchmark: Mapping[str, Any]) -> str:
+    """Teacher and student side by side, from what `benchmark.json` holds."""
+    sizes, scores = benchmark["sizes"], benchmark["scores"]
+    latency = {(row["model"], row["format"]): row for row in benchmark["latency"]["results"]}
+    setting = benchmark["latency"]
+    rows: list[tuple[str, str, str, str]] = [("", "teacher", "student", "student / teacher")]
+    for name, label in FORMATS.items():
+        if name in scores["student"]:
+            rows.append(_row(f"accuracy on test, {label}", _of(scores, name, "accuracy"), "{:.4f}"))
+    rows.append(_row("macro-F1 on test, PyTorch fp32", _of(scores, "pytorch-fp32", "f1_macro"), "{:.4f}"))
+    for key, label in (
+        ("parameters", "parameters"),
+        ("parameters_without_embeddings", "parameters without embeddings"),
+        ("multiply_adds", f"multiply-adds, {sizes['student']['sequence_length']} tokens"),
+    ):
+        rows.append(_row(label, (sizes["teacher"][key], sizes["student"][key]), "{:,.0f}"))
+    for name, label in FORMATS.items():
+        pair = [latency.get((model, name)) for model in ("teacher", "student")]
+        if pair[0] is not None and pair[1] is not None:
+            rows.append(_row(f"latency p50, {label}, ms", (pair[0]["p50_ms"], pair[1]["p50_ms"]), "{:.2f}"))
+            rows.append(_row(f"latency p95, {label}, ms", (pair[0]["p95_ms"], pair[1]["p95_ms"]), "{:.2f}"))
+    for name, label in FORMATS.items():
+        pair = [latency.get((model, name)) for model in ("teacher", "student")]
+        if pair[0] is not None and pair[1] is not None:
+            rows.append(
+                _row(f"size, {label}, MB", (pair[0]["size_bytes"] / 1e6, pair[1]["size_bytes"] / 1e6), "{:.1f}")
+            )
+    note = (
+        f"Latency: batch {setting['batch_size']}, {setting['sequence_length']} tokens, "
+        f"{setting['num_threads']} threads, interleaved in one run. Test rows: {benchmark['num_test_rows']}, used once."
+    )
+    return "\n".join([*aligned(rows), "", note, *headline(benchmark)])
+
+
+def headline(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
+    """What people ask first: how much is kept, how much smaller, how much faster."""
+    latency = {(row["model"], row["format"]): row["p50_ms"] for row in benchmark["latency"]["results"]}
+    default = "onnx-int8" if "quantized" in benchmark["default_file"] else "onnx-fp32"
+    sizes = benchmark["sizes"]
+    kept = (
+        benchmark["scores"]["student"][default]["accuracy"] / benchmark["scores"]["teacher"]["pytorch-fp32"]["accuracy"]
+    )
+    share = sizes["student"]["parameters_without_embeddings"] / sizes["teacher"]["parameters_without_embeddings"]
+    speedup = latency["teacher", "onnx-fp32"] / latency["student", default]
+    return (
+        f"The student's {FORMATS[default]} file keeps {kept:.1%} of the teacher's accuracy with {share:.1%} of its "
+        f"parameters without embeddings, {speedup:.1f}x faster than the teacher's ONNX fp32 file.",
+        f"Default file: {benchmark['default_file']} ({benchmark['default_reason']}).",
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines with the first column to the left and the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+
+
+def _of(scores: Mapping[str, Any], format_name: str, metric: str) -> tuple[float, float]:
+    return scores["teacher"].get(format_name, {}).get(metric, float("nan")), scores["student"][format_name][metric]
+
+
+def _row(label: str, pair: tuple[float, float], form: str) -> tuple[str, str, str, str]:
+    teacher, student = pair
+    return label, form.format(teacher), form.format(student), f"{student / teacher:.3f}" if teacher else ""

@@ -1,0 +1,104 @@
+"""Writes plot, environment and model card of a finished run, from what is on disk."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from optimum_ose.artifact import OSEArtifact
+from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.hub.card import build_model_card
+from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
+from optimum_ose.report.pareto import draw_pareto
+from optimum_ose.report.search_table import ranked_candidates
+from optimum_ose.serialization import canonical_json, read_json, write_atomic
+
+_PACKAGES = (
+    "optimum-ose",
+    "torch",
+    "transformers",
+    "optimum",
+    "accelerate",
+    "datasets",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+)
+_NUM_RUNNERS_UP = 5
+
+
+def write_report(artifact: OSEArtifact) -> None:
+    """Write `ose/environment.json`, `ose/pareto.png` and `README.md`.
+
+    Raises:
+        OutputFolderError: if the run is not finished.
+    """
+    for path in (artifact.search, artifact.benchmark):
+        if not path.is_file():
+            raise OutputFolderError(
+                f"{artifact.path} must hold a finished run",
+                f"{path.name} is missing",
+                "Finish it with `optimum-cli ose run`",
+            )
+    search, benchmark = read_json(artifact.search), read_json(artifact.benchmark)
+    environment = {
+        "python": platform.python_version(),
+        "packages": installed_versions(),
+        "machine": benchmark["latency"]["machine"],
+    }
+    write_atomic(artifact.environment, canonical_json(environment))
+    write_atomic(artifact.pareto_plot, draw_pareto(search))
+    write_atomic(artifact.card, build_model_card(_facts(artifact, search, benchmark)))
+
+
+def installed_versions() -> dict[str, str]:
+    """Version of each package that the result depends on."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
+    request = artifact.request
+    scores = tuple(
+        Score(model=model, format=name, metric="accuracy", value=found["accuracy"], split="test")
+        for model, formats in benchmark["scores"].items()
+        for name, found in formats.items()
+    )
+    sizes = tuple(
+        Size(
+            model=model,
+            parameters=found["parameters"],
+            parameters_without_embeddings=found["parameters_without_embeddings"],
+            multiply_adds=found["multiply_adds"],
+        )
+        for model, found in benchmark["sizes"].items()
+    )
+    return CardFacts(
+        model_name=artifact.path.resolve().name,
+        task=request.get("task", "text-classification"),
+        takes_pairs=bool(request.get("takes_pairs")),
+        repo_id=request.get("push_to_hub"),
+        base_model=request.get("base_model"),
+        license=request.get("license"),
+        dataset_name=request.get("dataset_name"),
+        dataset_id=request.get("dataset_id"),
+        labels=tuple(benchmark["label_names"]),
+        scores=scores,
+        sizes=sizes,
+        sequence_length=benchmark["sizes"]["student"]["sequence_length"],
+        benchmark=benchmark["latency"],
+        default_file=benchmark["default_file"],
+        certificate=search["certificate"]["statement"],
+        candidates=_candidates(search),
+        versions=installed_versions(),
+    )
+
+
+def _candidates(search: dict[str, Any]) -> tuple[Candidate, ...]:
+    """The winner, then the best other architectures."""
+    ranked = ranked_candidates(search)[: _NUM_RUNNERS_UP + 1]
+    return tuple(Candidate(architecture=item["architecture"], w=item["w"], **item["objectives"]) for item in ranked)

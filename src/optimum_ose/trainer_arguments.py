@@ -1,0 +1,78 @@
+"""TrainingArguments of the two fine-tunings of a run, and the callback that tells a listener of their progress."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, final
+
+import transformers
+from packaging.version import Version
+from transformers import TrainerCallback, TrainerState, TrainingArguments
+
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.progress import Listener
+
+
+def teacher_arguments(folder: Path, overrides: Mapping[str, Any]) -> TrainingArguments:
+    """Arguments for a teacher that gets its head: two epochs at 1e-4, which suits a small pretrained encoder."""
+    return _arguments(folder, {"num_train_epochs": 2, "learning_rate": 1e-4, "weight_decay": 0.01}, overrides)
+
+
+def student_arguments(folder: Path, overrides: Mapping[str, Any]) -> TrainingArguments:
+    """Arguments for a distilled student that studies its mistakes: three gentle epochs, so three rounds of Agora."""
+    return _arguments(folder, {"num_train_epochs": 3, "learning_rate": 1e-4, "weight_decay": 0.01}, overrides)
+
+
+def _arguments(folder: Path, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> TrainingArguments:
+    by_length: dict[str, Any] = (
+        {"train_sampling_strategy": "group_by_length"}
+        if Version(transformers.__version__).major >= 5
+        else {"group_by_length": True}
+    )
+    common = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 32,
+        "per_device_eval_batch_size": 64,
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "logging_strategy": "epoch",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "warmup_steps": 20,
+        **by_length,
+    }
+    unknown = sorted(set(overrides) - {item.name for item in fields(TrainingArguments)})
+    if unknown or "output_dir" in overrides:
+        raise InvalidConfigError(
+            "teacher_arguments and student_arguments must name fields of TrainingArguments other than output_dir",
+            f"got {', '.join(unknown) or 'output_dir'}",
+            "Remove or rename them",
+        )
+    return TrainingArguments(**{**common, **defaults, **overrides})
+
+
+@final
+class ProgressCallback(TrainerCallback):
+    """Tells a listener how far a Trainer is.
+
+    Args:
+        listener: hears of it.
+        name: of the stage.
+    """
+
+    def __init__(self, listener: Listener, name: str) -> None:
+        self._listener = listener
+        self._name = name
+
+    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+        """See `TrainerCallback`."""
+        self._listener.stage(self._name, state.max_steps)
+
+    def on_step_end(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+        """See `TrainerCallback`."""
+        self._listener.advance(state.global_step, f"epoch {state.epoch or 0:.1f}")
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """See `TrainerCallback`."""
+        self._listener.finish()

@@ -1,0 +1,27 @@
+"""An exported tiny classifier, and the transformers pipeline that it must equal."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "export"))
+
+from tiny_text import save, tiny_classifier, tiny_tokenizer
+from transformers import PreTrainedModel
+
+from optimum_ose.export.onnx_export import export_onnx
+
+
+@pytest.fixture(scope="session")
+def model() -> PreTrainedModel:
+    labels = {0: "negative", 1: "neutral", 2: "positive"}
+    return tiny_classifier(id2label=labels, label2id={name: index for index, name in labels.items()})
+
+
+@pytest.fixture(scope="session")
+def folder(model: PreTrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported folder, to be read only."""
+    path = save(model, tmp_path_factory.mktemp("served"))
+    export_onnx(model, tiny_tokenizer(), path)
+    return path
