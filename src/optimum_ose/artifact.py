@@ -141,7 +141,7 @@ class OSEArtifact:
         self, repo_id: str, *, private: bool = False, revision: str | None = None, token: str | None = None
     ) -> str:
         """Upload the folder; see `optimum_ose.push_to_hub`."""
-        from optimum_ose.hub.upload import push_to_hub
+        from optimum_ose import push_to_hub  # the public name: the folder does not know who uploads it
 
         return push_to_hub(self.path, repo_id, private=private, revision=revision, token=token)
 

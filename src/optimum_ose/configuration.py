@@ -219,6 +219,8 @@ class ExportConfig:
     """Largest accepted difference of a logit between PyTorch and ONNX fp32, > 0."""
     max_score_loss: float = 0.01
     """Share of the fp32 score that int8 may lose and still be the default file, in [0, 1]."""
+    block_seconds: float = 0.3
+    """Length of one timing block; every format gets five, interleaved with the others', seconds, > 0."""
 
     def __post_init__(self) -> None:
         _check(
@@ -232,6 +234,7 @@ class ExportConfig:
                 (self.opset >= 14, "opset must be at least 14", self.opset),
                 (self.tolerance > 0, "tolerance must be positive", self.tolerance),
                 (0 <= self.max_score_loss <= 1, "max_score_loss must lie in [0, 1]", self.max_score_loss),
+                (self.block_seconds > 0, "block_seconds must be positive", self.block_seconds),
             ],
         )
 

@@ -99,6 +99,15 @@ def test_the_model_returned_is_the_best_of_all_rounds():
     assert np.mean(result.model.predict(draw(200, 1)) == rings(draw(200, 1))) == result.accuracy
 
 
+def test_a_later_and_worse_model_does_not_replace_the_best():
+    def lying_about_new_points(points):
+        return rings(points) if len(points) == 200 else 1 - rings(points)
+
+    result = agora(labeler=lying_about_new_points, perturbation=VectorPerturbation(points_per_mistake=5))
+    assert max(result.rounds[-1].accuracies) < result.accuracy
+    assert np.mean(result.model.predict(draw(200, 1)) == rings(draw(200, 1))) == result.accuracy
+
+
 def test_agora_ends_when_no_mistake_is_left():
     result = agora(points=draw(200, 1), labels=rings(draw(200, 1)))
     assert result.accuracy == 1.0

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_text import tiny_classifier, tiny_tokenizer
 
+from export.tiny_text import tiny_classifier, tiny_tokenizer
 from optimum_ose.exceptions import ExportError
 from optimum_ose.export.benchmark import benchmark_formats
 from optimum_ose.export.onnx_export import export_onnx

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_text import BERT_SIZES, tiny_classifier, tiny_tokenizer
 from transformers import AutoModelForSeq2SeqLM, DistilBertConfig, T5Config
 
+from export.tiny_text import BERT_SIZES, tiny_classifier, tiny_tokenizer
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.example_inputs import example_inputs, input_names
 

@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_text import save, tiny_classifier, tiny_tokenizer
 
+from export.tiny_text import save, tiny_classifier, tiny_tokenizer
 from optimum_ose.export.memory import peak_memory_bytes
 from optimum_ose.export.onnx_export import export_onnx
 

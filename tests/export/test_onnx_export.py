@@ -7,7 +7,6 @@ import onnxruntime
 import pytest
 import torch
 import transformers
-from tiny_text import BERT_SIZES, WORDS, tiny_classifier, tiny_tokenizer
 from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
@@ -20,6 +19,7 @@ from transformers import (
     RobertaConfig,
 )
 
+from export.tiny_text import BERT_SIZES, WORDS, tiny_classifier, tiny_tokenizer
 from optimum_ose.exceptions import ExportError, UnsupportedModelError
 from optimum_ose.export import onnx_export
 from optimum_ose.export.onnx_export import export_onnx
@@ -37,6 +37,7 @@ CONFIGS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # transformers 4 imports two models with it
 @pytest.mark.parametrize("name", CONFIGS)
 def test_onnx_and_pytorch_agree_on_several_shapes_with_padding(name: str, tmp_path: Path) -> None:
     model = tiny_classifier(CONFIGS[name])

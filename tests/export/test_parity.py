@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_text import tiny_classifier, tiny_tokenizer
 
+from export.tiny_text import tiny_classifier, tiny_tokenizer
 from optimum_ose.exceptions import ExportError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import check_parity, evaluation_mode

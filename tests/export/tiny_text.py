@@ -26,7 +26,7 @@ BERT_SIZES = {
 }
 
 
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
+def tiny_tokenizer(*, segments: bool = True) -> PreTrainedTokenizerFast:
     backend = Tokenizer(models.WordPiece({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer()
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -41,7 +41,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
         sep_token="[SEP]",
         mask_token="[MASK]",
         model_max_length=64,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        model_input_names=["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"],
     )
 
 
@@ -56,7 +56,8 @@ def tiny_classifier(config: PretrainedConfig | None = None, *, seed: int = 0, **
     return model.eval()
 
 
-def save(model: PreTrainedModel, folder: Path) -> Path:
+def save(model: PreTrainedModel, folder: Path, *, tokenizer: PreTrainedTokenizerFast | None = None) -> Path:
     model.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
+    tokenizer = tokenizer or tiny_tokenizer()
+    tokenizer.save_pretrained(folder)
     return folder

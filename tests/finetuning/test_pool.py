@@ -25,7 +25,12 @@ def test_only_model_inputs_and_labels_are_kept(tokenizer):
     assert set(features[0]) == set(NAMES)
 
 
-@pytest.mark.parametrize("labels", [None, 0.5, "cat", [0, 1], np.array([1]), torch.tensor([1, 0])])
+@pytest.mark.parametrize("label", [1, np.int64(1), torch.tensor(1)])
+def test_a_class_index_may_come_from_python_numpy_or_torch(tokenizer, label):
+    assert labeled_rows([{**tokenizer("the cat"), "labels": label}], input_names=NAMES)[1] == [1]
+
+
+@pytest.mark.parametrize("labels", [None, 0.5, "cat", [0, 1], np.array([1]), torch.tensor([1]), torch.tensor(0.5)])
 def test_a_row_without_one_class_index_is_refused(tokenizer, labels):
     with pytest.raises(InvalidDataError, match=r"the latter one class index; row 0 has .* rename its label column"):
         labeled_rows([{**tokenizer("the cat"), "labels": labels}], input_names=NAMES)

@@ -9,6 +9,7 @@ from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.finetuning.labeling import examine, predict_logits
 from optimum_ose.finetuning.pool import row_key
 from optimum_ose.finetuning.rounds import PoolBuilder
+from optimum_ose.finetuning.tokens import TokenNeighbors
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +45,35 @@ def test_every_new_row_comes_from_a_mistake_of_the_student(built, student, dev, 
     assert report.dev_accuracy == np.mean(~wrong)
 
 
-def test_no_new_row_is_a_development_row_a_training_row_or_a_second_copy(built, train, dev):
-    keys = [row_key(row.features) for row in built[0]]
+def test_no_new_row_is_a_development_row_or_a_training_row(built, train, dev):
+    keys = {row_key(row.features) for row in built[0]}
     assert keys
-    assert not set(keys) & {row_key(row) for dataset in (train, dev) for row in dataset}
-    assert len(set(keys)) == len(keys)
+    assert not keys & {row_key(row) for dataset in (train, dev) for row in dataset}
+
+
+@pytest.mark.parametrize("known_as", ["training", "development"])
+def test_a_known_row_is_not_accepted_even_where_tau_proposes_nothing_else(labeler, tokenizer, train, student, known_as):
+    settings = AgoraConfig(num_neighbors=1, replacement_probability=1e-9, min_distance=0, max_distance=1e6)
+    mistake = dict(tokenizer("the old cat"))
+    answer = int(predict_logits(student, [mistake], tokenizer=tokenizer, batch_size=1).argmax())
+    nearest = TokenNeighbors(labeler.get_input_embeddings().weight.detach().numpy(), tokenizer, num_neighbors=1)
+    variants = [list(mistake["input_ids"]) for _ in range(3)]
+    for position, variant in enumerate(variants, start=1):
+        variant[position] = nearest.of(variant[position])[0]
+    known = [{**mistake, "input_ids": variant} for variant in variants]
+    rights = predict_logits(student, known, tokenizer=tokenizer, batch_size=3).argmax(axis=1)
+    known = [{**row, "labels": int(right)} for row, right in zip(known, rights, strict=True)]
+    rows, report = PoolBuilder(
+        labeler,
+        tokenizer,
+        train_dataset=[*train, *(known if known_as == "training" else [])],
+        dev_dataset=[{**mistake, "labels": 1 - answer}, *(known if known_as == "development" else [])],
+        config=settings,
+        batch_size=8,
+    ).build(student, round_number=1)
+    assert report.num_mistakes == 1
+    assert report.num_proposed == settings.max_attempts
+    assert rows == ()
 
 
 def test_rows_that_only_differ_in_padding_from_a_training_row_are_known(labeler, tokenizer, train, dev, student):
@@ -68,6 +93,12 @@ def test_rows_that_only_differ_in_padding_from_a_training_row_are_known(labeler,
     rows, _ = built.build(student, round_number=1)
     assert {len(row.features["input_ids"]) for row in rows} == {width}
     assert not {row_key(row.features) for row in rows} & {row_key(row) for row in (*train, *dev)}
+
+
+def test_a_proposal_is_accepted_once_only(builder, student):
+    few = builder(points_per_mistake=12, num_neighbors=1, replacement_probability=1e-9, min_distance=0)
+    keys = [row_key(row.features) for row in few.build(student, round_number=1)[0]]
+    assert len(set(keys)) == len(keys) > 0
 
 
 def test_every_new_row_lies_between_the_two_radii(built, labeler, tokenizer, train, dev):
@@ -118,12 +149,9 @@ def test_seed_and_round_decide_the_pool(builder, student):
 
 
 def test_pairs_keep_their_structure(labeler, tokenizer, student):
-    texts = [("the cat", f"{word} dog"), ("a big saw", f"{word} jar")] * 4 if (word := "old") else []
-    rows = [
-        {**tokenizer(one, f"{two} {filler}"), "labels": index % 2}
-        for index, (one, two) in enumerate(texts)
-        for filler in ("the", "some")
-    ]
+    pairs = [("the cat", "old dog"), ("a big saw", "old jar")]
+    texts = [(one, f"{two} {filler}") for one, two in pairs for filler in ("the", "some", "red", "new")]
+    rows = [{**tokenizer(one, two), "labels": index % 2} for index, (one, two) in enumerate(texts)]
     builder = PoolBuilder(
         labeler,
         tokenizer,

@@ -1,16 +1,12 @@
 """An output folder as a run leaves it, and a Hub on this machine to push it to."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "export"))
-
-from loopback_hub import LoopbackHub, loopback_hub
-from tiny_text import save, tiny_classifier, tiny_tokenizer
-
+from export.tiny_text import save, tiny_classifier, tiny_tokenizer
+from hub.loopback_hub import LoopbackHub, loopback_hub
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.hub.card import build_model_card

@@ -155,12 +155,12 @@ def test_scores_without_a_data_set_stay_out_of_the_metadata(tmp_path: Path) -> N
     assert "| PyTorch fp32 | 0.9500 | 0.9400 |" in card
 
 
-@settings(max_examples=50, deadline=None)
-@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40).map(lambda text: "x" + text))
 def test_no_name_can_break_the_metadata_or_a_table(text: str) -> None:
     facts = dataclasses.replace(FACTS, model_name=text, dataset_name=text, labels=(text,), versions={text: text})
     card = ModelCard(build_model_card(facts))
-    assert card.data.model_name == text
+    assert card.data.model_name == " ".join(text.split())
     assert card.data.pipeline_tag == "text-classification"
     headings = [line for line in card.text.split("\n") if line.startswith("## ")]
     assert headings == ["## Scores", "## Size", "## Latency", "## Architecture search", "## Use", "## Made with"]

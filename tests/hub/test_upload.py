@@ -12,9 +12,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from loopback_hub import LoopbackHub
-from tiny_text import tiny_classifier, tiny_tokenizer
 
+from export.tiny_text import tiny_classifier, tiny_tokenizer
+from hub.loopback_hub import LoopbackHub
 from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.hub.upload import layout_files, push_to_hub
 

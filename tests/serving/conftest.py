@@ -1,15 +1,11 @@
 """An exported tiny classifier, and the transformers pipeline that it must equal."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "export"))
-
-from tiny_text import save, tiny_classifier, tiny_tokenizer
 from transformers import PreTrainedModel
 
+from export.tiny_text import save, tiny_classifier, tiny_tokenizer
 from optimum_ose.export.onnx_export import export_onnx
 
 

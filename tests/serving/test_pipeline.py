@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_text import BERT_SIZES, WORDS, save, tiny_classifier, tiny_tokenizer
 from transformers import AutoModel, BertConfig, DistilBertConfig, PreTrainedModel, RobertaConfig, pipeline
 
+from export.tiny_text import BERT_SIZES, WORDS, save, tiny_classifier, tiny_tokenizer
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OutputFolderError, UnsupportedModelError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
@@ -104,9 +104,9 @@ def test_a_text_beyond_the_limit_is_cut_as_the_tokenizer_cuts_it(served: OnnxPip
     ids=lambda config: f"{config.model_type}-{config.num_labels}-{config.problem_type}",
 )
 def test_scores_follow_problem_type_and_number_of_labels(config: Any, tmp_path: Path) -> None:
-    model = tiny_classifier(config)
-    export_onnx(model, tiny_tokenizer(), save(model, tmp_path))
-    expected = pipeline("text-classification", model=model, tokenizer=tiny_tokenizer(), device="cpu")
+    model, tokenizer = tiny_classifier(config), tiny_tokenizer(segments=config.model_type == "bert")
+    export_onnx(model, tokenizer, save(model, tmp_path, tokenizer=tokenizer))
+    expected = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
     texts = ["a good film", "the cat sat on a mat"]
     assert_same(OnnxPipeline.from_pretrained(tmp_path)(texts, top_k=None), expected(texts, top_k=None))
 

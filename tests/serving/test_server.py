@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server_client import ask, predict, running
 
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.protocol import ServerLimits
 from optimum_ose.serving.server import create_server
+from serving.server_client import ask, predict, running
 
 SMALL = ServerLimits(max_body_bytes=2000, max_texts=4, max_text_characters=100, request_seconds=2.0)
 

@@ -12,11 +12,11 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
-from server_client import ask, predict, running
 
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.protocol import ServerLimits
 from optimum_ose.serving.server import create_server
+from serving.server_client import ask, predict, running
 
 
 def test_more_clients_than_connections_wait_for_their_turn(folder: Path) -> None:

@@ -23,7 +23,7 @@ class BenchCommand(Verb):
         """See `Verb`."""
         from optimum_ose.commands.request import reopen
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
-        from optimum_ose.pipeline import measure_again
+        from optimum_ose.optimizer.pipeline import measure_again
         from optimum_ose.report.table import comparison_table
         from optimum_ose.serialization import read_json
 

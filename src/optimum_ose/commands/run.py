@@ -22,7 +22,7 @@ class RunCommand(Verb):
         """See `Verb`."""
         from optimum_ose.commands.summary import print_summary
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
-        from optimum_ose.pipeline import run_stages
+        from optimum_ose.optimizer.pipeline import run_stages
 
         quiet_libraries()
         request = request_of(self.args)

@@ -8,7 +8,7 @@ from optimum_ose.commands.request import add_run_arguments, open_request, reopen
 from optimum_ose.commands.verb import Verb
 
 if TYPE_CHECKING:
-    from optimum_ose.pipeline import Stage
+    from optimum_ose.optimizer.pipeline import Stage
 
 
 class ExtractCommand(Verb):
@@ -25,7 +25,7 @@ class ExtractCommand(Verb):
     def execute(self) -> None:
         """See `Verb`."""
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
-        from optimum_ose.pipeline import run_stages
+        from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.report.search_table import search_table
         from optimum_ose.serialization import read_json
 
@@ -49,7 +49,7 @@ class _StageCommand(Verb):
     def execute(self) -> None:
         """See `Verb`."""
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
-        from optimum_ose.pipeline import run_stages
+        from optimum_ose.optimizer.pipeline import run_stages
 
         quiet_libraries()
         artifact = run_stages(reopen(self.args.output, TerminalListener()), only=(self.STAGE,))

@@ -1,7 +1,7 @@
 """Progress on a terminal; silence elsewhere."""
 
 import sys
-from typing import final
+from typing import Any, final
 
 from tqdm import tqdm
 
@@ -13,7 +13,7 @@ class TerminalListener:
     """A progress bar per stage that takes longer than two seconds; no bar where standard error is not a terminal."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def stage(self, name: str, total: int | None) -> None:
         """See `Listener.stage`."""

@@ -14,6 +14,7 @@ from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
 Theta = Mapping[str, Any]
 _Model = TypeVar("_Model")
+_Split = tuple[NDArray[Any], NDArray[Any]]  # points and labels
 
 
 class Learner(Protocol[_Model]):
@@ -204,10 +205,7 @@ class _Trained(Generic[_Model]):
 
 
 def _train_all(
-    learner: Learner[_Model],
-    theta: Sequence[Theta],
-    training: tuple[NDArray[Any], NDArray[Any]],
-    development: tuple[NDArray[Any], NDArray[Any]],
+    learner: Learner[_Model], theta: Sequence[Theta], training: _Split, development: _Split
 ) -> tuple[_Trained[_Model], tuple[float, ...]]:
     """The best model over Theta, the first among equals, and every accuracy. No more than two models live at once."""
     leader = _train(learner, theta[0], training, development)
@@ -219,12 +217,7 @@ def _train_all(
     return leader, tuple(accuracies)
 
 
-def _train(
-    learner: Learner[_Model],
-    theta: Theta,
-    training: tuple[NDArray[Any], NDArray[Any]],
-    development: tuple[NDArray[Any], NDArray[Any]],
-) -> _Trained[_Model]:
+def _train(learner: Learner[_Model], theta: Theta, training: _Split, development: _Split) -> _Trained[_Model]:
     model = learner.train(*training, theta=theta)
     mistakes = np.asarray(learner.predict(model, development[0]) != development[1])
     return _Trained(model=model, theta=theta, accuracy=float(np.mean(~mistakes)), mistakes=mistakes)
@@ -242,12 +235,9 @@ def _new_points(
     if not len(mistakes):
         return points[:0]
     proposed = np.asarray(perturbation(mistakes, points, generator=generator))
-    known = {_values(point) for point in forbidden}
-    return proposed[[_values(point) not in known for point in proposed]]
-
-
-def _values(point: Any) -> tuple[object, ...]:
-    return tuple(np.ravel(point).tolist())
+    values = [tuple(np.ravel(point).tolist()) for point in (*forbidden, *proposed)]
+    known = set(values[: len(forbidden)])
+    return proposed[[value not in known for value in values[len(forbidden) :]]]
 
 
 def _check_sizes(name: str, points: NDArray[Any], labels: NDArray[Any]) -> None:

@@ -1,5 +1,6 @@
 """tau for vectors and images: new points near given points, at radii measured in the spacing of the training set."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -105,4 +106,4 @@ class VectorPerturbation:
 
 def _flat(points: NDArray[Any]) -> NDArray[np.float64]:
     """(n, ...) as (n, d); a column of numbers becomes n points on a line."""
-    return np.asarray(points, dtype=np.float64).reshape(len(points), -1)
+    return np.asarray(points, dtype=np.float64).reshape(len(points), math.prod(points.shape[1:]))

@@ -74,7 +74,9 @@ class SearchResult:
             ("T", "0", _number(self.maximum_point[0]), _number(self.maximum_point[1]), "", "maximum point"),
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-        lines = ["  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows]
+        lines = [
+            "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+        ]
         return "\n".join([*lines, self.certificate.statement])
 
 

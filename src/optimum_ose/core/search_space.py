@@ -1,59 +1,22 @@
 """Owns the search space Xi: the axes, the valid candidates, and their exact costs."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import final, overload
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.candidates import Candidates, grid_candidates
 from optimum_ose.core.constraints import Constraint
 from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
-from optimum_ose.exceptions import InfeasibleError, InvalidArchitectureError, InvalidConfigError
-
-_CHUNK = 1 << 18
-_MAX_GRID_SIZE = 10**8
-"""Combinations of axis values that are enumerated; about a minute of work."""
-
-
-@final
-class Candidates(Sequence[Architecture]):
-    """A sequence of architectures over the same axes, held as one integer array so that millions of them stay cheap.
-
-    Args:
-        axes: names of the axes, one per column.
-        rows: int64 array of shape (n, number of axes).
-    """
-
-    __slots__ = ("_axes", "_rows")
-
-    def __init__(self, axes: Iterable[str], rows: NDArray[np.int64]) -> None:
-        self._axes = tuple(axes)
-        self._rows = rows
-
-    @property
-    def columns(self) -> dict[str, NDArray[np.int64]]:
-        """Axis -> int64 array of shape (n,)."""
-        return {axis: self._rows[:, index] for index, axis in enumerate(self._axes)}
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Architecture: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Candidates": ...
-    def __getitem__(self, index: int | slice) -> "Architecture | Candidates":
-        if isinstance(index, slice):
-            return Candidates(self._axes, self._rows[index])
-        return Architecture(dict(zip(self._axes, self._rows[index].tolist(), strict=True)))
+from optimum_ose.exceptions import InvalidArchitectureError
 
 
 @final
 class SearchSpace:
-    """The finite set Xi of candidate architectures: a grid of axis values, less the combinations that break a constraint.
+    """The finite set Xi of candidate architectures: a grid of axis values, less what breaks a constraint.
 
     Only valid candidates count, iterate and are members. They come in lexicographic order of their values, axes sorted
     by name, whatever the order in which anything was given.
@@ -84,7 +47,7 @@ class SearchSpace:
         self._constraints = tuple(constraints)
         self._cost_model = cost_model
         _require_within(self._axes, maximum_point)
-        self._candidates = Candidates(self._axes, _valid_rows(self._axes, self._constraints))
+        self._candidates = grid_candidates(self._axes, self._constraints)
 
     @staticmethod
     def of(architectures: Iterable[Architecture], *, maximum_point: Architecture | None = None) -> "SearchSpace":
@@ -95,7 +58,7 @@ class SearchSpace:
             maximum_point: T; by default the candidate that is the largest in every axis.
 
         Raises:
-            InvalidArchitectureError: if the list is empty, mixes axes, exceeds T, or has no candidate largest in every axis.
+            InvalidArchitectureError: if the list is empty, mixes axes, exceeds T, or none is largest in every axis.
         """
         listed = list(architectures)
         if not listed or any(architecture.keys() != listed[0].keys() for architecture in listed):
@@ -263,34 +226,3 @@ def _largest(names: tuple[str, ...], rows: NDArray[np.int64]) -> Architecture:
             "Pass maximum_point=Architecture(...).",
         )
     return Architecture(dict(zip(names, largest.tolist(), strict=True)))
-
-
-def _valid_rows(axes: Mapping[str, tuple[int, ...]], constraints: Sequence[Constraint]) -> NDArray[np.int64]:
-    """The grid points that obey the constraints, in lexicographic order, enumerated in chunks to bound the memory."""
-    shape = tuple(len(values) for values in axes.values())
-    total = math.prod(shape)
-    if total > _MAX_GRID_SIZE:
-        raise InvalidConfigError(
-            f"A search space combines at most {_MAX_GRID_SIZE:,} axis values",
-            f"{total:,} combinations came",
-            "Give fewer values per axis, or fix an axis.",
-        )
-    values = {axis: np.array(listed, dtype=np.int64) for axis, listed in axes.items()}
-    obeyed = np.zeros(len(constraints), dtype=np.int64)
-    parts = []
-    for start in range(0, total, _CHUNK):
-        digits = np.unravel_index(np.arange(start, min(start + _CHUNK, total)), shape)
-        columns = {axis: values[axis][digit] for axis, digit in zip(axes, digits, strict=True)}
-        masks = [rule.holds(columns) for rule in constraints]
-        obeyed += np.array([mask.sum() for mask in masks], dtype=np.int64)
-        valid = np.logical_and.reduce(masks) if masks else slice(None)
-        parts.append(np.stack(list(columns.values()), axis=1)[valid])
-    rows = np.concatenate(parts)
-    if not len(rows):
-        tightest = int(np.argmin(obeyed))
-        raise InfeasibleError(
-            "At least one combination of the axis values obeys every constraint",
-            f"none of {total} does; the tightest, '{constraints[tightest].sentence}', holds for {obeyed[tightest]}",
-            f"Add values to {' or '.join(constraints[tightest].axes)}.",
-        )
-    return rows

@@ -9,231 +9,231 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 _KERNELS = ((2.5, 0.5), (2.5, 1.0), (2.5, 2.0), (2.5, 4.0), (0.5, 2.0))
-"""(Matern smoothness, length scale in units of an axis's range): smooth errors, and one rough kernel for jumps."""
+"""(Matern smoothness, length scale in units of an axis's range): smooth errors, and a rough kernel for jumps."""
 _AMPLITUDES = np.geomspace(1e-3, 10, 13)
 """Standard deviation of the process, in units of the spread of the observed log errors."""
 _NOISES = np.geomspace(1e-4, 1, 13)
 """Standard deviation of the noise where nothing is known, in the same units."""
-_KNOWN_NOISES = np.array([1.0, 1.5, 2.25])
-"""Standard deviation of the noise in units of the one that the user states: it may be understated."""
+_KNOWN_NOISES = ((1.0, 0.8), (1.5, 0.15), (2.25, 0.05))
+"""(multiple, prior probability) of the noise that the user states: it may be understated."""
 _WEIGHT_FLOOR = 1e-5
-"""Hyperparameters less probable than this share of the most probable ones are dropped."""
-LOO = ["none", 2.0]
+"""Hyperparameters less probable than this are dropped."""
+_LEAVE_ONE_OUT_LIMIT = 1.5
+"""Standardized leave-one-out residual beyond which the intervals are widened in proportion; set by benchmarks/certificate.py."""
+_CHUNK = 1 << 13
+LIMIT = lambda n: 1.5
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mixture:
-    """Normal mixtures for m quantities that share their h weights.
+class _Kernel:
+    """One kernel, with the eigenbasis of the data's residual space and the h hyperparameters worth keeping.
 
     Attributes:
-        weights: shape (h,), sum 1.
-        means: shape (h, m).
-        deviations: standard deviations, shape (h, m).
+        shape: smoothness and length scale.
+        eigenvalues: of the kernel among the observations, projected on the residual space, shape (r,).
+        basis: the orthonormal eigenbasis, shape (n, r).
+        rotated: the observed values in that basis, shape (r,).
+        amplitudes: tau^2, shape (h,).
+        noises: sigma^2, shape (h,).
+        weights: posterior probabilities, shape (h,).
     """
 
-    weights: Array
-    means: Array
-    deviations: Array
-
-    def probability_below(self, threshold: Array) -> Array:
-        """Probability of each of the m quantities to lie below its threshold, shape (m,)."""
-        return np.asarray(self.weights @ ndtr((threshold - self.means) / self.deviations))
-
-    @property
-    def mean(self) -> Array:
-        """Expected values, shape (m,)."""
-        return np.asarray(self.weights @ self.means)
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
-    """One kernel with its eigenbasis and the hyperparameters (tau^2, sigma^2) worth keeping."""
-
-    kernel: tuple[float, float]
-    null_space: Array
+    shape: tuple[float, float]
     eigenvalues: Array
-    eigenvectors: Array
+    basis: Array
+    rotated: Array
     amplitudes: Array
     noises: Array
     weights: Array
+
+    @property
+    def inverse_variances(self) -> Array:
+        """Of the rotated values, shape (h, r)."""
+        return np.asarray(1 / (self.amplitudes[:, None] * self.eigenvalues + self.noises[:, None]))
+
+    @property
+    def inflation(self) -> Array:
+        """Factor by which leave-one-out residuals say that the standard deviations are too small, shape (h,)."""
+        inverse = self.inverse_variances
+        residuals = (inverse * self.rotated) @ self.basis.T / np.sqrt(inverse @ (self.basis**2).T + 1e-300)
+        return np.asarray(np.maximum(1, np.abs(residuals).max(axis=1) / LIMIT(len(self.basis))))
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
-    """The log errors of all candidates given those observed; made by `fit_surrogate`."""
+    """The log errors of all candidates given those observed; made by `fit_surrogate`.
+
+    Attributes:
+        features: coordinates of all candidates, shape (N, d).
+        observed: candidate of each observation, shape (n,).
+        values: observed log errors, shape (n,).
+        kernels: the kernels averaged over.
+    """
 
     features: Array
-    observed: NDArray[np.int64]
+    observed: Indices
     values: Array
-    nodes: tuple[_Node, ...]
-    inflation: float
-
-    @property
-    def noise_distribution(self) -> tuple[Array, Array]:
-        """Noise standard deviations and their probabilities, ascending."""
-        noises = np.concatenate([np.sqrt(node.noises) for node in self.nodes])
-        weights = np.concatenate([node.weights for node in self.nodes])
-        order = np.argsort(noises)
-        return noises[order], weights[order]
+    kernels: tuple[_Kernel, ...]
 
     def noise_quantile(self, level: float) -> float:
         """The noise standard deviation that is not exceeded with probability `level`."""
-        noises, weights = self.noise_distribution
-        return float(noises[min(np.searchsorted(np.cumsum(weights), level), len(noises) - 1)])
+        noises = np.sqrt(np.concatenate([kernel.noises for kernel in self.kernels]))
+        order = np.argsort(noises, kind="stable")
+        cumulated = np.cumsum(np.concatenate([kernel.weights for kernel in self.kernels])[order])
+        return float(noises[order][min(int(np.searchsorted(cumulated, level)), len(noises) - 1)])
 
-    def predict(self, candidates: NDArray[np.int64], *, reference: int | None = None) -> Mixture:
-        """Log errors of m candidates, or their differences to a reference candidate's.
+    def mean(self, candidates: Indices) -> Array:
+        """Expected log errors of m candidates, shape (m,)."""
+        parts = [self._moments(kernel, candidates, None)[0] for kernel in self.kernels]
+        return np.asarray(sum(kernel.weights @ mean for kernel, mean in zip(self.kernels, parts, strict=True)))
+
+    def probability_below(self, candidates: Indices, threshold: Array, *, reference: int | None = None) -> Array:
+        """Probability of the log error of each of m candidates to lie below a threshold.
 
         Args:
             candidates: indices, shape (m,).
-            reference: index of the candidate whose log error is subtracted; None: nothing is.
+            threshold: log errors, shape (m,).
+            reference: a candidate relative to whose log error the thresholds are counted; None: to zero.
 
         Returns:
-            mixture over m quantities.
+            float64 array of shape (m,), in [0, 1].
         """
-        means, variances = [], []
-        for node in self.nodes:
-            mean, variance = self._predict_node(node, candidates, reference)
-            means.append(mean)
-            variances.append(variance)
-        infl = np.concatenate([self._loo(node) for node in self.nodes])[:, None]
-        deviations = infl * np.sqrt(np.maximum(np.concatenate(variances), 1e-18))
-        weights = np.concatenate([node.weights for node in self.nodes])
-        return Mixture(weights=weights, means=np.concatenate(means), deviations=deviations)
+        total = np.zeros(len(candidates))
+        for start in range(0, len(candidates), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            for kernel in self.kernels:
+                mean, deviation = self._moments(kernel, candidates[part], reference)
+                total[part] += kernel.weights @ ndtr((threshold[part] - mean) / deviation)
+        return total
 
-    def _loo(self, node: _Node) -> Array:
-        basis = node.null_space @ node.eigenvectors
-        inverse = 1 / (node.amplitudes[:, None] * node.eigenvalues + node.noises[:, None])
-        residual = (inverse * (self.values @ basis)) @ basis.T
-        precision = inverse @ (basis**2).T
-        standard = np.abs(residual) / np.sqrt(precision)
-        if LOO[0] == "max":
-            return np.maximum(1, standard.max(axis=1) / LOO[1])
-        if LOO[0] == "p4":
-            return np.maximum(1, (np.mean(standard**4, axis=1) / 3) ** 0.25 * LOO[1])
-        return np.ones(len(inverse))
+    def _moments(self, kernel: _Kernel, candidates: Indices, reference: int | None) -> tuple[Array, Array]:
+        """Mean and standard deviation under each hyperparameter, both of shape (h, m), by universal kriging.
 
-    def _predict_node(self, node: _Node, candidates: NDArray[np.int64], reference: int | None) -> tuple[Array, Array]:
-        """Universal kriging of contrasts in the eigenbasis of the data's residual space.
-
-        With b the least-squares weights of the linear mean, f - b'y is free of the mean's coefficients; its covariance
+        With b the least-squares weights of the linear trend, f - b'y is free of the trend's coefficients; its covariance
         with the residual data and its variance are linear in tau^2 and sigma^2.
         """
         x, y = self.features[candidates], self.features[self.observed]
-        basis, observed_basis = _basis(x), _basis(y)
-        cross = _matern(_distances(x, y), node.kernel)
-        prior = np.ones(len(x))
+        trend, cross, prior = _trend(x), _matern(x, y, kernel.shape), np.ones(len(x))
         if reference is not None:
             origin = self.features[[reference]]
-            basis = basis - _basis(origin)
-            cross = cross - _matern(_distances(origin, y), node.kernel)
-            prior = 2 - 2 * _matern(_distances(x, origin), node.kernel)[:, 0]
-        data_kernel = _matern(_distances(y, y), node.kernel)
-        b = basis @ np.linalg.pinv(observed_basis)
-        covariance = (cross - b @ data_kernel) @ node.null_space @ node.eigenvectors
-        process = prior - 2 * np.sum(b * cross, axis=1) + np.sum((b @ data_kernel) * b, axis=1)
-        rotated = (self.values @ node.null_space) @ node.eigenvectors
-        gain = node.amplitudes[:, None] / (node.amplitudes[:, None] * node.eigenvalues + node.noises[:, None])
-        mean = b @ self.values + (gain * rotated) @ covariance.T
-        variance = (
-            node.amplitudes[:, None] * process
-            + node.noises[:, None] * np.sum(b * b, axis=1)
-            - (node.amplitudes[:, None] * gain) @ (covariance**2).T
-        )
-        return mean, variance
+            trend, cross = trend - _trend(origin), cross - _matern(origin, y, kernel.shape)
+            prior = 2 - 2 * _matern(x, origin, kernel.shape)[:, 0]
+        among = _matern(y, y, kernel.shape)
+        b = trend @ np.linalg.pinv(_trend(y))
+        covariance = (cross - b @ among) @ kernel.basis
+        process = prior - 2 * np.sum(b * cross, axis=1) + np.sum((b @ among) * b, axis=1)
+        gain = kernel.amplitudes[:, None] * kernel.inverse_variances
+        mean = b @ self.values + (gain * kernel.rotated) @ covariance.T
+        variance = kernel.amplitudes[:, None] * process + kernel.noises[:, None] * np.sum(b * b, axis=1)
+        variance -= (kernel.amplitudes[:, None] * gain) @ (covariance**2).T
+        return mean, kernel.inflation[:, None] * np.sqrt(np.maximum(variance, 1e-18))
 
 
-def axis_features(columns: Mapping[str, NDArray[np.int64]], size: Array) -> Array:
-    """Coordinates in which log errors are modeled: the logarithms of the axes that vary, and of the size, each of range 1.
+def axis_features(columns: Mapping[str, NDArray[np.int64]]) -> Array:
+    """Coordinates in which log errors are modeled: the logarithms of the axes that vary, each scaled to [0, 1].
 
     Args:
-        columns: axis -> int64 array of shape (n,).
-        size: parameter size, shape (n,).
+        columns: axis -> int64 array of shape (N,).
 
     Returns:
-        float64 array of shape (n, d).
+        float64 array of shape (N, d).
     """
-    logs = np.log(np.stack([*columns.values()], axis=1).astype(np.float64))
+    logs = np.log(np.stack(list(columns.values()), axis=1).astype(np.float64))
     ranges = np.ptp(logs, axis=0)
-    return (logs[:, ranges > 0] - logs.min(axis=0)[ranges > 0]) / ranges[ranges > 0]
+    varies = ranges > 0
+    return np.asarray((logs[:, varies] - logs.min(axis=0)[varies]) / ranges[varies])
 
 
 def fit_surrogate(
-    features: Array, observed: NDArray[np.int64], values: Array, *, noise: float | None, noise_floor: float
+    features: Array, observed: Indices, values: Array, *, noise: float | None, noise_floor: float
 ) -> Posterior | None:
     """Fit the surrogate to observed log errors.
 
-    The model: log e = linear in the log axes + Gaussian process + noise. Every hyperparameter on a grid is kept with the
-    weight that the restricted marginal likelihood gives it, so that the intervals know how little a few points say.
+    The model: log e = linear in the log axes (a power law) + Gaussian process + noise. Every setting of a grid of
+    hyperparameters is kept with the weight that its restricted marginal likelihood gives it, so that the intervals know
+    how little a few points say; leave-one-out residuals widen them where the data contradict the model.
 
     Args:
         features: coordinates of all candidates, shape (N, d), from `axis_features`.
-        observed: index of the candidate of each observation, shape (n,); replicates repeat it.
+        observed: candidate of each observation, shape (n,); replicates repeat it.
         values: observed log errors, shape (n,).
         noise: standard deviation of the observations, if it is known.
-        noise_floor: standard deviation below which the noise is known not to lie.
+        noise_floor: standard deviation that the noise is known to reach.
 
     Returns:
         the posterior; None while there are too few observations to tell a trend from noise.
+
+    Cost: O(n^3 + g n) for g = 169 hyperparameters, for each of 5 kernels.
     """
-    basis = _basis(features[observed])
-    left, singular, _ = np.linalg.svd(basis, full_matrices=True)
-    rank = int(np.sum(singular > 1e-6 * singular[0]))
-    if len(values) < rank + 3 or rank < _basis(features[:1]).shape[1]:
+    left, singular, _ = np.linalg.svd(_trend(features[observed]), full_matrices=True)
+    num_coefficients = features.shape[1] + 1
+    if len(values) < num_coefficients + 3 or singular[-1] < 1e-6 * singular[0]:
         return None
-    null_space = left[:, rank:]
+    null_space = left[:, num_coefficients:]
     spread = max(float(np.std(values)), 1e-6)
-    nodes, log_weights = [], []
-    x = features[observed]
-    distances = _distances(x, x)
+    noises, prior = _noise_grid(spread, noise, max(noise_floor, 1e-6))
+    grid = np.meshgrid((spread * _AMPLITUDES) ** 2, noises**2, indexing="ij")
+    amplitudes, noise_variances, log_prior = grid[0].ravel(), grid[1].ravel(), np.tile(np.log(prior), len(_AMPLITUDES))
+    fitted = []
+    for shape in _KERNELS:
+        among = _matern(features[observed], features[observed], shape)
+        eigenvalues, eigenvectors = np.linalg.eigh(null_space.T @ among @ null_space)
+        eigenvalues, basis = np.maximum(eigenvalues, 0), null_space @ eigenvectors
+        rotated = values @ basis
+        variances = amplitudes[:, None] * eigenvalues + noise_variances[:, None]
+        log_weights = log_prior - np.sum(np.log(variances) + rotated**2 / variances, axis=1) / 2
+        fitted.append((shape, eigenvalues, basis, rotated, log_weights))
+    return Posterior(
+        features=features, observed=observed, values=values, kernels=_weighted(fitted, amplitudes, noise_variances)
+    )
+
+
+def _weighted(
+    fitted: list[tuple[tuple[float, float], Array, Array, Array, Array]], amplitudes: Array, noises: Array
+) -> tuple[_Kernel, ...]:
+    weights = np.stack([item[-1] for item in fitted])
+    weights = np.exp(weights - weights.max())
+    weights /= weights.sum()
+    weights[weights < _WEIGHT_FLOOR] = 0
+    weights /= weights.sum()
+    return tuple(
+        _Kernel(
+            shape=shape,
+            eigenvalues=eigenvalues,
+            basis=basis,
+            rotated=rotated,
+            amplitudes=amplitudes[weight > 0],
+            noises=noises[weight > 0],
+            weights=weight[weight > 0],
+        )
+        for (shape, eigenvalues, basis, rotated, _), weight in zip(fitted, weights, strict=True)
+        if (weight > 0).any()
+    )
+
+
+def _noise_grid(spread: float, noise: float | None, floor: float) -> tuple[Array, Array]:
     if noise is None:
-        noises = np.unique(np.maximum(spread * _NOISES, max(noise_floor, 1e-6)))
-        noise_prior = np.zeros(len(noises))
-    else:
-        noises = np.maximum(noise * _KNOWN_NOISES, max(noise_floor, 1e-4 * spread))
-        noise_prior = np.log([0.8, 0.15, 0.05])
-    for kernel in _KERNELS:
-        eigenvalues, eigenvectors = np.linalg.eigh(null_space.T @ _matern(distances, kernel) @ null_space)
-        eigenvalues = np.maximum(eigenvalues, 0)
-        rotated = (values @ null_space) @ eigenvectors
-        tau2, sigma2 = (grid.ravel() for grid in np.meshgrid((spread * _AMPLITUDES) ** 2, noises**2, indexing="ij"))
-        prior = np.tile(noise_prior, len(_AMPLITUDES))
-        variances = tau2[:, None] * eigenvalues + sigma2[:, None]
-        log_weight = prior - 0.5 * np.sum(np.log(variances) + rotated**2 / variances, axis=1)
-        nodes.append(_Node(kernel=kernel, null_space=null_space, eigenvalues=eigenvalues, eigenvectors=eigenvectors,
-                           amplitudes=tau2, noises=sigma2, weights=log_weight))
-        log_weights.append(log_weight)
-    peak = max(float(item.max()) for item in log_weights)
-    total = sum(float(np.exp(item - peak).sum()) for item in log_weights)
-    kept = []
-    for node in nodes:
-        weights = np.exp(node.weights - peak) / total
-        keep = weights > _WEIGHT_FLOOR * (1 / total)
-        if keep.any():
-            kept.append(_Node(kernel=node.kernel, null_space=null_space, eigenvalues=node.eigenvalues, eigenvectors=node.eigenvectors,
-                              amplitudes=node.amplitudes[keep], noises=node.noises[keep], weights=weights[keep]))
-    norm = sum(float(node.weights.sum()) for node in kept)
-    kept = [_Node(kernel=n.kernel, null_space=n.null_space, eigenvalues=n.eigenvalues, eigenvectors=n.eigenvectors, amplitudes=n.amplitudes, noises=n.noises, weights=n.weights / norm) for n in kept]
-    return Posterior(features=features, observed=observed, values=values, nodes=tuple(kept), inflation=1.0)
+        noises = np.maximum(spread * _NOISES, floor)
+        return noises, np.full(len(noises), 1 / len(noises))
+    multiples, prior = np.array(_KNOWN_NOISES).T
+    # The relative floor keeps the arithmetic well conditioned where errors are exact.
+    return np.maximum(noise * multiples, max(floor, 1e-4 * spread)), prior
 
 
-def _basis(features: Array) -> Array:
+def _trend(features: Array) -> Array:
     return np.concatenate([np.ones((len(features), 1)), features], axis=1)
 
 
-def _distances(left: Array, right: Array) -> Array:
+def _matern(left: Array, right: Array, shape: tuple[float, float]) -> Array:
+    smoothness, length = shape
     squared = np.sum(left**2, axis=1)[:, None] + np.sum(right**2, axis=1) - 2 * left @ right.T
-    return np.sqrt(np.maximum(squared, 0))
-
-
-def _matern(distances: Array, kernel: tuple[float, float]) -> Array:
-    smoothness, length = kernel
+    distances = np.sqrt(np.maximum(squared, 0)) / length
     if smoothness == 0.5:
-        return np.exp(-distances / length)
-    scaled = np.sqrt(5) * distances / length
-    return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+        return np.asarray(np.exp(-distances))
+    scaled = np.sqrt(5) * distances
+    return np.asarray((1 + scaled + scaled**2 / 3) * np.exp(-scaled))

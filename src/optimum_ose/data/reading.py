@@ -81,7 +81,7 @@ def _parse(path: Path) -> pd.DataFrame:
     if path.suffix == ".txt":
         return _parse_labeled_lines(path.read_text(encoding=encoding))
     lines = path.suffix == ".jsonl" or not path.read_text(encoding=encoding).lstrip().startswith("[")
-    return pd.read_json(path, lines=lines, encoding=encoding, dtype=False, convert_dates=False)
+    return pd.read_json(path, lines=lines, encoding=encoding, dtype=False)
 
 
 def _parse_labeled_lines(content: str) -> pd.DataFrame:

@@ -25,9 +25,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            _sync(temporary)
+            _sync(temporary, os.O_RDWR)
             temporary.replace(path)
-            _sync(path.parent)
+            if os.name == "posix":  # elsewhere a folder cannot be opened
+                _sync(path.parent, os.O_RDONLY)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -38,9 +39,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path, flags: int) -> None:
     """Flush a file, or the directory entry of a rename, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:

@@ -16,7 +16,7 @@ from optimum_ose.core.labeler import check_labeler
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.labeling import num_classes, predict_logits
-from optimum_ose.finetuning.pool import PoolRow, labeled_rows
+from optimum_ose.finetuning.pool import PoolRow, labeled_rows, row_key
 from optimum_ose.finetuning.rounds import PoolBuilder, PoolReport
 from optimum_ose.serialization import canonical_line, read_json, write_atomic
 
@@ -92,7 +92,8 @@ class AgoraCallback(TrainerCallback):
         Raises:
             InvalidConfigError: if labeler and student differ in their number of classes.
             LabelerError: if the labeler is not accurate enough.
-            InvalidDataError: if a set cannot be used, or the checkpoint lies inside an epoch and its pool is lost.
+            InvalidDataError: if a set cannot be used, the Trainer has another training set, or the checkpoint lies
+                inside an epoch and its pool is lost.
         """
         student: PreTrainedModel = kwargs["model"]
         if self._pool.num_labels != num_classes(student):
@@ -103,6 +104,12 @@ class AgoraCallback(TrainerCallback):
             )
         if self._builder is None:
             self._builder = self._prepare(batch_size=args.eval_batch_size)
+        if row_key(next(iter(kwargs["train_dataloader"].dataset))) not in self._pool.train_keys:
+            raise InvalidDataError(
+                "the Trainer and AgoraCallback must get the same training set, or no batch would ever hold a new row",
+                "the Trainer's first row is not in the callback's set",
+                "Pass one tokenized data set to both",
+            )
         self._restore(args, state, student)
         self._is_training = self._pool.is_open = True
 
@@ -126,20 +133,22 @@ class AgoraCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Run a round if the epoch is whole; an interrupted one keeps its pool, for it may be resumed."""
-        if state.epoch and state.epoch.is_integer():
-            self._run_round(state, kwargs["model"], round_number=int(state.epoch))
+        epoch = float(state.epoch or 0)
+        if epoch > 0 and epoch.is_integer():
+            self._run_round(state, kwargs["model"], round_number=int(epoch))
         self._pool.is_open = not control.should_evaluate
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write the pool and the reports into the checkpoint, whole or not at all."""
-        if state.is_world_process_zero:
+        folder = _checkpoint(args.output_dir, state)
+        if state.is_world_process_zero and folder.is_dir():
             content = {
                 "schema_version": _SCHEMA_VERSION,
                 "round": self._pool.round,
                 "rows": [asdict(row) for row in self._pool.rows],
                 "reports": [asdict(report) for report in self.rounds],
             }
-            write_atomic(_checkpoint(args.output_dir, state) / POOL_FILE, canonical_line(content) + "\n")
+            write_atomic(folder / POOL_FILE, canonical_line(content) + "\n")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -175,7 +184,7 @@ class AgoraCallback(TrainerCallback):
 
     def _restore(self, args: TrainingArguments, state: TrainerState, student: PreTrainedModel) -> None:
         """The pool of the epochs done: from the checkpoint, or built anew where it stands between two epochs."""
-        epoch = state.epoch or 0.0
+        epoch = float(state.epoch or 0)
         stored = self._read(args, state)
         self.rounds = tuple(_report(values) for values in stored["reports"])
         self._pool.refill((PoolRow(**values) for values in stored["rows"]), round_number=stored["round"])

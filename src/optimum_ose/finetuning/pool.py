@@ -1,8 +1,9 @@
 """The pool: the labeled new rows of the current round, which one callback fills and one collator reads."""
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex, final
+from typing import Any, final
 
 from optimum_ose.exceptions import InvalidDataError
 
@@ -76,20 +77,23 @@ def labeled_rows(
     """
     features, labels = list[Features](), list[int]()
     for index, row in enumerate(dataset):
-        label: Any = row.get("labels")
-        if "input_ids" not in row or not _is_class(label):
+        label = _class_index(row.get("labels"))
+        if "input_ids" not in row or label is None:
             raise InvalidDataError(
                 "every row needs the columns `input_ids` and `labels`, the latter one class index",
-                f"row {index} has the columns {sorted(row)} and labels={label!r}",
+                f"row {index} has the columns {sorted(row)} and labels={row.get('labels')!r}",
                 "Tokenize the data set, and rename its label column to `labels`",
             )
         features.append({name: [int(token) for token in row[name]] for name in input_names if name in row})
-        labels.append(int(label))
+        labels.append(label)
     if not features:
         raise InvalidDataError("the data set needs at least one row", "it has none", "Check the split's name")
     return features, labels
 
 
-def _is_class(label: object) -> bool:
-    """Whether this is one integer, of Python, numpy or torch."""
-    return isinstance(label, SupportsIndex) and not getattr(label, "ndim", 0)
+def _class_index(label: Any) -> int | None:
+    """One integer of Python, numpy or torch; None for anything else."""
+    try:
+        return None if getattr(label, "ndim", 0) else operator.index(label)
+    except TypeError:
+        return None

@@ -36,7 +36,7 @@ def build_model_card(facts: CardFacts) -> str:
 
 
 def _metadata(facts: CardFacts) -> ModelCardData:
-    dataset = facts.dataset_name or facts.dataset_id
+    dataset = _line(facts.dataset_name or facts.dataset_id or "")
     results = [
         EvalResult(
             task_type=facts.task,
@@ -57,7 +57,7 @@ def _metadata(facts: CardFacts) -> ModelCardData:
         language=list(facts.languages) or None,
         library_name="transformers",
         license=facts.license,
-        model_name=facts.model_name if results else None,
+        model_name=_line(facts.model_name) if results else None,
         pipeline_tag=facts.task,
         tags=["optimum-ose", "onnx", "distillation", "optimal-subarchitecture-extraction"],
     )
@@ -169,7 +169,12 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _text(value: str) -> str:
     """Text that can neither end a table cell nor begin a line."""
-    return " ".join(str(value).split()).replace("|", "\\|")
+    return _line(value).replace("|", "\\|")
+
+
+def _line(value: str) -> str:
+    """Text on one line."""
+    return " ".join(value.split())
 
 
 def _number(value: float | None) -> str:

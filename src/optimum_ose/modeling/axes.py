@@ -60,6 +60,7 @@ def _derive(config: PretrainedConfig, task: str | None) -> Mapping[str, str]:
         HEADS: _heads(config, effects),
     }
     axes = {axis: attribute for axis, attribute in found.items() if attribute is not None}
+    _require_understood(config, effects, axes)
     if LAYERS not in axes and HIDDEN not in axes:
         raise UnsupportedModelError(
             f"model type {config.model_type!r} must have a config integer that sets its depth or its width",
@@ -67,6 +68,18 @@ def _derive(config: PretrainedConfig, task: str | None) -> Mapping[str, str]:
             "Use an encoder such as BERT, RoBERTa, DistilBERT or ELECTRA",
         )
     return MappingProxyType(axes)
+
+
+def _require_understood(config: PretrainedConfig, effects: tuple["Effect", ...], axes: Mapping[str, str]) -> None:
+    """Refuse a model whose layers follow an integer that is no axis: its sizes could not be told apart."""
+    for effect in effects:
+        layered = [name for name in effect.changed if _is_indexed(name)]
+        if layered and effect.attribute not in axes.values():
+            raise UnsupportedModelError(
+                f"the layers of model type {config.model_type!r} must follow {', '.join(axes)} only",
+                f"{effect.attribute} resizes {layered[0]} too",
+                "Use an encoder such as BERT, RoBERTa, DistilBERT or ELECTRA",
+            )
 
 
 def probe(config: PretrainedConfig, task: str | None) -> tuple[Effect, ...]:
@@ -77,7 +90,7 @@ def probe(config: PretrainedConfig, task: str | None) -> tuple[Effect, ...]:
         try:
             after = parameter_shapes(build_on_meta(edit_config(config, {attribute: 2 * value}), task))
         except UnsupportedModelError:
-            # Doubling heads may exceed the width: no shape can follow heads then, which is what an empty effect says.
+            # A config that does not build tells nothing about shapes; nothing depends on such an integer alone.
             after = before
         effects.append(_effect(attribute, value, before, after))
     return tuple(effects)
@@ -106,7 +119,7 @@ def _hidden(effects: tuple[Effect, ...]) -> str | None:
 
 
 def _intermediate(effects: tuple[Effect, ...]) -> str | None:
-    """The integer other than the width that resizes the most tensors inside the repeated layers."""
+    """The integer other than width and heads that resizes the most tensors inside the repeated layers."""
     hidden = _hidden(effects)
     inner = [
         (effect, sum(_is_indexed(name) for name in effect.changed))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.exceptions import UnsupportedModelError
@@ -21,6 +22,7 @@ BUILD_ERRORS = (
     AssertionError,
     AttributeError,
     ZeroDivisionError,
+    StrictDataclassError,
 )
 """What a Transformers model raises when its config does not describe a network."""
 
@@ -49,7 +51,11 @@ def parameter_shapes(model: torch.nn.Module) -> Shapes:
 
 
 def edit_config(config: PretrainedConfig, values: Mapping[str, int]) -> PretrainedConfig:
-    """A copy of a config with integers replaced by config path ("hidden_size", "vision_config.hidden_size")."""
+    """A copy of a config with integers replaced by config path ("hidden_size", "vision_config.hidden_size").
+
+    Raises:
+        UnsupportedModelError: if the config's own rules forbid the values.
+    """
     content = config.to_dict()
     for path, value in values.items():
         *parents, name = path.split(".")
@@ -57,7 +63,31 @@ def edit_config(config: PretrainedConfig, values: Mapping[str, int]) -> Pretrain
         for parent in parents:
             holder = holder[parent]
         holder[name] = int(value)
-    return type(config).from_dict(content)
+    try:
+        return type(config).from_dict(content)
+    except BUILD_ERRORS as error:
+        raise UnsupportedModelError(
+            f"a config of model type {config.model_type!r} must stay valid when {', '.join(values)} change",
+            f"it does not: {error}",
+            "Choose another model",
+        ) from error
+
+
+def run_on_meta(model: torch.nn.Module, *, num_tokens: int) -> None:
+    """One forward pass of one sequence of tokens, without arithmetic.
+
+    Raises:
+        UnsupportedModelError: if the model takes more, or something else, than `input_ids`.
+    """
+    try:
+        with torch.no_grad():
+            model(input_ids=torch.zeros(1, num_tokens, dtype=torch.long, device="meta"))
+    except BUILD_ERRORS as error:
+        raise UnsupportedModelError(
+            "a model must answer `input_ids` alone, without data-dependent steps",
+            f"{type(model).__name__} failed: {error}",
+            "Choose an encoder such as BERT, RoBERTa, DistilBERT or ELECTRA",
+        ) from error
 
 
 def integer_attributes(config: PretrainedConfig) -> Iterator[tuple[str, int]]:

@@ -9,7 +9,6 @@ were not used to derive it.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Literal
 
 import torch
@@ -17,8 +16,8 @@ from transformers import PretrainedConfig
 
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS, axis_attributes
-from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes
+from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes
+from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes, run_on_meta
 
 Stream = Literal["residual", "heads", "inner"]
 """residual: the stream that layers read and add to; heads: queries, keys, values, whole heads side by side; inner:
@@ -108,7 +107,7 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
     doubled = {
         axis: parameter_shapes(build_on_meta(edit_config(config, {attributes[axis]: 2 * values[axis]}), task))
         for axis in attributes
-        if axis not in (LAYERS, HEADS)
+        if axis != LAYERS
     }
     streams = _streams(base)
     embeddings = _embedding_names(base)
@@ -190,12 +189,6 @@ def _streams(model: torch.nn.Module) -> dict[str, tuple[Stream, ...]]:
     return streams
 
 
-def run_on_meta(model: torch.nn.Module, *, num_tokens: int) -> None:
-    """One forward pass of one sequence, without arithmetic."""
-    with torch.no_grad():
-        model(input_ids=torch.zeros(1, num_tokens, dtype=torch.long, device="meta"))
-
-
 def _embedding_names(model: torch.nn.Module) -> frozenset[str]:
     return frozenset(
         f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)
@@ -231,10 +224,7 @@ def _verify(
 ) -> None:
     """Compare the map with two builds that were not used to derive it: all axes changed at once."""
     for multiple, layers in ((3, 2), (5, 1)):
-        held_back = {axis: value * multiple for axis, value in values.items() if axis not in (LAYERS, HEADS)}
-        held_back |= {
-            axis: layers if axis == LAYERS else value for axis, value in values.items() if axis in (LAYERS, HEADS)
-        }
+        held_back = {axis: layers if axis == LAYERS else value * multiple for axis, value in values.items()}
         edited = edit_config(config, {attributes[axis]: value for axis, value in held_back.items()})
         built = parameter_shapes(build_on_meta(edited, task))
         predicted = found.shapes(held_back)
@@ -249,8 +239,3 @@ def _unlike(config: PretrainedConfig, name: str, reason: str) -> UnsupportedMode
         f"{name}: {reason}",
         "Choose a model whose layers are alike",
     )
-
-
-def parameter_count(found: DimensionMap, values: Mapping[str, int]) -> int:
-    """Number of parameters at an architecture."""
-    return sum(prod(shape) for shape in found.shapes(values).values())

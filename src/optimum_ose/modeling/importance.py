@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -42,7 +43,7 @@ def measure_importance(
     masks: list[torch.Tensor] = []
     modules = dict(teacher.named_modules())
 
-    def remember(name: str) -> torch.utils.hooks.RemovableHandle:
+    def remember(name: str) -> Any:
         def hook(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
             read = inputs[0].reshape(-1, inputs[0].shape[-1])[masks[-1]]
             squares[name] = squares.get(name, torch.zeros(())) + read.double().square().sum(0)

@@ -45,6 +45,9 @@ def load_tokenizer(
         )
     except (OSError, ValueError) as error:
         raise _not_loaded(source, error) from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        # transformers 5 makes an empty tokenizer where the files are missing, and every word becomes unknown.
+        raise _not_loaded(source, ValueError("its tokenizer has no vocabulary; are the tokenizer files there?"))
     return tokenizer
 
 
@@ -71,7 +74,8 @@ def load_teacher(
         except (OSError, ValueError) as error:
             raise _not_loaded(source, error) from error
     model.float()
-    return model.eval()
+    model.eval()
+    return model
 
 
 def has_head(config: PretrainedConfig) -> bool:

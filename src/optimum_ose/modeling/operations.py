@@ -16,8 +16,8 @@ from optimum_ose.core.costs import SEQUENCE_LENGTH
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
-from optimum_ose.modeling.building import build_on_meta, edit_config
-from optimum_ose.modeling.dimension_map import DimensionMap, run_on_meta
+from optimum_ose.modeling.building import build_on_meta, edit_config, run_on_meta
+from optimum_ose.modeling.dimension_map import DimensionMap
 
 _LENGTHS = (8, 20)
 """Two sequence lengths tell a product done once per token from one done once per sequence."""

@@ -1,6 +1,6 @@
 """Derives the search space of a config: axes, default values, constraints and exact costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InvalidArchitectureError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, INTERMEDIATE, LAYERS, axis_attributes
+from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes
 from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
 from optimum_ose.modeling.operations import multiply_add_polynomial
 
@@ -88,6 +89,7 @@ def derive_search_space(
     values = _default_values(maximum_point)
     for axis, chosen in axes.items():
         values[axis] = (chosen,) if isinstance(chosen, int) else tuple(int(value) for value in chosen)
+    values = _regular(values, config, task, dimension_map, chosen=axes)
     return SearchSpace(
         values,
         maximum_point=maximum_point,
@@ -100,6 +102,46 @@ def derive_search_space(
             ),
         ),
     )
+
+
+def _regular(
+    values: Mapping[str, tuple[int, ...]],
+    config: PretrainedConfig,
+    task: str | None,
+    dimension_map: DimensionMap,
+    *,
+    chosen: Collection[str],
+) -> dict[str, tuple[int, ...]]:
+    """The values at which the model has the tensors that the map says. (ELECTRA drops a projection at one width.)
+
+    Raises:
+        InvalidArchitectureError: if the user chose another value.
+    """
+    attributes = axis_attributes(config, task)
+    own = {axis: _value(config, attribute) for axis, attribute in attributes.items()}
+    kept: dict[str, tuple[int, ...]] = {}
+    for axis, candidates in values.items():
+        regular = []
+        for value in candidates:
+            point = own | {axis: value} | _fitting(axis, value, own)
+            built = build_on_meta(edit_config(config, {attributes[name]: size for name, size in point.items()}), task)
+            if value > own[axis] or dimension_map.shapes(point) == parameter_shapes(built):
+                regular.append(value)
+            elif axis in chosen:
+                raise InvalidArchitectureError(
+                    f"model type {config.model_type!r} must have the same tensors at every {axis}",
+                    f"at {value} it has others",
+                    "Choose another value",
+                )
+        kept[axis] = tuple(regular)
+    return kept
+
+
+def _fitting(axis: str, value: int, own: Mapping[str, int]) -> dict[str, int]:
+    """Width and heads must fit each other when one of them is changed alone."""
+    if not {HIDDEN, HEADS} <= set(own):
+        return {}
+    return {HIDDEN: {HEADS: 1}, HEADS: {HIDDEN: own[HIDDEN] // own[HEADS] * value}}.get(axis, {})
 
 
 def _value(config: PretrainedConfig, attribute: str) -> int:

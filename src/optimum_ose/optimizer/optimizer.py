@@ -305,7 +305,7 @@ class OSEOptimizer:
         test_dataset: Dataset,
     ) -> OSEArtifact:
         """All stages, one after the other; called again with the same arguments it goes on where it stopped."""
-        from optimum_ose.pipeline import Rows, open_run, run_stages
+        from optimum_ose.optimizer.pipeline import Rows, open_run, run_stages
 
         rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset)
         return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))

@@ -14,14 +14,14 @@ from transformers import PreTrainedModel
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.evaluation import accuracy, compare
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.tasks import auto_class
-from optimum_ose.optimizer import OSEOptimizer
+from optimum_ose.optimizer.evaluation import accuracy, compare, examples, measure
+from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.report.writing import write_report
 from optimum_ose.serialization import canonical_json, plain, read_json, result_to_dict, write_atomic
-from optimum_ose.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 
 Stage = Literal["teacher", "extract", "distill", "finetune", "export", "benchmark", "report"]
 STAGES: tuple[Stage, ...] = ("teacher", "extract", "distill", "finetune", "export", "benchmark", "report")
@@ -120,7 +120,7 @@ def _teacher(run: Run) -> dict[str, Any]:
         teacher_arguments(run.artifact.checkpoints / "teacher", run.config.teacher_arguments),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )
-    _save_whole(optimizer.teacher, run.artifact.teacher)
+    _save_whole(run, optimizer.teacher, run.artifact.teacher)
     shutil.rmtree(run.artifact.checkpoints / "teacher", ignore_errors=True)
     return {"finetuned_here": True, "validation": found}
 
@@ -149,7 +149,7 @@ def _distill(run: Run) -> dict[str, Any]:
         student, run.rows.train, run.config.distillation, checkpoint_folder=run.artifact.checkpoints / "distill"
     )
     score = accuracy(student, optimizer.rows(run.rows.validation), tokenizer=optimizer.tokenizer)
-    _save_whole(student, run.artifact.checkpoints / "distilled")
+    _save_whole(run, student, run.artifact.checkpoints / "distilled")
     shutil.rmtree(run.artifact.checkpoints / "distill", ignore_errors=True)
     return {"validation_accuracy": score}
 
@@ -170,7 +170,7 @@ def _finetune(run: Run) -> dict[str, Any]:
     )
     finetuned = accuracy(student, optimizer.rows(run.rows.validation), tokenizer=optimizer.tokenizer)
     kept = student if finetuned >= distilled else _load(run, artifact.checkpoints / "distilled")
-    _save_whole(kept, artifact.checkpoints / "student")
+    _save_whole(run, kept, artifact.checkpoints / "student")
     shutil.rmtree(artifact.checkpoints / "finetune", ignore_errors=True)
     return {"validation_accuracy": finetuned, "kept": "finetuned" if kept is student else "distilled"}
 
@@ -199,12 +199,29 @@ def _benchmark(run: Run) -> dict[str, Any]:
     )
     optimizer.listener.finish()
     write_atomic(artifact.benchmark, canonical_json(content))
-    return {}
+    return {"examples": examples(artifact.path, content["default_file"], run.rows.test)}
 
 
 def _report(run: Run) -> dict[str, Any]:
     write_report(run.artifact)
     return {}
+
+
+def measure_again(run: Run) -> OSEArtifact:
+    """Measure latency, throughput and memory again, on this machine; scores stay as they were judged.
+
+    Raises:
+        InvalidConfigError: if the run is not finished.
+    """
+    artifact = run_stages(run, only=("report",))
+    _use_finished_teacher(run)
+    content = read_json(artifact.benchmark)
+    folders = {"teacher": teacher_export(artifact), "student": artifact.path}
+    student = _load(run, artifact.path)
+    content["latency"] = measure(run.optimizer, student, folders=folders, config=run.config, memory=True)
+    write_atomic(artifact.benchmark, canonical_json(content))
+    write_report(artifact)
+    return artifact
 
 
 _STAGES: Mapping[Stage, Callable[[Run], dict[str, Any]]] = {
@@ -236,10 +253,11 @@ def _load(run: Run, folder: Path) -> PreTrainedModel:
     return model
 
 
-def _save_whole(model: PreTrainedModel, folder: Path) -> None:
-    """Save a model folder under a temporary name, then rename it."""
+def _save_whole(run: Run, model: PreTrainedModel, folder: Path) -> None:
+    """Save a `from_pretrained` folder under a temporary name, then rename it."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
+    run.optimizer.tokenizer.save_pretrained(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)

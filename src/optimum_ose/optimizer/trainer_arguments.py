@@ -7,7 +7,7 @@ from typing import Any, final
 
 import transformers
 from packaging.version import Version
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
@@ -35,7 +35,7 @@ def _arguments(folder: Path, defaults: Mapping[str, Any], overrides: Mapping[str
         "per_device_eval_batch_size": 64,
         "save_strategy": "epoch",
         "save_total_limit": 1,
-        "logging_strategy": "epoch",
+        "logging_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
@@ -65,14 +65,18 @@ class ProgressCallback(TrainerCallback):
         self._listener = listener
         self._name = name
 
-    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """See `TrainerCallback`."""
         self._listener.stage(self._name, state.max_steps)
 
-    def on_step_end(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """See `TrainerCallback`."""
         self._listener.advance(state.global_step, f"epoch {state.epoch or 0:.1f}")
 
-    def on_train_end(self, *_: Any, **__: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """See `TrainerCallback`."""
         self._listener.finish()

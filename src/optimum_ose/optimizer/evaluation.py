@@ -16,10 +16,12 @@ from optimum_ose.export.parity import open_session
 from optimum_ose.finetuning.metrics import ClassificationMetric
 from optimum_ose.modeling.prediction import length_sorted_batches, num_classes, predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.optimizer import OSEOptimizer
+from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.serving.pipeline import OnnxPipeline
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
 """Format -> file, relative to the model folder."""
+_NUM_EXAMPLES = 3
 
 
 def accuracy(model: PreTrainedModel, rows: Dataset, *, tokenizer: PreTrainedTokenizerBase) -> float:
@@ -79,15 +81,7 @@ def compare(
                 if name == "student":
                     found = onnx_logits(path, model, validation, tokenizer=tokenizer)
                     steering[label] = score(found, validation)["accuracy"]
-    latency = benchmark_formats(
-        optimizer.teacher,
-        student,
-        tokenizer=tokenizer,
-        teacher_folder=folders["teacher"],
-        student_folder=folders["student"],
-        num_threads=os.cpu_count() or 1,
-        sequence_length=min(config.search.sequence_length, optimizer.max_length),
-    )
+    latency = measure(optimizer, student, folders=folders, config=config)
     default, reason = _default_file(steering, latency, config)
     return {
         "scores": scores,
@@ -99,6 +93,46 @@ def compare(
         "default_reason": reason,
         "label_names": [str(name) for _, name in sorted((student.config.id2label or {}).items())],
     }
+
+
+def measure(
+    optimizer: OSEOptimizer,
+    student: PreTrainedModel,
+    *,
+    folders: Mapping[str, Path],
+    config: OSEConfig,
+    memory: bool = False,
+) -> dict[str, Any]:
+    """Latency, throughput, size and, if wanted, memory of every format of both models; all cores, batch 1."""
+    return benchmark_formats(
+        optimizer.teacher,
+        student,
+        tokenizer=optimizer.tokenizer,
+        teacher_folder=folders["teacher"],
+        student_folder=folders["student"],
+        num_threads=os.cpu_count() or 1,
+        sequence_length=config.search.sequence_length,
+        block_seconds=config.export.block_seconds,
+        memory=memory,
+    )
+
+
+def examples(folder: Path, default_file: str, rows: Dataset) -> list[dict[str, Any]]:
+    """What the exported file answers to the first texts of a data set; none if it holds token rows."""
+    if "text" not in rows.column_names:
+        return []
+    chosen = rows.select(range(min(_NUM_EXAMPLES, len(rows))))
+    pairs = chosen["text_pair"][:] if "text_pair" in rows.column_names else [None] * len(chosen)
+    inputs = [
+        text if pair is None else {"text": text, "text_pair": pair}
+        for text, pair in zip(chosen["text"], pairs, strict=True)
+    ]
+    answers = OnnxPipeline.from_pretrained(folder, file_name=default_file)(inputs)
+    names = rows.features["label"].names
+    return [
+        {"text": text, "gold": names[label], "label": answer["label"], "score": answer["score"]}
+        for text, label, answer in zip(chosen["text"], chosen["label"], answers, strict=True)
+    ]
 
 
 def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, Any]:

@@ -1,0 +1,158 @@
+"""Owns the bounds on how far any candidate may exceed the winner in W, and the noise that they allow for."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from optimum_ose.core.candidates import Candidates
+from optimum_ose.core.certificate import Assumption, Violation
+from optimum_ose.core.objectives import ERROR_FLOOR
+from optimum_ose.core.question import Question
+from optimum_ose.core.surrogates import Posterior
+from optimum_ose.core.trainings import Trainings
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    """What the trainings so far say, in logarithms.
+
+    Attributes:
+        trained: candidates with a finite error, ascending, shape (n,).
+        log_errors: their mean log errors, shape (n,).
+        counts: observations in each mean, shape (n,).
+        rows: candidate of every single observation, shape (r,).
+        values: the single log errors, shape (r,).
+        ages: number of candidates trained before that of each observation, shape (r,).
+        excluded: whether a candidate is known not to win (failed, or its error exceeds max_error), shape (N,).
+        dominated: whether trained candidate k is at least as large in every axis as candidate x, shape (n, N).
+    """
+
+    trained: Indices
+    log_errors: Array
+    counts: Array
+    rows: Indices
+    values: Array
+    ages: Indices
+    excluded: NDArray[np.bool_]
+    dominated: NDArray[np.bool_]
+
+    @property
+    def eligible(self) -> Indices:
+        """Positions in `trained` of those that may win."""
+        return np.flatnonzero(~self.excluded[self.trained])
+
+
+def observe(trainings: Trainings) -> Observations:
+    """Summarize the trainings so far."""
+    question, trained = trainings.question, trainings.succeeded
+    logs = [np.log(np.maximum(trainings.distinct_errors(int(index)), ERROR_FLOOR)) for index in trained]
+    order = {index: age for age, index in enumerate(trainings.trained)}
+    rows = np.repeat(trained, [len(item) for item in logs])
+    values = np.stack(list(question.candidates.columns.values()), axis=1)
+    excluded = np.zeros(len(values), dtype=np.bool_)
+    excluded[list(set(trainings.trained) - set(trained.tolist()))] = True
+    log_errors = np.array([item.mean() for item in logs])
+    excluded[trained[log_errors > math.log(max(question.max_error, ERROR_FLOOR))]] = True
+    return Observations(
+        trained=trained,
+        log_errors=log_errors,
+        counts=np.array([len(item) for item in logs], dtype=np.float64),
+        rows=rows,
+        ages=np.array([order[index] for index in rows.tolist()], dtype=np.int64),
+        values=np.concatenate([*logs, np.zeros(0)]),
+        excluded=excluded,
+        dominated=np.array([(values <= values[index]).all(axis=1) for index in trained]).reshape(
+            len(trained), len(values)
+        ),
+    )
+
+
+def noise_floor(observations: Observations) -> float:
+    """Standard deviation that the observed violations of the monotone assumption prove the noise to reach.
+
+    If the errors are monotone, the largest of m standardized excesses exceeds the median of the largest of m standard
+    normals only half of the time; dividing by that median gives the noise that would explain it.
+    """
+    excess = _excesses(observations)
+    largest = float(excess.max(initial=0.0))
+    num_pairs = max(
+        int(np.count_nonzero(observations.dominated[:, observations.trained])) - len(observations.trained), 1
+    )
+    return largest / max(float(ndtri(0.5 ** (1 / num_pairs))), 1.0) if largest > 0 else 0.0
+
+
+def violations(observations: Observations, candidates: Candidates) -> tuple[Violation, ...]:
+    """Observations against the monotone assumption: per smaller candidate, its largest excess."""
+    excess = _excesses(observations)
+    worst = excess.argmax(axis=0) if len(excess) else np.zeros(0, dtype=np.int64)
+    return tuple(
+        Violation(
+            smaller=candidates[int(observations.trained[small])],
+            larger=candidates[int(observations.trained[large])],
+            excess=math.expm1(observations.log_errors[large] - observations.log_errors[small]),
+        )
+        for small, large in enumerate(worst)
+        if excess[large, small] > 0
+    )
+
+
+def monotone_excess(
+    question: Question, observations: Observations, winner: int, *, noise: float, alpha: float, assumption: Assumption
+) -> Array:
+    """Upper bounds on log W(x) - log W(winner) of all candidates, simultaneous at level 1 - alpha, shape (N,).
+
+    A trained y that is at least as large as x in every axis gives e(x) >= e(y). Every difference of two means carries
+    the noise of both, at the quantile that covers all pairs at once (Bonferroni), because winner and y were looked for.
+    Under "exhaustive" a candidate is compared by its own error alone. Minus infinity: the candidate cannot win.
+    """
+    position = int(np.searchsorted(observations.trained, winner))
+    z = -float(ndtri(alpha / (2 * len(observations.trained) ** 2)))
+    margin = z * noise * np.sqrt(1 / observations.counts + 1 / observations.counts[position])
+    margin[position] = 0
+    above = observations.dominated
+    if assumption == "exhaustive":
+        above = observations.trained[:, None] == np.arange(len(question.savings))
+    lowest = np.where(above, (observations.log_errors - margin)[:, None], math.log(ERROR_FLOOR)).max(axis=0)
+    excess = log_savings(question) - log_savings(question)[winner] - lowest + observations.log_errors[position]
+    excess[winner] = 0
+    certain = np.where(
+        above, (observations.log_errors - z * noise / np.sqrt(observations.counts))[:, None], -np.inf
+    ).max(axis=0)
+    excess[
+        observations.excluded | (question.savings <= 0) | (certain > math.log(max(question.max_error, ERROR_FLOOR)))
+    ] = -np.inf
+    return excess
+
+
+def surrogate_excess(
+    question: Question, posterior: Posterior, active: Indices, *, winner: int, threshold: float
+) -> Array:
+    """Probability of each active candidate to exceed the winner by more than `threshold` in log W, shape (m,)."""
+    gains = log_savings(question)
+    below = gains[active] - gains[winner] - threshold
+    probability = posterior.probability_below(active, below, reference=winner)
+    if math.isfinite(question.max_error):
+        limit = np.full(len(active), math.log(max(question.max_error, ERROR_FLOOR)))
+        probability = np.minimum(probability, posterior.probability_below(active, limit))
+    return probability
+
+
+def log_savings(question: Question) -> Array:
+    """Log g of all candidates, shape (N,); a very negative number where g is zero."""
+    return np.asarray(np.log(np.maximum(question.savings, 1e-300)))
+
+
+def _excesses(observations: Observations) -> Array:
+    """Standardized amount by which the row's candidate, the larger one, was measured worse than the column's, shape (n, n)."""
+    inverse = 1 / observations.counts
+    differences = observations.log_errors[:, None] - observations.log_errors
+    scaled = differences / np.sqrt(inverse[:, None] + inverse)
+    return np.where(observations.dominated[:, observations.trained], np.maximum(scaled, 0), 0.0)

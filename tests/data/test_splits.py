@@ -1,0 +1,95 @@
+"""Splits are disjoint, complete and deterministic; data that cannot answer the question are refused."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimum_ose.data.splits import Columns, make_splits
+from optimum_ose.exceptions import InvalidDataError
+
+
+def table(num_rows: int, offset: int = 0, labels: str = "ab") -> pd.DataFrame:
+    numbers = range(offset, offset + num_rows)
+    return pd.DataFrame({"text": [f"row {n}" for n in numbers], "label": [labels[n % len(labels)] for n in numbers]})
+
+
+def texts(rows: object) -> set[str]:
+    return set(rows["text"][:])  # type: ignore[index]
+
+
+@given(num_rows=st.integers(40, 200), num_classes=st.integers(2, 4), seed=st.integers(0, 5))
+def test_one_file_becomes_three_disjoint_splits_that_cover_it(num_rows: int, num_classes: int, seed: int) -> None:
+    whole = table(num_rows, labels="abcd"[:num_classes])
+    made = make_splits({"train": whole}, Columns(), seed=seed)
+    parts = [texts(made.train), texts(made.validation), texts(made.test)]
+    assert sum(map(len, parts)) == num_rows
+    assert set.union(*parts) == set(whole["text"])
+    assert all(set(part["label"][:]) == set(range(num_classes)) for part in (made.train, made.validation, made.test))
+    assert made.fingerprint() == make_splits({"train": whole}, Columns(), seed=seed).fingerprint()
+
+
+def test_repeated_texts_of_one_file_are_removed() -> None:
+    twice = pd.concat([table(40), table(40).assign(text=lambda rows: rows["text"].str.upper() + "  ")])
+    made = make_splits({"train": twice}, Columns(), seed=0)
+    assert len(made.train) + len(made.validation) + len(made.test) == 40
+    assert any("repeated" in warning for warning in made.warnings)
+
+
+def test_rows_of_train_that_stand_in_test_leave_train() -> None:
+    made = make_splits({"train": table(40), "validation": table(20, 100), "test": table(20, 39)}, Columns(), seed=0)
+    assert texts(made.test) == {f"row {n}" for n in range(39, 59)}
+    assert texts(made.train) == {f"row {n}" for n in range(39)}
+    assert any("removed from train" in warning for warning in made.warnings)
+
+
+def test_a_missing_test_split_is_held_out_with_a_warning() -> None:
+    made = make_splits({"train": table(100), "validation": table(20, 200)}, Columns(), seed=0)
+    assert len(made.test) == 10
+    assert any("no test split" in warning for warning in made.warnings)
+
+
+def test_pairs_are_found_by_their_usual_names() -> None:
+    pairs = pd.DataFrame({"sentence1": [f"a{n}" for n in range(40)], "sentence2": "b", "label": [0, 1] * 20})
+    made = make_splits({"train": pairs}, Columns(), seed=0)
+    assert made.train.column_names == ["text", "text_pair", "label"]
+
+
+def test_numbered_classes_keep_their_order() -> None:
+    numbered = table(60).assign(label=[n % 12 for n in range(60)])
+    assert make_splits({"train": numbered}, Columns(), seed=0).label_names == tuple(map(str, range(12)))
+
+
+@pytest.mark.parametrize(
+    ("train", "columns", "message"),
+    [
+        (table(40), Columns(text="body"), "must have a text column named 'body'; its columns are text, label"),
+        (table(40).rename(columns={"label": "y"}), Columns(), "must have a label column; .*--label-column"),
+        (table(40, labels="a"), Columns(), "at least two classes; its only class is 'a'"),
+        (table(40).assign(text=range(40)), Columns(), "'text' must hold a text .*40 of 40 rows of train do not"),
+        (table(40).assign(text=[None, *["x"] * 39]), Columns(), "1 of 40 rows of train do not; the first is row 0: "),
+        (table(40).assign(text=["  ", *["x"] * 39]), Columns(), "a text that is not blank"),
+        (table(40).assign(label=[None, *["a", "b"] * 19, "a"]), Columns(), "'label' must hold a class in every row"),
+        (table(3), Columns(), "held out of train only if every class has enough rows"),
+    ],
+)
+def test_bad_training_rows_are_refused(train: pd.DataFrame, columns: Columns, message: str) -> None:
+    with pytest.raises(InvalidDataError, match=message):
+        make_splits({"train": train}, columns, seed=0)
+
+
+def test_a_label_seen_only_in_test_is_refused() -> None:
+    tables = {"train": table(40), "validation": table(10, 50), "test": table(9, 100, labels="abc")}
+    with pytest.raises(InvalidDataError, match="Every class of the test split must also stand in train; .*'c'"):
+        make_splits(tables, Columns(), seed=0)
+
+
+def test_a_validation_split_equal_to_train_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match="validation split must not repeat train; 100% of its texts"):
+        make_splits({"train": table(40), "validation": table(40), "test": table(9, 100)}, Columns(), seed=0)
+
+
+def test_a_split_without_the_columns_is_refused() -> None:
+    tables = {"train": table(40), "validation": table(10, 50).drop(columns="label")}
+    with pytest.raises(InvalidDataError, match="validation lacks label"):
+        make_splits(tables, Columns(), seed=0)

@@ -1,0 +1,89 @@
+"""Claims about the Trainer that `build_trainer` makes."""
+
+import pytest
+import torch
+from transformers import Trainer, TrainingArguments
+
+from optimum_ose.configuration import AgoraConfig
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.finetuning.callback import AgoraCallback
+from optimum_ose.finetuning.collator import AgoraDataCollator
+from optimum_ose.finetuning.trainer import build_trainer
+
+
+@pytest.fixture
+def trainer(tmp_path, make_model, tokenizer, train, dev):
+    def make(*, model=None, agora=None, labeler=None, **settings):
+        args = TrainingArguments(
+            str(tmp_path),
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+            save_strategy="no",
+            dataloader_pin_memory=False,
+            **settings,
+        )
+        return build_trainer(
+            model or make_model(0),
+            args,
+            train_dataset=train,
+            eval_dataset=dev,
+            tokenizer=tokenizer,
+            agora=agora,
+            labeler=labeler,
+        )
+
+    return make
+
+
+def step_of(trainer):
+    """What one step of plain gradient descent at rate 1 moves: minus the gradient."""
+    before = trainer.model.classifier.weight.detach().clone()
+    trainer.train()
+    return trainer.model.classifier.weight.detach() - before
+
+
+def test_four_accumulated_batches_give_the_gradient_of_one_big_batch(trainer, make_model):
+    plain = {
+        "max_steps": 1,
+        "learning_rate": 1.0,
+        "optim": "sgd",
+        "max_grad_norm": 0.0,
+        "weight_decay": 0.0,
+        "lr_scheduler_type": "constant",
+    }
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    big = step_of(trainer(model=make_model(0, **still), per_device_train_batch_size=16, **plain))
+    accumulated = step_of(
+        trainer(model=make_model(0, **still), per_device_train_batch_size=4, gradient_accumulation_steps=4, **plain)
+    )
+    assert big.abs().max() > 1e-4
+    torch.testing.assert_close(accumulated, big, rtol=1e-3, atol=1e-6)
+
+
+def test_it_is_a_stock_trainer(trainer):
+    assert type(trainer()) is Trainer
+
+
+def test_evaluation_gives_accuracy_and_macro_f1(trainer):
+    metrics = trainer().evaluate()
+    assert 0 <= metrics["eval_accuracy"] <= 1
+    assert 0 <= metrics["eval_f1_macro"] <= 1
+
+
+def test_without_agora_nothing_of_it_is_installed(trainer):
+    plain = trainer()
+    assert not isinstance(plain.data_collator, AgoraDataCollator)
+    assert not any(isinstance(callback, AgoraCallback) for callback in plain.callback_handler.callbacks)
+
+
+def test_with_agora_each_epoch_is_a_round(trainer, labeler):
+    steered = trainer(agora=AgoraConfig(seed=1), labeler=labeler, num_train_epochs=2, per_device_train_batch_size=4)
+    steered.train()
+    assert steered.data_collator.config.seed == 1
+    assert [entry["agora_round"] for entry in steered.state.log_history if "agora_round" in entry] == [1, 2]
+
+
+def test_agora_without_a_labeler_is_refused(trainer):
+    with pytest.raises(InvalidConfigError, match=r"Agora needs a labeler; labeler=None\. Pass the fine-tuned teacher"):
+        trainer(agora=AgoraConfig())

@@ -1,0 +1,122 @@
+"""A student inherits its teacher's weights; at the teacher's own size it is the teacher."""
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    RobertaConfig,
+)
+
+from optimum_ose import Architecture
+from optimum_ose.modeling.dimension_map import derive_dimension_map
+from optimum_ose.modeling.importance import Importance, measure_importance
+from optimum_ose.modeling.initialization import choose, evenly_spaced, from_scratch, inherit
+from optimum_ose.modeling.search_space import derive_search_space
+
+TASK = "text-classification"
+KINDS = (BertConfig, RobertaConfig, DistilBertConfig, ElectraConfig)
+
+
+def teacher_of(kind: type[PretrainedConfig]) -> PreTrainedModel:
+    sizes = {"hidden_size": 24, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 60}
+    inner = {"hidden_dim": 40} if kind is DistilBertConfig else {"intermediate_size": 40}
+    config = kind(**sizes, **inner, max_position_embeddings=40, num_labels=3, initializer_range=0.2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AutoModelForSequenceClassification.from_config(config).eval()
+
+
+def inputs() -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 60, (6, 9), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    mask[0, 5:] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def importance_of(teacher: PreTrainedModel) -> Importance:
+    return measure_importance(
+        teacher,
+        [inputs()],
+        dimension_map=derive_dimension_map(teacher.config, TASK),
+        architecture=derive_search_space(teacher.config, task=TASK).maximum_point,
+    )
+
+
+def student_of(teacher: PreTrainedModel, **axes: int) -> PreTrainedModel:
+    architecture = Architecture({**derive_search_space(teacher.config, task=TASK).maximum_point, **axes})
+    dimension_map = derive_dimension_map(teacher.config, TASK)
+    return inherit(
+        teacher, architecture, task=TASK, dimension_map=dimension_map, importance=importance_of(teacher)
+    ).eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_student_of_the_teachers_size_is_the_teacher(kind: type[PretrainedConfig]) -> None:
+    teacher = teacher_of(kind)
+    student = student_of(teacher)
+    with torch.no_grad():
+        assert torch.allclose(student(**inputs()).logits, teacher(**inputs()).logits, atol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(student.parameters(), teacher.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_smaller_student_holds_only_weights_of_the_teacher(kind: type[PretrainedConfig]) -> None:
+    teacher = teacher_of(kind)
+    student = student_of(teacher, num_hidden_layers=2, hidden_size=12, num_attention_heads=2, intermediate_size=16)
+    theirs = {round(value, 6) for parameter in teacher.parameters() for value in parameter.flatten().tolist()}
+    assert all(round(v, 6) in theirs for parameter in student.parameters() for v in parameter.flatten().tolist())
+    with torch.no_grad():
+        assert torch.isfinite(student(**inputs()).logits).all()
+
+
+def test_neurons_that_do_nothing_are_left_behind_without_loss() -> None:
+    teacher = teacher_of(BertConfig)
+    with torch.no_grad():
+        for layer in teacher.bert.encoder.layer:
+            layer.intermediate.dense.weight[::5] = 0
+            layer.intermediate.dense.bias[::5] = 0
+    student = student_of(teacher, intermediate_size=32)
+    with torch.no_grad():
+        assert torch.allclose(student(**inputs()).logits, teacher(**inputs()).logits, atol=1e-5)
+
+
+def test_heads_that_say_nothing_are_left_behind() -> None:
+    teacher = teacher_of(BertConfig)
+    with torch.no_grad():
+        for layer in teacher.bert.encoder.layer:
+            layer.attention.self.value.weight[6:12] = 0
+            layer.attention.self.value.bias[6:12] = 0
+    chosen = choose(
+        Architecture(num_hidden_layers=4, hidden_size=18, num_attention_heads=3, intermediate_size=40),
+        importance_of(teacher),
+    )
+    assert chosen.heads == ((*range(6), *range(12, 24)),) * 4
+
+
+def test_importance_leaves_the_teacher_as_it_was() -> None:
+    teacher = teacher_of(BertConfig).train()
+    importance_of(teacher)
+    assert teacher.training
+    assert not any(module._forward_pre_hooks for module in teacher.modules())
+
+
+def test_layers_are_spread_evenly() -> None:
+    assert evenly_spaced(12, 4) == (0, 4, 7, 11)
+    assert evenly_spaced(6, 2) == (0, 5)
+    assert evenly_spaced(6, 6) == tuple(range(6))
+    assert evenly_spaced(6, 1) == (3,)
+
+
+def test_scratch_depends_on_the_seed_alone() -> None:
+    teacher = teacher_of(BertConfig)
+    architecture = Architecture(num_hidden_layers=1, hidden_size=12, num_attention_heads=2, intermediate_size=16)
+    state = torch.random.get_rng_state()
+    first, second, other = (from_scratch(teacher, architecture, task=TASK, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))

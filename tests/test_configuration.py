@@ -1,0 +1,80 @@
+"""Settings are checked on construction and survive the way to JSON and back."""
+
+import json
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.serialization import canonical_json, config_from_dict, config_to_dict
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1.0, -0.1, 1.5, float("nan")])
+def test_epsilon_outside_the_open_unit_interval_is_refused(epsilon: float) -> None:
+    with pytest.raises(InvalidConfigError, match=r"epsilon must lie in the open interval \(0, 1\); got .*\. Change"):
+        SearchConfig(epsilon=epsilon)
+
+
+def test_all_faults_are_named_at_once() -> None:
+    with pytest.raises(InvalidConfigError) as caught:
+        SearchConfig(epsilon=2.0, interval_size=0, seed=-1)
+    assert all(name in str(caught.value) for name in ("epsilon", "interval_size", "seed"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "name"),
+    [
+        (SearchConfig, {"method": "random"}, "method"),
+        (SearchConfig, {"max_parameters": 0}, "max_parameters"),
+        (SearchConfig, {"hyperparameters": ()}, "hyperparameters"),
+        (DistillationConfig, {"temperature": 0.0}, "temperature"),
+        (DistillationConfig, {"logits_weight": 0.0, "labels_weight": 0.0, "hidden_weight": 0.0}, "nor all be zero"),
+        (AgoraConfig, {"min_distance": 2.0, "max_distance": 1.0}, "min_distance"),
+        (AgoraConfig, {"pool_share": 0.0}, "pool_share"),
+        (ExportConfig, {"quantization": "int4"}, "quantization"),
+        (OSEConfig, {"max_length": 1}, "max_length"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(kind: type, settings: dict, name: str) -> None:
+    with pytest.raises(InvalidConfigError, match=name):
+        kind(**settings)
+
+
+@given(
+    epsilon=st.floats(0.001, 0.999),
+    steps=st.integers(0, 10_000),
+    widths=st.lists(st.integers(1, 4096), min_size=1, max_size=4),
+    theta=st.lists(
+        st.dictionaries(st.sampled_from(["learning_rate", "temperature"]), st.floats(0.1, 9)), min_size=1, max_size=3
+    ),
+    agora=st.none() | st.builds(AgoraConfig, points_per_mistake=st.integers(1, 5), seed=st.integers(0, 99)),
+)
+def test_a_config_survives_json(
+    epsilon: float, steps: int, widths: list, theta: list, agora: AgoraConfig | None
+) -> None:
+    search = SearchConfig(
+        epsilon=epsilon, max_training_steps=steps, axes={"hidden_size": tuple(widths)}, hyperparameters=tuple(theta)
+    )
+    config = OSEConfig(search=search, agora=agora)
+    revived = config_from_dict(OSEConfig, json.loads(canonical_json(config_to_dict(config))))
+    assert revived == config
+    assert canonical_json(config_to_dict(revived)) == canonical_json(config_to_dict(config))
+
+
+def test_an_unknown_key_of_our_own_version_is_an_error() -> None:
+    with pytest.raises(InvalidConfigError, match="got epsilom"):
+        config_from_dict(SearchConfig, {"epsilom": 0.1})
+
+
+def test_an_unknown_key_of_a_newer_version_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert config_from_dict(SearchConfig, {"schema_version": 99, "shape": 1}) == SearchConfig()
+    assert "shape" in caplog.text
+
+
+def test_a_config_that_is_no_mapping_is_refused() -> None:
+    with pytest.raises(InvalidConfigError, match="SearchConfig must be given as a mapping"):
+        config_from_dict(OSEConfig, {"search": 3})

@@ -1,0 +1,400 @@
+"""The main job from the command line: everything in one folder, resumable after any kill, and plain about mistakes."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import THEMES
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from optimum_ose.__main__ import main
+from optimum_ose.artifact import OSEArtifact
+from optimum_ose.serving import OnnxPipeline
+
+SETTINGS = {
+    "max_length": 32,
+    "search": {"max_training_steps": 2, "max_evaluations": 5, "num_eval_rows": 32, "sequence_length": 16},
+    "distillation": {"num_steps": 12, "checkpoint_steps": 4},
+    "student_arguments": {"num_train_epochs": 1},
+    "teacher_arguments": {"num_train_epochs": 1},
+    "export": {"block_seconds": 0.02},
+}
+LAYOUT = (
+    "config.json model.safetensors tokenizer.json tokenizer_config.json README.md onnx/model.onnx onnx/model_quantized.onnx "
+    "ose/search.json ose/journal.jsonl ose/benchmark.json ose/pareto.png ose/environment.json"
+).split()
+
+
+@pytest.fixture(scope="session")
+def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("settings") / "ose.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS))
+    return path
+
+
+Arguments = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="session")
+def arguments(headless_folder: Path, data_folder: Path, settings_file: Path) -> Arguments:
+    def make(output: Path, verb: str = "run", **changes: object) -> list[str]:
+        named = {
+            "model": headless_folder,
+            "dataset": data_folder,
+            "config": settings_file,
+            "epsilon": 0.2,
+            "output": output,
+            **changes,
+        }
+        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in named.items() if value is not None]
+        return [verb, *(part for pair in pairs for part in pair)]
+
+    return make
+
+
+def run(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    """`python -m optimum_ose`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["optimum_ose", *words])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
+    """What a user's mistake prints; it ends with exit code 2 and no traceback."""
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, words)
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    return printed
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, arguments: Arguments) -> Path:
+    """The folder of a finished run, to be read only."""
+    output = tmp_path_factory.mktemp("finished") / "out"
+    with pytest.MonkeyPatch.context() as patched:
+        run(patched, arguments(output))
+    return output
+
+
+def test_the_folder_is_complete(finished: Path) -> None:
+    assert [name for name in LAYOUT if not (finished / name).is_file()] == []
+    assert not [path for path in finished.rglob("*") if path.suffix in {".pt", ".pkl"} or path.name.endswith(".bin")]
+
+
+def test_the_folder_loads_as_a_plain_model_and_answers_like_its_onnx_file(finished: Path, data_folder: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(finished).eval()
+    tokenizer = AutoTokenizer.from_pretrained(finished)
+    texts = pd.read_csv(data_folder / "test.csv")["text"].to_list()
+    logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits
+    answers = OnnxPipeline.from_pretrained(finished, file_name="onnx/model.onnx")(texts)
+    assert [answer["label"] for answer in answers] == [model.config.id2label[int(i)] for i in logits.argmax(-1)]
+    assert set(model.config.id2label.values()) == set(THEMES)
+
+
+def test_the_records_tell_what_happened(finished: Path) -> None:
+    search = json.loads((finished / "ose" / "search.json").read_text())
+    benchmark = json.loads((finished / "ose" / "benchmark.json").read_text())
+    config = json.loads((finished / "config.json").read_text())
+    assert {axis: config[axis] for axis in search["winner"]["architecture"]} == search["winner"]["architecture"]
+    assert len(search["evaluations"]) == 5
+    assert len((finished / "ose" / "journal.jsonl").read_text().splitlines()) == 6
+    assert set(benchmark["scores"]["student"]) == {"pytorch-fp32", "onnx-fp32", "onnx-int8"}
+    assert set(benchmark["scores"]["teacher"]) == {"pytorch-fp32", "onnx-fp32", "onnx-int8"}
+    counted = sum(p.numel() for p in AutoModelForSequenceClassification.from_pretrained(finished).parameters())
+    assert benchmark["sizes"]["student"]["parameters"] == counted
+    assert search["certificate"]["statement"] in (finished / "README.md").read_text()
+
+
+def test_no_path_of_this_machine_is_published(finished: Path, headless_folder: Path, data_folder: Path) -> None:
+    for name in LAYOUT:
+        content = (finished / name).read_bytes()
+        for path in (finished.parent, headless_folder, data_folder):
+            assert str(path).encode() not in content, name
+
+
+def test_a_teacher_without_a_head_is_kept_in_the_folder(finished: Path) -> None:
+    teacher = AutoModelForSequenceClassification.from_pretrained(finished / "teacher")
+    assert set(teacher.config.id2label.values()) == set(THEMES)
+    assert len(AutoTokenizer.from_pretrained(finished / "teacher")) > 20
+
+
+def test_a_finished_run_is_not_done_again(
+    finished: Path, arguments: Arguments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    run(monkeypatch, arguments(finished))
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+    printed = capsys.readouterr().out
+    assert "parameters without embeddings" in printed
+    assert "latency p95, ONNX int8" in printed
+    assert printed.count("labeled ") == 3
+
+
+def test_the_same_seed_gives_the_same_search_bytes_and_weights(
+    finished: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, arguments(tmp_path / "again", verb="extract"))
+    for verb in ("distill", "finetune", "export"):
+        run(monkeypatch, [verb, "--output", str(tmp_path / "again")])
+    for name in ("ose/search.json", "model.safetensors", "onnx/model.onnx"):
+        assert (tmp_path / "again" / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+KILLED_WHEN = {
+    "the teacher is half trained": lambda folder: (folder / "checkpoints" / "teacher").is_dir(),
+    "the search has begun": lambda folder: (folder / "ose" / "journal.jsonl").is_file(),
+    "some candidates are trained": lambda folder: num_lines(folder / "ose" / "journal.jsonl") >= 3,
+    "the student is half distilled": lambda folder: bool(list((folder / "checkpoints").glob("distill/step-*"))),
+    "the student is half fine-tuned": lambda folder: (folder / "checkpoints" / "finetune").is_dir(),
+}
+
+
+def num_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def killed_when(words: list[str], condition: Callable[[], bool], with_signal: int) -> int:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "optimum_ose", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not condition():
+        pass
+    process.send_signal(with_signal)
+    return process.wait()
+
+
+@pytest.mark.slow
+def test_killed_five_times_it_ends_with_the_same_bytes(
+    finished: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    for condition in KILLED_WHEN.values():
+        assert killed_when(arguments(output), lambda: condition(output), signal.SIGKILL) == -signal.SIGKILL
+    run(monkeypatch, arguments(output))
+    for name in ("ose/search.json", "model.safetensors"):
+        assert (output / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_with_its_code_and_keeps_what_was_finished(
+    arguments: Arguments, teacher_folder: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    output = tmp_path / "out"
+    journal = output / "ose" / "journal.jsonl"
+    words = arguments(output, verb="extract", model=teacher_folder)
+    assert killed_when(words, lambda: num_lines(journal) >= 3, number) == code
+    assert num_lines(journal) >= 3
+    assert json.loads((output / "ose" / "run.json").read_text())["stages"].keys() == {"teacher"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epsilon": 1.5}, r"epsilon must lie in the open interval \(0, 1\); got 1.5"),
+        ({"dataset": "nowhere.csv"}, "nowhere.csv does not exist"),
+        ({"text_column": "body"}, "must have a text column named 'body'"),
+        ({"model": "nowhere/nothing"}, "loading 'nowhere/nothing' failed"),
+        ({"task": "translation"}, "task must be one of text-classification"),
+        ({"max_parameters": 10}, "smallest"),
+        ({"config": "nowhere.yaml"}, "--config must name a yaml or json file"),
+    ],
+)
+def test_a_users_mistake_ends_with_code_2_and_a_plain_message(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, object],
+    message: str,
+) -> None:
+    import re
+
+    words = arguments(tmp_path / "out", **{"model": teacher_folder, **changes})
+    assert re.search(message, refused(monkeypatch, capsys, words))
+
+
+def test_a_teacher_of_other_classes_is_refused(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = pd.DataFrame({"text": [f"row {n}" for n in range(60)], "label": ["x", "y"] * 30})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    words = arguments(tmp_path / "out", model=teacher_folder, dataset=tmp_path / "rows.csv")
+    assert "classes of the data must be those of the teacher's head" in refused(monkeypatch, capsys, words)
+
+
+def test_an_unknown_model_type_is_refused(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(teacher_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "perceptron-9000"}))
+    printed = refused(monkeypatch, capsys, arguments(tmp_path / "out", model=folder))
+    assert "must be one that this transformers version knows" in printed
+
+
+def test_a_model_without_tokenizer_files_is_refused(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(teacher_folder / name, folder)
+    assert "tokenizer" in refused(monkeypatch, capsys, arguments(tmp_path / "out", model=folder))
+
+
+def test_a_foreign_folder_is_not_touched(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "thesis.tex").write_text("years of work")
+    printed = refused(monkeypatch, capsys, arguments(output, model=teacher_folder))
+    assert "must be empty or written by optimum-ose; it holds thesis.tex" in printed
+    assert [path.name for path in output.iterdir()] == ["thesis.tex"]
+
+
+def test_an_output_that_cannot_be_written_is_refused(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("")
+    printed = refused(monkeypatch, capsys, arguments(tmp_path / "file" / "out", model=teacher_folder))
+    assert "must be writable" in printed
+
+
+def test_another_question_in_the_same_folder_is_refused(
+    finished: Path,
+    arguments: Arguments,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    printed = refused(monkeypatch, capsys, arguments(finished, epsilon=0.3))
+    assert "answers another one: config differ" in printed
+
+
+def test_a_stage_before_its_time_is_refused(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(monkeypatch, arguments(tmp_path / "out", verb="extract", model=teacher_folder))
+    printed = refused(monkeypatch, capsys, ["finetune", "--output", str(tmp_path / "out")])
+    assert "needs the stage 'distill' to be finished" in printed
+    assert "must be a folder written by optimum-ose" in refused(
+        monkeypatch, capsys, ["distill", "--output", str(tmp_path)]
+    )
+
+
+def test_a_full_disk_ends_with_code_2_and_the_same_command_goes_on(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = arguments(tmp_path / "out", verb="extract", model=teacher_folder)
+    really, written = os.fsync, 0
+
+    def full(descriptor: int) -> None:
+        nonlocal written
+        written += 1
+        if written == 6:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        really(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert "No space left on device" in refused(patched, capsys, words)
+    kept = num_lines(tmp_path / "out" / "ose" / "journal.jsonl")
+    assert kept >= 2
+    run(monkeypatch, words)
+    assert num_lines(tmp_path / "out" / "ose" / "journal.jsonl") == 6
+
+
+def test_report_and_bench_and_dry_push_work_on_the_finished_folder(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    card = (copy / "README.md").read_text()
+    (copy / "README.md").unlink()
+    run(monkeypatch, ["report", str(copy)])
+    assert (copy / "README.md").read_text() == card.replace("# out\n", "# copy\n")
+    assert "winner" in capsys.readouterr().out
+    run(monkeypatch, ["bench", str(copy)])
+    assert "latency p50, PyTorch fp32" in capsys.readouterr().out
+    run(monkeypatch, ["push", str(copy), "me/model", "--dry-run"])
+    listed = capsys.readouterr().out.splitlines()[:-1]
+    assert set(LAYOUT) <= set(listed)
+    assert not [name for name in listed if name.startswith(("teacher", "checkpoints", "ose/run"))]
+
+
+def test_space_prints_axes_and_verdict(
+    teacher_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, ["space", "--model", str(teacher_folder)])
+    printed = capsys.readouterr().out
+    for part in ("num_hidden_layers: 1, 2, 3", "hidden_size is 8 times num_attention_heads", "|Xi| =", "T: ", "AB^nC"):
+        assert part in printed
+
+
+@pytest.mark.parametrize(
+    "verb", ["space", "extract", "distill", "finetune", "export", "run", "bench", "report", "serve", "push"]
+)
+def test_every_verb_explains_itself_with_an_example(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, [verb, "--help"])
+    assert caught.value.code == 0
+    assert f"optimum-cli ose {verb}" in capsys.readouterr().out
+
+
+def test_optimum_cli_finds_the_command() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("optimum-cli"), "ose", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "extract" in done.stdout
+
+
+def test_an_artifact_knows_its_stages(finished: Path) -> None:
+    artifact = OSEArtifact.open(finished)
+    assert artifact.stage("export") is not None
+    assert artifact.stage("nothing") is None
