@@ -9,10 +9,23 @@ import pytest
 import optimum_ose
 
 SOURCE = Path(optimum_ose.__file__).parent
-CONTRACT = (
-    "derive_search_space reconfigure extract SearchSpace Architecture OSEOptimizer OSEConfig SearchConfig DistillationConfig "
-    "AgoraConfig ExportConfig AgoraDataCollator AgoraCallback run_agora push_to_hub"
-).split()
+CONTRACT = [
+    "derive_search_space",
+    "reconfigure",
+    "extract",
+    "SearchSpace",
+    "Architecture",
+    "OSEOptimizer",
+    "OSEConfig",
+    "SearchConfig",
+    "DistillationConfig",
+    "AgoraConfig",
+    "ExportConfig",
+    "AgoraDataCollator",
+    "AgoraCallback",
+    "run_agora",
+    "push_to_hub",
+]
 
 
 @pytest.mark.parametrize("name", sorted({*optimum_ose.__all__, *CONTRACT}))

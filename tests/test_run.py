@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from conftest import THEMES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from conftest import THEMES
 from optimum_ose.__main__ import main
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.serving import OnnxPipeline
@@ -28,10 +29,20 @@ SETTINGS = {
     "teacher_arguments": {"num_train_epochs": 1},
     "export": {"block_seconds": 0.02},
 }
-LAYOUT = (
-    "config.json model.safetensors tokenizer.json tokenizer_config.json README.md onnx/model.onnx onnx/model_quantized.onnx "
-    "ose/search.json ose/journal.jsonl ose/benchmark.json ose/pareto.png ose/environment.json"
-).split()
+LAYOUT = [
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "README.md",
+    "onnx/model.onnx",
+    "onnx/model_quantized.onnx",
+    "ose/search.json",
+    "ose/journal.jsonl",
+    "ose/benchmark.json",
+    "ose/pareto.png",
+    "ose/environment.json",
+]
 
 
 @pytest.fixture(scope="session")
@@ -182,8 +193,8 @@ def test_killed_five_times_it_ends_with_the_same_bytes(
     finished: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out"
-    for condition in KILLED_WHEN.values():
-        assert killed_when(arguments(output), lambda: condition(output), signal.SIGKILL) == -signal.SIGKILL
+    for holds in KILLED_WHEN.values():
+        assert killed_when(arguments(output), partial(holds, output), signal.SIGKILL) == -signal.SIGKILL
     run(monkeypatch, arguments(output))
     for name in ("ose/search.json", "model.safetensors"):
         assert (output / name).read_bytes() == (finished / name).read_bytes(), name

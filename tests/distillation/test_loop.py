@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import theme_table, word_tokenizer
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from conftest import theme_table, word_tokenizer
 from optimum_ose import Architecture, DistillationConfig
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.distillation.loop import TEACHER_LOGITS, distill, with_teacher_logits

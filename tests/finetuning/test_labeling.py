@@ -6,7 +6,8 @@ import torch
 from transformers import BartConfig, BartForSequenceClassification
 
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.finetuning.labeling import examine, predict_logits
+from optimum_ose.finetuning.labeling import examine
+from optimum_ose.modeling.prediction import predict_logits
 
 
 @pytest.fixture(scope="module")

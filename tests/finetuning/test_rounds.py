@@ -6,10 +6,11 @@ import pytest
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.core.perturbation import median_nearest_neighbor_distance
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.finetuning.labeling import examine, predict_logits
+from optimum_ose.finetuning.labeling import examine
 from optimum_ose.finetuning.pool import row_key
 from optimum_ose.finetuning.rounds import PoolBuilder
 from optimum_ose.finetuning.tokens import TokenNeighbors
+from optimum_ose.modeling.prediction import predict_logits
 
 
 @pytest.fixture(scope="module")

@@ -201,3 +201,10 @@ def test_a_value_at_which_the_model_changes_its_tensors_is_left_out_or_refused()
     assert config.embedding_size not in derive_search_space(config).axes["hidden_size"]
     with pytest.raises(InvalidArchitectureError, match="the same tensors at every hidden_size; at 24"):
         derive_search_space(config, hidden_size=(24, 48))
+
+
+def test_deriving_leaves_a_living_models_attention_as_it_was() -> None:
+    model = AutoModel.from_config(small(BertConfig))
+    before = model.config._attn_implementation
+    derive_search_space(model.config)
+    assert model.config._attn_implementation == before != "eager"

@@ -43,7 +43,7 @@ class Architecture(Mapping[str, int]):
         """A new architecture with some values changed.
 
         Raises:
-            InvalidArchitectureError: if an axis is not one of this architecture's, or a value is not a positive integer.
+            InvalidArchitectureError: if an axis is not one of its own, or a value is not a positive integer.
         """
         changes = {**(axes or {}), **named_axes}
         unknown = sorted(changes.keys() - self._axes.keys())

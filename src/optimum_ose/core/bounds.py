@@ -60,7 +60,7 @@ def observe(trainings: Trainings) -> Observations:
     excluded = np.zeros(len(values), dtype=np.bool_)
     excluded[list(set(trainings.trained) - set(trained.tolist()))] = True
     log_errors = np.array([item.mean() for item in logs])
-    excluded[trained[log_errors > math.log(max(question.max_error, ERROR_FLOOR))]] = True
+    excluded[trained[log_errors > log_max_error(question)]] = True
     return Observations(
         trained=trained,
         log_errors=log_errors,
@@ -123,13 +123,10 @@ def monotone_excess(
     lowest = np.where(above, (observations.log_errors - margin)[:, None], math.log(ERROR_FLOOR)).max(axis=0)
     excess = log_savings(question) - log_savings(question)[winner] - lowest + observations.log_errors[position]
     excess[winner] = 0
-    certain = np.where(
-        above, (observations.log_errors - z * noise / np.sqrt(observations.counts))[:, None], -np.inf
-    ).max(axis=0)
-    excess[
-        observations.excluded | (question.savings <= 0) | (certain > math.log(max(question.max_error, ERROR_FLOOR)))
-    ] = -np.inf
-    return excess
+    certain = observations.log_errors - z * noise / np.sqrt(observations.counts)
+    barred = np.where(above, certain[:, None], -np.inf).max(axis=0) > log_max_error(question)
+    excess[observations.excluded | (question.savings <= 0) | barred] = -np.inf
+    return np.asarray(excess)
 
 
 def surrogate_excess(
@@ -140,7 +137,7 @@ def surrogate_excess(
     below = gains[active] - gains[winner] - threshold
     probability = posterior.probability_below(active, below, reference=winner)
     if math.isfinite(question.max_error):
-        limit = np.full(len(active), math.log(max(question.max_error, ERROR_FLOOR)))
+        limit = np.full(len(active), log_max_error(question))
         probability = np.minimum(probability, posterior.probability_below(active, limit))
     return probability
 
@@ -150,8 +147,13 @@ def log_savings(question: Question) -> Array:
     return np.asarray(np.log(np.maximum(question.savings, 1e-300)))
 
 
+def log_max_error(question: Question) -> float:
+    """Log error that a winner may not exceed."""
+    return math.log(max(question.max_error, ERROR_FLOOR))
+
+
 def _excesses(observations: Observations) -> Array:
-    """Standardized amount by which the row's candidate, the larger one, was measured worse than the column's, shape (n, n)."""
+    """Standardized excess of the row's error over the column's, where the row is the larger candidate, shape (n, n)."""
     inverse = 1 / observations.counts
     differences = observations.log_errors[:, None] - observations.log_errors
     scaled = differences / np.sqrt(inverse[:, None] + inverse)

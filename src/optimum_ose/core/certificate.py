@@ -1,4 +1,4 @@
-"""Owns the certificate: how close to the best of the whole search space a winner is proven to be, and under which assumption."""
+"""Owns the certificate: how close to the best candidate a winner is proven to be, and under which assumption."""
 
 from dataclasses import dataclass
 from typing import Literal, final
@@ -30,9 +30,8 @@ class Certificate:
     """What a search has proven about its winner.
 
     Attributes:
-        assumption: what the bound rests on. "exhaustive": nothing, every candidate was trained; "monotone": no candidate
-            is more accurate than one that is at least as large in every axis; "surrogate": the error surrogate's
-            intervals hold.
+        assumption: what the bound rests on. "exhaustive": nothing, every candidate was trained; "monotone": none is
+            more accurate than one at least as large in every axis; "surrogate": the surrogate's intervals hold.
         ratio: lower bound of W(winner) / max W over the search space, in [0, 1].
         epsilon: the relative shortfall that the user accepts.
         upper_bound: bound U on W over the search space, so that W(winner) >= ratio * U.

@@ -25,14 +25,14 @@ from optimum_ose.exceptions import InfeasibleError
 
 _NUM_REPLICATED = 3
 """Candidates of the start that are trained twice where the noise is unknown."""
-_NUM_CHALLENGES = 3
+_NUM_CHALLENGES = 6
 """Trainings made to refute a surrogate that says the search is over; set by benchmarks/certificate.py."""
 _BATCH_SHARE = 12
 """One in so many of the trained candidates is trained before the surrogate is fitted again."""
 _NOISE_LEVEL = 0.95
 """Posterior quantile of the noise that the monotone bound allows for."""
 _MAX_ROWS = 96
-"""Observations that the surrogate is fitted to, its cost being cubic: half the oldest, half those nearest to the best."""
+"""Observations that the surrogate is fitted to, for its cost is cubic: half the oldest, half nearest to the best."""
 _MAX_CHALLENGERS = 256
 _NUM_BISECTIONS = 12
 
@@ -68,10 +68,10 @@ def search(
 ) -> Assessment:
     """Train until the winner is proven to be within epsilon of the best, or the budget is spent.
 
-    Every step bounds the W of all candidates from above, by monotony and by the surrogate, and trains the one most likely
-    to exceed the winner; or trains again the winner or its rival where noise is all that separates them. Once the
-    surrogate sees no risk, it is challenged: candidates whose training would cut off most of those that monotony alone
-    still admits are trained, for a jump that the surrogate missed would show there.
+    Every step bounds the W of all candidates from above, by monotony and by the surrogate, and trains the one most
+    likely to exceed the winner; or trains again the winner or its rival where noise is all that separates them. Once
+    the surrogate sees no risk, it is challenged: candidates whose training would cut off most of those that monotony
+    alone still admits are trained, for a jump that the surrogate missed would show there.
 
     Args:
         trainings: the ledger, still empty.

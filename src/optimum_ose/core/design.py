@@ -25,8 +25,8 @@ def starting_design(
 ) -> NDArray[np.int64]:
     """The candidates to train first: the largest, the smallest, and an even spread between them.
 
-    The spread is the additive recurrence with the generalized golden ratio (M. Roberts, 2018), of low discrepancy in any
-    dimension, from a random origin, each of its points moved to the nearest candidate not yet chosen.
+    The spread is the additive recurrence with the generalized golden ratio (M. Roberts, 2018), of low discrepancy in
+    any dimension, from a random origin, each of its points moved to the nearest candidate not yet chosen.
     """
     dimension, total = features.shape[1], features.sum(axis=1)
     ratio = float(brentq(lambda x: x ** (dimension + 1) - x - 1, 1, 2))

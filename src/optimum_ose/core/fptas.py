@@ -1,4 +1,4 @@
-"""Owns `extract`: optimal subarchitecture extraction by the certified, the published stride, or the exhaustive method."""
+"""Owns `extract`: optimal subarchitecture extraction by the certified, the stride or the exhaustive method."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -49,17 +49,17 @@ def extract(
         space: Xi.
         parameter_size: p-hat, called with chunks of candidates; any unit.
         inference_cost: i-hat, likewise.
-        error: e-hat >= 0, the expensive one. NaN or infinity: that training failed, and the candidate cannot win. Called
-            again with the same arguments, it should draw another seed.
+        error: e-hat >= 0, the expensive one. NaN or infinity: that training failed, and the candidate cannot win.
+            Called again with the same arguments, it should draw another seed.
         hyperparameters: Theta; a candidate is trained with each, and its error is the smallest.
         maximum_point: (p_T, i_T); by default evaluated at `space.maximum_point`.
         epsilon: relative shortfall from the best W that is accepted, in (0, 1).
-        method: "certified" trains what could still win until the certificate holds; "stride" is the published algorithm,
-            and trains every `interval_size`-th candidate in the order of p; "exhaustive" trains all.
+        method: "certified" trains what could still win until the certificate holds; "stride" is the published
+            algorithm, and trains every `interval_size`-th candidate in the order of p; "exhaustive" trains all.
         interval_size: stride, 1 <= interval_size <= |Xi|; only with method="stride".
-        noise: relative standard deviation of the error. None: "certified" estimates it, the other methods take errors as
-            exact. An error that repeats exactly may still be one frozen draw: "certified" then allows for as much noise
-            as it cannot tell from roughness. Pass 0.0 if your errors are exact.
+        noise: relative standard deviation of the error. None: "certified" estimates it, the other methods take errors
+            as exact. An error that repeats exactly may still be one frozen draw: "certified" then allows for as much
+            noise as it cannot tell from roughness. Pass 0.0 if your errors are exact.
         constraints: predicates that every candidate must pass.
         max_error: error that the winner may not exceed.
         max_evaluations: budget of calls of `error`; by default |Xi| |Theta|, the price of the exhaustive method.

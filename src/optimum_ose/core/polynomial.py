@@ -21,7 +21,7 @@ _INT64_MAX = np.iinfo(np.int64).max
 class Polynomial:
     """A polynomial with integer coefficients in named variables, in canonical form (sorted, like terms collected).
 
-    Built from `Polynomial.variable` and `Polynomial.constant` with ``+``, ``-``, ``*`` and ``**``; plain integers mix in.
+    Built from `Polynomial.variable` and `Polynomial.constant` with ``+``, ``-``, ``*`` and ``**``; integers mix in.
 
     Attributes:
         terms: sorted (monomial, coefficient) pairs without repetition or zero, as `Polynomial.of` makes them.

@@ -103,5 +103,5 @@ def _refuse_infeasible(
     raise InfeasibleError(
         "At least one candidate passes every constraint",
         f"none of {len(p)} does; the tightest, number {tightest + 1} ({name}), lets {counts[tightest]} pass",
-        f"The smallest p is {p.min():g} and the smallest i is {i.min():g}: relax it to these, or add smaller candidates.",
+        f"The smallest p is {p.min():g} and the smallest i {i.min():g}: relax it to these, or add smaller candidates.",
     )

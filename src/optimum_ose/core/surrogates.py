@@ -1,4 +1,4 @@
-"""Owns the error surrogate e-hat: a Gaussian process on log axes whose hyperparameters and noise are averaged over, not chosen."""
+"""Owns the error surrogate e-hat: a Gaussian process on log axes, averaged over its hyperparameters and noise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -21,10 +21,7 @@ _KNOWN_NOISES = ((1.0, 0.8), (1.5, 0.15), (2.25, 0.05))
 """(multiple, prior probability) of the noise that the user states: it may be understated."""
 _WEIGHT_FLOOR = 1e-5
 """Hyperparameters less probable than this are dropped."""
-_LEAVE_ONE_OUT_LIMIT = 1.5
-"""Standardized leave-one-out residual beyond which the intervals are widened in proportion; set by benchmarks/certificate.py."""
 _CHUNK = 1 << 13
-LIMIT = lambda n: 1.5
 
 
 @final
@@ -57,10 +54,15 @@ class _Kernel:
 
     @property
     def inflation(self) -> Array:
-        """Factor by which leave-one-out residuals say that the standard deviations are too small, shape (h,)."""
+        """Factor by which leave-one-out residuals say that the standard deviations are too small, shape (h,).
+
+        The largest of the n standardized residuals over the median of the largest of n standard normals: a jump that
+        the kernel does not foresee widens every interval.
+        """
         inverse = self.inverse_variances
         residuals = (inverse * self.rotated) @ self.basis.T / np.sqrt(inverse @ (self.basis**2).T + 1e-300)
-        return np.asarray(np.maximum(1, np.abs(residuals).max(axis=1) / LIMIT(len(self.basis))))
+        foreseen = float(ndtri(0.5 ** (0.5 / len(self.basis))))
+        return np.asarray(np.maximum(1, np.abs(residuals).max(axis=1) / foreseen))
 
 
 @final
@@ -114,8 +116,8 @@ class Posterior:
     def _moments(self, kernel: _Kernel, candidates: Indices, reference: int | None) -> tuple[Array, Array]:
         """Mean and standard deviation under each hyperparameter, both of shape (h, m), by universal kriging.
 
-        With b the least-squares weights of the linear trend, f - b'y is free of the trend's coefficients; its covariance
-        with the residual data and its variance are linear in tau^2 and sigma^2.
+        With b the least-squares weights of the linear trend, f - b'y is free of the trend's coefficients; its
+        covariance with the residual data and its variance are linear in tau^2 and sigma^2.
         """
         x, y = self.features[candidates], self.features[self.observed]
         trend, cross, prior = _trend(x), _matern(x, y, kernel.shape), np.ones(len(x))

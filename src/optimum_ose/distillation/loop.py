@@ -108,7 +108,8 @@ def _run(
     torch.nn.Module.to(teacher, accelerator.device)
     teacher.eval()
     start = _load_latest(accelerator, checkpoint_folder)
-    pupil.train()
+    # Without dropout: a student this small has no capacity to spare.
+    pupil.eval()
     step, loss = start, torch.tensor(math.nan)
     for batch in _batches(loader, start, config.num_steps):
         loss = _step(accelerator, pupil, teacher, batch, optimizer, config)

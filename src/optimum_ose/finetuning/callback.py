@@ -1,7 +1,5 @@
 """The callback: at the end of each epoch it refills the collator's pool with new rows near the student's mistakes."""
 
-# ruff: noqa: ARG002 - Trainer hands every event the same arguments
-
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -15,9 +13,9 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 from optimum_ose.core.labeler import check_labeler
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.finetuning.collator import AgoraDataCollator
-from optimum_ose.finetuning.labeling import num_classes, predict_logits
 from optimum_ose.finetuning.pool import PoolRow, labeled_rows, row_key
 from optimum_ose.finetuning.rounds import PoolBuilder, PoolReport
+from optimum_ose.modeling.prediction import num_classes, predict_logits
 from optimum_ose.serialization import canonical_line, read_json, write_atomic
 
 POOL_FILE = "agora_pool.json"

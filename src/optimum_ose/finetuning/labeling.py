@@ -1,16 +1,15 @@
-"""Inference over token rows: what a model answers and how it represents them, batched by length."""
+"""What a labeler says about token rows, and how it represents them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.finetuning.pool import Features
+from optimum_ose.modeling.prediction import evaluating, length_sorted_batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +30,6 @@ class Answers:
         return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
 
 
-def num_classes(model: PreTrainedModel) -> int:
-    """Number of classes of a classifier."""
-    return int(model.config.num_labels or 0)
-
-
-def predict_logits(
-    model: PreTrainedModel, rows: Sequence[Features], *, tokenizer: PreTrainedTokenizerBase, batch_size: int
-) -> NDArray[np.float32]:
-    """(n, classes) logits of n rows, in their order. The model's training flags are as before afterwards."""
-    logits = np.empty((len(rows), num_classes(model)), dtype=np.float32)
-    with _evaluating(model):
-        for indices, batch in _batches(model, rows, tokenizer=tokenizer, batch_size=batch_size):
-            logits[indices] = model(**batch).logits.float().cpu().numpy()
-    return logits
-
-
 def examine(
     labeler: PreTrainedModel, rows: Sequence[Features], *, tokenizer: PreTrainedTokenizerBase, batch_size: int
 ) -> Answers:
@@ -57,8 +40,8 @@ def examine(
     """
     logits, representations = [], []
     order: list[int] = []
-    with _evaluating(labeler):
-        for indices, batch in _batches(labeler, rows, tokenizer=tokenizer, batch_size=batch_size):
+    with evaluating(labeler):
+        for indices, batch in length_sorted_batches(labeler, rows, tokenizer=tokenizer, batch_size=batch_size):
             answer = labeler(**batch, output_hidden_states=True)
             if getattr(answer, "hidden_states", None) is None:
                 raise UnsupportedModelError(
@@ -73,28 +56,3 @@ def examine(
             order.extend(indices)
     back = np.argsort(order)
     return Answers(logits=np.concatenate(logits)[back], representations=np.concatenate(representations)[back])
-
-
-def _batches(
-    model: PreTrainedModel, rows: Sequence[Features], *, tokenizer: PreTrainedTokenizerBase, batch_size: int
-) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-    """Row indices and padded inputs, rows of like length together."""
-    pad = DataCollatorWithPadding(tokenizer)
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
-        batch = pad([dict(rows[index]) for index in indices])
-        yield indices, {name: tensor.to(model.device) for name, tensor in batch.items()}
-
-
-@contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every submodule has its own training flag back."""
-    flags = [(module, module.training) for module in model.modules()]
-    model.train(False)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, flag in flags:
-            module.training = flag

@@ -12,9 +12,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.core.perturbation import median_nearest_neighbor_distance
-from optimum_ose.finetuning.labeling import Answers, examine, predict_logits
+from optimum_ose.finetuning.labeling import Answers, examine
 from optimum_ose.finetuning.pool import Features, PoolRow, labeled_rows, row_key
 from optimum_ose.finetuning.tokens import TokenNeighbors, interpolate, replace_tokens
+from optimum_ose.modeling.prediction import predict_logits
 
 _MAX_SPACING_ROWS = 2048  # training rows that the unit of distance is measured on
 _INTERPOLATION_SHARE = 0.25  # proposals of the second kind

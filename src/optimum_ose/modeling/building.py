@@ -1,5 +1,6 @@
 """Builds models from edited configs on the `meta` device, where parameters have shapes but no storage."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,7 +36,8 @@ def build_on_meta(config: PretrainedConfig, task: str | None) -> PreTrainedModel
     """
     try:
         with torch.device("meta"):
-            model = auto_class(task).from_config(config, attn_implementation="eager")
+            # A copy: Transformers writes the choice of attention into the config, which a living model may share.
+            model = auto_class(task).from_config(copy.deepcopy(config), attn_implementation="eager")
     except BUILD_ERRORS as error:
         raise UnsupportedModelError(
             f"transformers must be able to build model type {config.model_type!r} from its config",

@@ -112,7 +112,7 @@ def _regular(
     *,
     chosen: Collection[str],
 ) -> dict[str, tuple[int, ...]]:
-    """The values at which the model has the tensors that the map says. (ELECTRA drops a projection at one width.)
+    """The values at which the model has the tensors that the map says: ELECTRA drops a projection at one width.
 
     Raises:
         InvalidArchitectureError: if the user chose another value.
