@@ -179,8 +179,8 @@ def bort_table(generator: np.random.Generator) -> Table:
 def _family(name: str) -> Family:
     def table(generator: np.random.Generator) -> Table:
         shape = SHAPES[generator.integers(len(SHAPES))]
-        axes = [int(generator.integers(1, 9)) * 8 * np.arange(1, size + 1) for size in shape]
-        mesh = np.meshgrid(*axes, indexing="ij")
+        axes = [int(generator.integers(1, 9)) * 8 * np.arange(1, size + 1, dtype=np.int64) for size in shape]
+        mesh = list(np.meshgrid(*axes, indexing="ij"))
         error = ERRORS[name](generator, mesh)
         p, i = _costs(generator, mesh)
         return Table(

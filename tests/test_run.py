@@ -367,7 +367,8 @@ def test_report_and_bench_and_dry_push_work_on_the_finished_folder(
     card = (copy / "README.md").read_text()
     (copy / "README.md").unlink()
     run(monkeypatch, ["report", str(copy)])
-    assert (copy / "README.md").read_text() == card.replace("# out\n", "# copy\n")
+    renamed = card.replace("# out\n", "# copy\n").replace("- name: out\n", "- name: copy\n")
+    assert (copy / "README.md").read_text() == renamed
     assert "winner" in capsys.readouterr().out
     run(monkeypatch, ["bench", str(copy)])
     assert "latency p50, PyTorch fp32" in capsys.readouterr().out

@@ -56,6 +56,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
     )
+    parser.add_argument("--max-latency-ms", type=float, help="not in the search yet: refused with an explanation")
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
@@ -67,7 +68,7 @@ def request_of(arguments: Namespace) -> RunRequest:
     """The request that command-line arguments make."""
     config = dict(_read_config(arguments.config)) if arguments.config else {}
     search = dict(config.get("search", {}))
-    for name in ("epsilon", "max_parameters", "max_evaluations"):
+    for name in ("epsilon", "max_parameters", "max_latency_ms", "max_evaluations"):
         value = getattr(arguments, name)
         if value is not None:
             search[name] = value

@@ -33,4 +33,4 @@ class SpaceCommand(Verb):
         config = load_config(self.args.model, trust_remote_code=self.args.trust_remote_code)
         space = derive_search_space(config, task=self.args.task)
         print(space_table(space, sequence_length=self.args.sequence_length))
-        print(model_abnc(config, self.args.task))
+        print(f"AB^nC:\n{model_abnc(config, self.args.task)}")

@@ -123,10 +123,17 @@ def monotone_excess(
     lowest = np.where(above, (observations.log_errors - margin)[:, None], math.log(ERROR_FLOOR)).max(axis=0)
     excess = log_savings(question) - log_savings(question)[winner] - lowest + observations.log_errors[position]
     excess[winner] = 0
-    certain = observations.log_errors - z * noise / np.sqrt(observations.counts)
-    barred = np.where(above, certain[:, None], -np.inf).max(axis=0) > log_max_error(question)
-    excess[observations.excluded | (question.savings <= 0) | barred] = -np.inf
+    excess[(question.savings <= 0) | barred(question, observations, noise=noise, alpha=alpha)] = -np.inf
     return np.asarray(excess)
+
+
+def barred(question: Question, observations: Observations, *, noise: float, alpha: float) -> NDArray[np.bool_]:
+    """Which candidates cannot win: they failed, or exceed max_error themselves or by monotony, shape (N,)."""
+    z = -float(ndtri(alpha / (2 * max(len(observations.trained), 1) ** 2)))
+    too_high = observations.log_errors - z * noise / np.sqrt(observations.counts) > log_max_error(question)
+    by_monotony = observations.dominated[too_high].any(axis=0)
+    by_monotony[observations.trained] = False
+    return np.asarray(observations.excluded | by_monotony)
 
 
 def surrogate_excess(

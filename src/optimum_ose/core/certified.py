@@ -11,6 +11,7 @@ from optimum_ose.core.bounds import (
     Array,
     Indices,
     Observations,
+    barred,
     log_savings,
     monotone_excess,
     noise_floor,
@@ -83,7 +84,7 @@ def search(
     """
     for index in start:
         trainings.train(int(index))
-    for index in start[2 : 2 + _NUM_REPLICATED] if noise is None else ():
+    for index in trainings.succeeded[:_NUM_REPLICATED] if noise is None else ():
         trainings.replicate(int(index))
     if not len(trainings.succeeded):
         raise InfeasibleError(
@@ -118,7 +119,8 @@ def assess(
         assumed = max(noise or 0.0, floor)
     winner = _winner(question, observations, posterior if assumed > 0 else None)
     if winner is None:
-        active = np.flatnonzero(~_is_trained(question, observations) & ~observations.excluded)
+        refused = barred(question, observations, noise=assumed, alpha=alpha / 2)
+        active = np.flatnonzero(~_is_trained(question, observations) & ~refused)
         excess = np.full(len(question.savings), np.inf)
     else:
         excess = monotone_excess(question, observations, winner, noise=assumed, alpha=alpha / 2, assumption=assumption)
@@ -212,7 +214,7 @@ def _train_rivals(trainings: Trainings, assessment: Assessment) -> bool:
     may_replicate = assessment.noise > 0 and not trainings.is_frozen
     batch = max(1, len(observations.trained) // _BATCH_SHARE)
     useful = order if may_replicate else order[~trained[order]]
-    if not len(useful):
+    if not len(useful) and assessment.winner is not None:
         useful = np.flatnonzero(~trained & ~observations.excluded)
     done = False
     for index in map(int, useful[:batch]):

@@ -29,6 +29,8 @@ def starting_design(
     any dimension, from a random origin, each of its points moved to the nearest candidate not yet chosen.
     """
     dimension, total = features.shape[1], features.sum(axis=1)
+    if dimension == 0:
+        return np.zeros(1, dtype=np.int64)
     ratio = float(brentq(lambda x: x ** (dimension + 1) - x - 1, 1, 2))
     steps, origin = ratio ** -np.arange(1.0, dimension + 1), generator.random(dimension)
     chosen = list(dict.fromkeys((int(total.argmax()), int(total.argmin()))))

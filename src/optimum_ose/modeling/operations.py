@@ -19,8 +19,26 @@ from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.building import build_on_meta, edit_config, run_on_meta
 from optimum_ose.modeling.dimension_map import DimensionMap
 
+ATTENTION = "attention"
+"""Key of the products of queries with keys and of weights with values."""
 _LENGTHS = (8, 20)
 """Two sequence lengths tell a product done once per token from one done once per sequence."""
+
+
+def multiply_add_terms(
+    config: PretrainedConfig, dimension_map: DimensionMap, *, task: str | None
+) -> Mapping[str, Polynomial]:
+    """Multiply-adds of one sequence by tensor of the dimension map, all layers together; `ATTENTION` for the products
+    of activations with each other."""
+    model = build_on_meta(config, task)
+    short, long = (_positions(model, length) for length in _LENGTHS)
+    length = Polynomial.variable(SEQUENCE_LENGTH)
+    terms = {ATTENTION: Polynomial.constant(2) * Polynomial.variable(LAYERS) * Polynomial.variable(HIDDEN) * length**2}
+    for tensor in dimension_map.tensors:
+        name = tensor.name.replace("{layer}", "0").removesuffix(".weight")
+        if name in short and tensor.name.endswith(".weight"):
+            terms[tensor.name] = tensor.polynomial() * _per_sequence(short[name], long[name], length)
+    return terms
 
 
 def multiply_add_polynomial(
@@ -31,32 +49,19 @@ def multiply_add_polynomial(
     attributes: Mapping[str, str],
     values: Mapping[str, int],
 ) -> Polynomial:
-    """Multiply-adds of one sequence, in the axes and `sequence_length`.
+    """Multiply-adds of one sequence, in the axes and `sequence_length`, verified on builds that were not used for it.
 
     Raises:
         UnsupportedModelError: if the polynomial fails on a held-back build.
     """
-    model = build_on_meta(config, task)
-    positions = [_positions(model, length) for length in _LENGTHS]
-    length = Polynomial.variable(SEQUENCE_LENGTH)
-    total = Polynomial.constant(2) * Polynomial.variable(LAYERS) * Polynomial.variable(HIDDEN) * length * length
-    maps = {tensor.name.replace("{layer}", "0"): tensor for tensor in dimension_map.tensors}
-    for name in positions[0]:
-        if f"{name}.weight" in maps:
-            total = total + maps[f"{name}.weight"].polynomial() * _per_sequence(
-                positions[0][name], positions[1][name], length
-            )
+    total = sum(multiply_add_terms(config, dimension_map, task=task).values(), Polynomial.constant(0))
     for multiple, num_layers, num_tokens in ((1, values.get(LAYERS, 1), 8), (3, 2, 20)):
-        held_back = {axis: value * (1 if axis == HEADS else multiple) for axis, value in values.items()} | {
-            LAYERS: num_layers
-        }
+        held_back = {axis: value * (1 if axis == HEADS else multiple) for axis, value in values.items()}
+        held_back |= {LAYERS: num_layers}
         edited = edit_config(config, {attributes[axis]: held_back[axis] for axis in attributes})
         counted = count_multiply_adds(build_on_meta(edited, task), num_tokens=num_tokens)
-        point = {
-            name: np.array([value], dtype=np.int64)
-            for name, value in (held_back | {SEQUENCE_LENGTH: num_tokens}).items()
-        }
-        predicted = int(total.evaluate(point)[0])
+        point = held_back | {SEQUENCE_LENGTH: num_tokens}
+        predicted = int(total.evaluate({name: np.array([value], dtype=np.int64) for name, value in point.items()})[0])
         if predicted != counted:
             raise UnsupportedModelError(
                 f"model type {config.model_type!r} must do the matrix products of full self-attention and linear maps",

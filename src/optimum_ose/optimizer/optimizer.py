@@ -21,7 +21,7 @@ from optimum_ose.data.labels import align_labels
 from optimum_ose.data.tokenization import evaluation_batches, tokenize
 from optimum_ose.distillation.candidates import CandidateError, CandidateSetting
 from optimum_ose.distillation.loop import TEACHER_LOGITS, DistillationReport, distill, with_teacher_logits
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.finetuning.trainer import build_trainer
@@ -188,6 +188,12 @@ class OSEOptimizer:
         """
         self._require_head()
         settings = config or SearchConfig()
+        if settings.max_latency_ms is not None:
+            raise UnsupportedModelError(
+                "The search bounds parameters and multiply-adds",
+                f"got max_latency_ms={settings.max_latency_ms}: latency is measured after the search only",
+                "Use max_parameters, and read the latency in ose/benchmark.json",
+            )
         rows, eval_rows = self._answered_rows(train_dataset), self.rows(eval_dataset)
         self._calibrate_on(rows)
         with TemporaryDirectory() as folder:

@@ -1,0 +1,42 @@
+"""Checks the AB^nC property of a model type: its embeddings are A, its layers B, whatever follows them is C."""
+
+from collections.abc import Iterable, Mapping
+
+from transformers import PretrainedConfig
+
+from optimum_ose.core.abnc import Stage, Verdict, check_abnc
+from optimum_ose.core.polynomial import Polynomial
+from optimum_ose.modeling.axes import LAYERS, axis_attributes
+from optimum_ose.modeling.dimension_map import TensorMap, derive_dimension_map
+from optimum_ose.modeling.operations import ATTENTION, multiply_add_terms
+
+
+def model_abnc(config: PretrainedConfig, task: str | None) -> Verdict:
+    """The verdict on a config's model type. Nothing is trained, so smoothness is not measured; the optimizer is ours.
+
+    Raises:
+        UnsupportedModelError: if the model type cannot be derived.
+    """
+    tensors = derive_dimension_map(config, task).tensors
+    operations = multiply_add_terms(config, derive_dimension_map(config, task), task=task)
+    layered = [index for index, tensor in enumerate(tensors) if tensor.is_layered]
+    inner = _stage("each layer", tensors[layered[0] : layered[-1] + 1], operations, also=(ATTENTION,))
+    return check_abnc(
+        _stage("what precedes the layers", tensors[: layered[0]], operations),
+        [inner],
+        _stage("what follows the layers", tensors[layered[-1] + 1 :], operations),
+        # All layers are counted together; one layer is their sum over the depth, so the depth is held fixed.
+        axes=[axis for axis in axis_attributes(config, task) if axis != LAYERS],
+        descent="Candidates are trained by AdamW, an adaptive variant; the paper's analysis is of plain SGD.",
+    )
+
+
+def _stage(
+    name: str, tensors: Iterable[TensorMap], operations: Mapping[str, Polynomial], *, also: tuple[str, ...] = ()
+) -> Stage:
+    names = [tensor.name for tensor in tensors]
+    return Stage(
+        name=name,
+        parameter_size=sum((tensor.polynomial() for tensor in tensors), Polynomial.constant(0)),
+        multiply_adds=sum((operations[key] for key in (*names, *also) if key in operations), Polynomial.constant(0)),
+    )

@@ -1,0 +1,37 @@
+"""The docs name functions, tests and settings that exist."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAPER_MAP = (ROOT / "docs" / "paper-map.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`((?:core|modeling|distillation|finetuning|export)\.[a-z_]+\.\w+)`", PAPER_MAP)))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_function_of_the_paper_map_exists(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert hasattr(import_module(f"optimum_ose.{module}"), attribute)
+
+
+def test_the_paper_map_names_enough_to_be_worth_checking() -> None:
+    assert len(NAMED) > 15
+
+
+def test_every_test_and_benchmark_that_the_docs_name_exists() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+    named = set(re.findall(r"(?:tests|benchmarks|examples)/[\w/]+\.(?:py|yaml|txt)", pages))
+    assert named
+    assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
+
+
+def test_every_room_of_the_architecture_page_exists() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = re.findall(r"^    (\w+)/ ", page, flags=re.MULTILINE)
+    source = ROOT / "src" / "optimum_ose"
+    assert sorted(rooms) == sorted(
+        path.name for path in source.iterdir() if path.is_dir() and path.name != "__pycache__"
+    )
