@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import THEMES, theme_table
 from datasets import ClassLabel, Dataset, Features, Value
 from transformers import TrainingArguments
 
+from conftest import THEMES, theme_table
 from optimum_ose import Architecture, DistillationConfig, OSEConfig, OSEOptimizer, SearchConfig
 from optimum_ose.data.labels import align_labels
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError, InvalidDataError, UnsupportedModelError

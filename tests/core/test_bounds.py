@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimum_ose.core.bounds import monotone_excess, noise_floor, observe, violations
+from optimum_ose.core.bounds import (
+    monotone_excess,
+    noise_ceiling,
+    noise_floor,
+    observe,
+    surrogate_excess,
+    violations,
+)
 from optimum_ose.core.candidates import Candidates
 from optimum_ose.core.question import Question
+from optimum_ose.core.surrogates import axis_features, fit_surrogate
 from optimum_ose.core.trainings import Trainings
 
 VALUES = np.stack([column.ravel() for column in np.meshgrid([1, 2, 3], [1, 2, 3, 4], indexing="ij")], axis=1).astype(
@@ -81,8 +89,57 @@ def test_an_error_limit_bars_what_monotony_shows_to_exceed_it():
 
 def test_replicates_that_repeat_exactly_are_frozen_and_count_once():
     trainings = ledger(np.ones(12), [0, 11])
-    assert not trainings.is_frozen
+    assert not trainings.was_replicated
     trainings.replicate(0)
-    assert trainings.is_frozen
+    assert trainings.was_replicated
+    assert not trainings.replicates_differ
     assert observe(trainings).counts.tolist() == [1, 1]
     assert trainings.summary(0).num_trainings == 2
+
+
+def test_few_comparisons_leave_the_noise_open():
+    assert noise_ceiling(observe(ledger(np.linspace(1, 0.5, 12), [0, 5, 11])), alpha=0.01) == math.inf
+
+
+def test_exact_ties_between_many_candidates_exclude_noise():
+    values = np.stack([column.ravel() for column in np.meshgrid(range(1, 6), range(1, 7), indexing="ij")], axis=1)
+    question = Question(
+        candidates=Candidates("ab", values),
+        parameter_size=np.ones(30),
+        inference_cost=np.ones(30),
+        savings=np.ones(30),
+        maximum_point=(2.0, 2.0),
+    )
+    ceilings = []
+    for step in (0.0, 0.05, 0.1):
+        trainings = Trainings(
+            question,
+            lambda a, theta, step=step: math.exp(-step * (a.a + a.b)),
+            hyperparameters=[{}],
+            max_evaluations=30,
+        )
+        for index in range(30):
+            trainings.train(index)
+        ceilings.append(noise_ceiling(observe(trainings), alpha=0.01))
+    assert ceilings[0] < 1e-8
+    assert 0.01 < ceilings[1] < 0.1
+    assert ceilings[2] == pytest.approx(2 * ceilings[1], rel=0.05)
+
+
+def test_a_surrogate_may_not_explain_away_what_was_measured():
+    errors = np.exp(-0.1 * VALUES.sum(axis=1))
+    errors[3] /= 2
+    trainings = ledger(errors, range(12))
+    observations = observe(trainings)
+    posterior = fit_surrogate(
+        axis_features(trainings.question.candidates.columns),
+        observations.rows,
+        observations.values,
+        noise=2.0,
+        noise_floor=0.0,
+    )
+    risk = surrogate_excess(
+        trainings.question, observations, posterior, np.arange(1, 12), winner=0, threshold=math.log(1.1)
+    )
+    assert risk[2] == 1
+    assert (np.delete(risk, 2) < 1).all()

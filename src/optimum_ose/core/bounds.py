@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import log_ndtr, ndtri
 
 from optimum_ose.core.candidates import Candidates
 from optimum_ose.core.certificate import Assumption, Violation
@@ -49,6 +49,13 @@ class Observations:
         """Positions in `trained` of those that may win."""
         return np.flatnonzero(~self.excluded[self.trained])
 
+    @property
+    def is_trained(self) -> NDArray[np.bool_]:
+        """Whether each candidate has a finite error, shape (N,)."""
+        trained = np.zeros(len(self.excluded), dtype=np.bool_)
+        trained[self.trained] = True
+        return trained
+
 
 def observe(trainings: Trainings) -> Observations:
     """Summarize the trainings so far."""
@@ -87,6 +94,27 @@ def noise_floor(observations: Observations) -> float:
         int(np.count_nonzero(observations.dominated[:, observations.trained])) - len(observations.trained), 1
     )
     return largest / max(float(ndtri(0.5 ** (1 / num_pairs))), 1.0) if largest > 0 else 0.0
+
+
+def noise_ceiling(observations: Observations, *, alpha: float) -> float:
+    """Largest noise standard deviation under which errors free of violations are not yet improbable.
+
+    Candidates are paired with the nearest one that they bound and that is not paired yet. With noise sigma on both, a
+    gap d keeps its sign with probability of about Phi(d / (sigma sqrt 2)); the product over the pairs may not fall
+    below alpha. Infinite while there are too few pairs for that.
+    """
+    gaps = _paired_gaps(observations)
+    if 0.5 ** len(gaps) > alpha:
+        return math.inf
+
+    def is_excluded(noise: float) -> bool:
+        return float(np.sum(log_ndtr(gaps / (noise * math.sqrt(2))))) < math.log(alpha)
+
+    low, high = 1e-9, 1e3
+    while high > 1.01 * low:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if is_excluded(middle) else (middle, high)
+    return high
 
 
 def violations(observations: Observations, candidates: Candidates) -> tuple[Violation, ...]:
@@ -131,18 +159,30 @@ def barred(question: Question, observations: Observations, *, noise: float, alph
     """Which candidates cannot win: they failed, or exceed max_error themselves or by monotony, shape (N,)."""
     z = -float(ndtri(alpha / (2 * max(len(observations.trained), 1) ** 2)))
     too_high = observations.log_errors - z * noise / np.sqrt(observations.counts) > log_max_error(question)
-    by_monotony = observations.dominated[too_high].any(axis=0)
+    by_monotony = np.asarray(observations.dominated[too_high].any(axis=0), dtype=np.bool_)
     by_monotony[observations.trained] = False
     return np.asarray(observations.excluded | by_monotony)
 
 
 def surrogate_excess(
-    question: Question, posterior: Posterior, active: Indices, *, winner: int, threshold: float
+    question: Question,
+    observations: Observations,
+    posterior: Posterior,
+    active: Indices,
+    *,
+    winner: int,
+    threshold: float,
 ) -> Array:
-    """Probability of each active candidate to exceed the winner by more than `threshold` in log W, shape (m,)."""
+    """Probability of each active candidate to exceed the winner by more than `threshold` in log W, shape (m,).
+
+    One that was observed to exceed it by more does so for certain: a surrogate may not explain away what was measured.
+    """
     gains = log_savings(question)
     below = gains[active] - gains[winner] - threshold
     probability = posterior.probability_below(active, below, reference=winner)
+    observed = np.full(len(gains), -np.inf)
+    observed[observations.trained] = gains[observations.trained] - observations.log_errors
+    probability[(observed[active] - observed[winner] > threshold) & ~observations.excluded[active]] = 1.0
     if math.isfinite(question.max_error):
         limit = np.full(len(active), log_max_error(question))
         probability = np.minimum(probability, posterior.probability_below(active, limit))
@@ -157,6 +197,20 @@ def log_savings(question: Question) -> Array:
 def log_max_error(question: Question) -> float:
     """Log error that a winner may not exceed."""
     return math.log(max(question.max_error, ERROR_FLOOR))
+
+
+def _paired_gaps(observations: Observations) -> Array:
+    """Log errors of the smaller less those of the larger candidate in disjoint comparable pairs, shape (k,)."""
+    comparable = observations.dominated[:, observations.trained]
+    reach = observations.dominated.sum(axis=1)
+    free, gaps = set(range(len(observations.trained))), []
+    for large in np.argsort(reach, kind="stable").tolist():
+        below = [small for small in free if small != large and comparable[large, small]]
+        if large in free and below:
+            small = max(below, key=lambda k: (reach[k], k))
+            free -= {large, small}
+            gaps.append(observations.log_errors[small] - observations.log_errors[large])
+    return np.array(gaps)
 
 
 def _excesses(observations: Observations) -> Array:

@@ -6,9 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from optimum_ose.core.assessment import Assessment, assess, prove
 from optimum_ose.core.bounds import violations
 from optimum_ose.core.certificate import Certificate
-from optimum_ose.core.certified import Assessment, assess, prove, search
+from optimum_ose.core.certified import search
 from optimum_ose.core.design import starting_design, stride
 from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.question import Cost, Predicate, pose_question

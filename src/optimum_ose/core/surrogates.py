@@ -21,6 +21,8 @@ _KNOWN_NOISES = ((1.0, 0.8), (1.5, 0.15), (2.25, 0.05))
 """(multiple, prior probability) of the noise that the user states: it may be understated."""
 _WEIGHT_FLOOR = 1e-5
 """Hyperparameters less probable than this are dropped."""
+_COLLINEAR = 1e-9
+"""Share of the largest variance below which a direction counts as not varying."""
 _CHUNK = 1 << 13
 
 
@@ -139,6 +141,8 @@ class Posterior:
 def axis_features(columns: Mapping[str, NDArray[np.int64]]) -> Array:
     """Coordinates in which log errors are modeled: the logarithms of the axes that vary, each scaled to [0, 1].
 
+    Axes that only vary together, as in a family of tiny, small and large networks, are merged into principal ones.
+
     Args:
         columns: axis -> int64 array of shape (N,).
 
@@ -148,7 +152,10 @@ def axis_features(columns: Mapping[str, NDArray[np.int64]]) -> Array:
     logs = np.log(np.stack(list(columns.values()), axis=1).astype(np.float64))
     ranges = np.ptp(logs, axis=0)
     varies = ranges > 0
-    return np.asarray((logs[:, varies] - logs.min(axis=0)[varies]) / ranges[varies])
+    scaled = (logs[:, varies] - logs.min(axis=0)[varies]) / ranges[varies]
+    strengths, directions = np.linalg.eigh(np.atleast_2d(np.cov(scaled, rowvar=False, bias=True)))
+    independent = strengths > _COLLINEAR * strengths.max(initial=0)
+    return np.asarray(scaled if independent.all() else scaled @ directions[:, independent])
 
 
 def fit_surrogate(

@@ -85,10 +85,14 @@ class Trainings:
         return sorted({value for value in self._errors[index][self._best_theta(index)] if math.isfinite(value)})
 
     @property
-    def is_frozen(self) -> bool:
-        """Whether every replicate so far repeated its first value exactly, so that more of them would teach nothing."""
-        replicated = [index for index in self._errors if self.num_replicates(index) > 1]
-        return bool(replicated) and all(len(self.distinct_errors(index)) == 1 for index in replicated)
+    def was_replicated(self) -> bool:
+        """Whether any candidate was trained again."""
+        return any(self.num_replicates(index) > 1 for index in self._errors)
+
+    @property
+    def replicates_differ(self) -> bool:
+        """Whether any replicate differs from the first training; where none does, more of them would teach nothing."""
+        return any(len(self.distinct_errors(index)) > 1 for index in self._errors)
 
     def summary(self, index: int) -> Evaluation:
         """A candidate with its best theta, its error averaged over the replicates."""

@@ -119,7 +119,8 @@ def _run(
             on_step(step, float(loss))
         if checkpoint_folder is not None and step % config.checkpoint_steps == 0 and step < config.num_steps:
             _save(accelerator, checkpoint_folder, step)
-    student.to("cpu").eval()
+    torch.nn.Module.to(student, "cpu")
+    student.eval()
     return DistillationReport(num_steps=step, resumed_from=start, final_loss=float(loss))
 
 

@@ -29,7 +29,8 @@ def multiply_add_terms(
     config: PretrainedConfig, dimension_map: DimensionMap, *, task: str | None
 ) -> Mapping[str, Polynomial]:
     """Multiply-adds of one sequence by tensor of the dimension map, all layers together; `ATTENTION` for the products
-    of activations with each other."""
+    of activations with each other.
+    """
     model = build_on_meta(config, task)
     short, long = (_positions(model, length) for length in _LENGTHS)
     length = Polynomial.variable(SEQUENCE_LENGTH)

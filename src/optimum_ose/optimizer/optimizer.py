@@ -1,41 +1,38 @@
 """OSEOptimizer: a teacher, a tokenizer and a task, with one verb per stage."""
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
 
-import numpy as np
 from datasets import ClassLabel, Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.fptas import extract
 from optimum_ose.core.results import SearchResult
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.labels import align_labels
-from optimum_ose.data.tokenization import evaluation_batches, tokenize
-from optimum_ose.distillation.candidates import CandidateError, CandidateSetting
-from optimum_ose.distillation.loop import TEACHER_LOGITS, DistillationReport, distill, with_teacher_logits
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
+from optimum_ose.data.tokenization import tokenize
+from optimum_ose.distillation.candidates import CandidateSetting
+from optimum_ose.distillation.loop import distill, with_teacher_logits
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.journal import Journal
-from optimum_ose.modeling.dimension_map import derive_dimension_map
-from optimum_ose.modeling.importance import Importance, measure_importance
-from optimum_ose.modeling.initialization import from_scratch, inherit
+from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.loading import has_head, load_config, load_teacher, load_tokenizer
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.tasks import require_trainable
+from optimum_ose.optimizer.folders import save_into
+from optimum_ose.optimizer.search import search_architecture
+from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.progress import Listener, SilentListener
-
-NUM_CALIBRATION_ROWS = 256
-"""Rows on which channels, heads and neurons are ranked."""
+from optimum_ose.question import search_question
 
 
 @final
@@ -68,8 +65,7 @@ class OSEOptimizer:
         self.has_head = has_head
         self.max_length = max_length
         self.listener: Listener = listener or SilentListener()
-        self._calibration: Dataset | None = None
-        self._importance: Importance | None = None
+        self._make_student: StudentMaker | None = None
         self._answered: tuple[str, Dataset] | None = None
 
     @classmethod
@@ -188,19 +184,22 @@ class OSEOptimizer:
         """
         self._require_head()
         settings = config or SearchConfig()
-        if settings.max_latency_ms is not None:
-            raise UnsupportedModelError(
-                "The search bounds parameters and multiply-adds",
-                f"got max_latency_ms={settings.max_latency_ms}: latency is measured after the search only",
-                "Use max_parameters, and read the latency in ose/benchmark.json",
-            )
         rows, eval_rows = self._answered_rows(train_dataset), self.rows(eval_dataset)
-        self._calibrate_on(rows)
+        self._make_student = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
+        shuffled = eval_rows.shuffle(seed=settings.seed)
+        setting = CandidateSetting(
+            teacher=self.teacher,
+            tokenizer=self.tokenizer,
+            rows=rows,
+            eval_rows=shuffled.select(range(min(settings.num_eval_rows, len(shuffled)))),
+            initialize=self._make_student,
+            search=settings,
+        )
+        question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
         with TemporaryDirectory() as folder:
             path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
-            return self._search(
-                settings, rows, eval_rows, Journal(path, question=self._question(settings, rows, eval_rows))
-            )
+            kept = Journal(path, question=question)
+            return search_architecture(self.search_space(settings), setting, journal=kept, listener=self.listener)
 
     def initialize(
         self, architecture: Architecture, *, calibration_dataset: Dataset | None = None, scratch_seed: int | None = None
@@ -218,14 +217,15 @@ class OSEOptimizer:
         if scratch_seed is not None:
             return from_scratch(self.teacher, architecture, task=self.task, seed=scratch_seed)
         if calibration_dataset is not None:
-            self._calibrate_on(self.rows(calibration_dataset))
-        return inherit(
-            self.teacher,
-            architecture,
-            task=self.task,
-            dimension_map=derive_dimension_map(self.teacher.config, self.task),
-            importance=self._measured_importance(),
-        )
+            rows = self.rows(calibration_dataset)
+            self._make_student = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
+        if self._make_student is None:
+            raise InvalidConfigError(
+                "Inheriting by importance needs calibration rows",
+                "none were given",
+                "Pass calibration_dataset, or call extract first",
+            )
+        return self._make_student(architecture)
 
     def distill(
         self,
@@ -239,7 +239,7 @@ class OSEOptimizer:
         self._require_head()
         settings = config or DistillationConfig()
         self.listener.stage("distill", settings.num_steps)
-        report: DistillationReport = distill(
+        report = distill(
             student,
             self.teacher,
             rows=self._answered_rows(train_dataset),
@@ -294,8 +294,7 @@ class OSEOptimizer:
         """
         settings = config or ExportConfig()
         path = Path(folder)
-        student.save_pretrained(path)
-        self.tokenizer.save_pretrained(path)
+        save_into(student, self.tokenizer, path)
         export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance)
         if settings.quantization == "dynamic-int8":
             quantize_dynamic_int8(path)
@@ -332,73 +331,6 @@ class OSEOptimizer:
             self._answered = (key, rows)
         return self._answered[1]
 
-    def _calibrate_on(self, rows: Dataset) -> None:
-        count = min(NUM_CALIBRATION_ROWS, len(rows))
-        chosen = np.random.default_rng(0).choice(len(rows), count, replace=False)
-        inputs = [name for name in rows.column_names if name != TEACHER_LOGITS]
-        self._calibration = rows.select_columns(inputs).select(sorted(chosen.tolist()))
-        self._importance = None
-
-    def _measured_importance(self) -> Importance:
-        if self._calibration is None:
-            raise InvalidConfigError(
-                "Inheriting by importance needs calibration rows",
-                "none were given",
-                "Pass calibration_dataset, or call extract first",
-            )
-        if self._importance is None:
-            self._importance = measure_importance(
-                self.teacher,
-                evaluation_batches(self._calibration, self.tokenizer, batch_size=32),
-                dimension_map=derive_dimension_map(self.teacher.config, self.task),
-                architecture=self.search_space().maximum_point,
-            )
-        return self._importance
-
-    def _question(self, settings: SearchConfig, rows: Dataset, eval_rows: Dataset) -> dict[str, Any]:
-        from optimum_ose.question import search_question
-
-        return search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
-
-    def _search(self, settings: SearchConfig, rows: Dataset, eval_rows: Dataset, journal: Journal) -> SearchResult:
-        space = self.search_space(settings)
-        shuffled = eval_rows.shuffle(seed=settings.seed)
-        setting = CandidateSetting(
-            teacher=self.teacher,
-            tokenizer=self.tokenizer,
-            rows=rows,
-            eval_rows=shuffled.select(range(min(settings.num_eval_rows, len(shuffled)))),
-            initialize=self.initialize,
-            search=settings,
-        )
-        done = 0
-        self.listener.stage("extract", settings.max_evaluations)
-
-        def advance(evaluation: Any) -> None:
-            nonlocal done
-            done += 1
-            self.listener.advance(done, f"W {evaluation.w:.3f}")
-
-        limit = settings.max_parameters
-        result = extract(
-            space,
-            parameter_size=space.parameter_size,
-            inference_cost=lambda found: space.multiply_adds(found, sequence_length=settings.sequence_length),
-            error=CandidateError(setting, journal=journal, clock=time.perf_counter),
-            hyperparameters=settings.hyperparameters,
-            epsilon=settings.epsilon,
-            method=settings.method,
-            interval_size=settings.interval_size,
-            noise=settings.noise,
-            constraints=(lambda _architecture, size, _cost: size <= limit,) if limit is not None else (),
-            max_error=settings.max_error,
-            max_evaluations=settings.max_evaluations,
-            seed=settings.seed,
-            on_evaluation=advance,
-        )
-        self.listener.finish()
-        return result
-
 
 def scores(trainer: Any) -> dict[str, float]:
     """A Trainer's scores on its development rows, by metric name."""
@@ -407,6 +339,4 @@ def scores(trainer: Any) -> dict[str, float]:
 
 
 def _last_checkpoint(folder: str | None) -> str | None:
-    from transformers.trainer_utils import get_last_checkpoint
-
     return get_last_checkpoint(folder) if folder is not None and Path(folder).is_dir() else None

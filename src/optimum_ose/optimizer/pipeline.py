@@ -17,6 +17,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.tasks import auto_class
 from optimum_ose.optimizer.evaluation import accuracy, compare, examples, measure
+from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.optimizer import OSEOptimizer
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.question import model_digest, rows_digest
@@ -120,7 +121,7 @@ def _teacher(run: Run) -> dict[str, Any]:
         teacher_arguments(run.artifact.checkpoints / "teacher", run.config.teacher_arguments),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )
-    _save_whole(run, optimizer.teacher, run.artifact.teacher)
+    save_as(optimizer.teacher, optimizer.tokenizer, run.artifact.teacher)
     shutil.rmtree(run.artifact.checkpoints / "teacher", ignore_errors=True)
     return {"finetuned_here": True, "validation": found}
 
@@ -149,7 +150,7 @@ def _distill(run: Run) -> dict[str, Any]:
         student, run.rows.train, run.config.distillation, checkpoint_folder=run.artifact.checkpoints / "distill"
     )
     score = accuracy(student, optimizer.rows(run.rows.validation), tokenizer=optimizer.tokenizer)
-    _save_whole(run, student, run.artifact.checkpoints / "distilled")
+    save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled")
     shutil.rmtree(run.artifact.checkpoints / "distill", ignore_errors=True)
     return {"validation_accuracy": score}
 
@@ -170,7 +171,7 @@ def _finetune(run: Run) -> dict[str, Any]:
     )
     finetuned = accuracy(student, optimizer.rows(run.rows.validation), tokenizer=optimizer.tokenizer)
     kept = student if finetuned >= distilled else _load(run, artifact.checkpoints / "distilled")
-    _save_whole(run, kept, artifact.checkpoints / "student")
+    save_as(kept, optimizer.tokenizer, artifact.checkpoints / "student")
     shutil.rmtree(artifact.checkpoints / "finetune", ignore_errors=True)
     return {"validation_accuracy": finetuned, "kept": "finetuned" if kept is student else "distilled"}
 
@@ -251,13 +252,3 @@ def _load(run: Run, folder: Path) -> PreTrainedModel:
     model: PreTrainedModel = auto_class(run.optimizer.task).from_pretrained(folder, use_safetensors=True)
     model.eval()
     return model
-
-
-def _save_whole(run: Run, model: PreTrainedModel, folder: Path) -> None:
-    """Save a `from_pretrained` folder under a temporary name, then rename it."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    run.optimizer.tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)

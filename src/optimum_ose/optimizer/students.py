@@ -1,0 +1,56 @@
+"""Makes students that inherit from one teacher: what inheritance needs is derived and measured once."""
+
+from typing import final
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.core.architecture import Architecture
+from optimum_ose.data.tokenization import evaluation_batches
+from optimum_ose.modeling.dimension_map import derive_dimension_map
+from optimum_ose.modeling.importance import measure_importance
+from optimum_ose.modeling.initialization import inherit
+from optimum_ose.modeling.search_space import derive_search_space
+
+NUM_CALIBRATION_ROWS = 256
+"""Rows on which channels, heads and neurons are ranked."""
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@final
+class StudentMaker:
+    """Makes a student of any architecture of the teacher's search space.
+
+    Args:
+        teacher: the model inherited from.
+        tokenizer: pads the calibration rows.
+        task: which head the students get.
+        rows: token rows; importance is measured on a seeded draw of them.
+    """
+
+    def __init__(
+        self, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, task: str, rows: Dataset
+    ) -> None:
+        self._teacher = teacher
+        self._task = task
+        self._dimension_map = derive_dimension_map(teacher.config, task)
+        count = min(NUM_CALIBRATION_ROWS, len(rows))
+        chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
+        calibration = rows.select_columns([name for name in _INPUTS if name in rows.column_names]).select(chosen)
+        self._importance = measure_importance(
+            teacher,
+            evaluation_batches(calibration, tokenizer, batch_size=32),
+            dimension_map=self._dimension_map,
+            architecture=derive_search_space(teacher.config, task=task).maximum_point,
+        )
+
+    def __call__(self, architecture: Architecture) -> PreTrainedModel:
+        """A fresh student; see `modeling.initialization.inherit`."""
+        return inherit(
+            self._teacher,
+            architecture,
+            task=self._task,
+            dimension_map=self._dimension_map,
+            importance=self._importance,
+        )
