@@ -410,3 +410,22 @@ def test_an_artifact_knows_its_stages(finished: Path) -> None:
     artifact = OSEArtifact.open(finished)
     assert artifact.stage("export") is not None
     assert artifact.stage("nothing") is None
+
+
+def test_pairs_of_texts_go_the_whole_way(
+    arguments: Arguments, headless_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [word for theme in THEMES.values() for word in theme]
+    pairs = pd.DataFrame(
+        [(a, b, "same" if any({a, b} <= set(t) for t in THEMES.values()) else "other") for a in words for b in words],
+        columns=["premise", "hypothesis", "label"],
+    )
+    balanced = pd.concat([rows.sample(100, random_state=0) for _, rows in pairs.groupby("label")])
+    balanced.to_json(tmp_path / "pairs.jsonl", orient="records", lines=True)
+    output = tmp_path / "out"
+    run(monkeypatch, arguments(output, dataset=tmp_path / "pairs.jsonl"))
+    model = AutoModelForSequenceClassification.from_pretrained(output).eval()
+    inputs = AutoTokenizer.from_pretrained(output)("cat", "dog", return_tensors="pt")
+    assert inputs["token_type_ids"].sum() > 0
+    answer = OnnxPipeline.from_pretrained(output, file_name="onnx/model.onnx")({"text": "cat", "text_pair": "dog"})
+    assert answer["label"] == model.config.id2label[int(model(**inputs).logits.argmax())]

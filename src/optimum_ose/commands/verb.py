@@ -36,7 +36,7 @@ class Verb(BaseOptimumCLICommand):  # type: ignore[misc]
 
     def run(self) -> None:
         """Do the work and turn what goes wrong into an exit code."""
-        # Threads of PyTorch that spin while they wait make training five times slower where another process needs the core.
+        # Threads that spin while they wait made training five times slower beside another process.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         signal.signal(signal.SIGTERM, _terminate)

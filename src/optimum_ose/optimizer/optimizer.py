@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, final
 
 from datasets import ClassLabel, Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from optimum_ose.artifact import OSEArtifact
@@ -157,6 +157,7 @@ class OSEOptimizer:
             tokenizer=self.tokenizer,
             callbacks=callbacks,
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last_checkpoint(args.output_dir))
         self.teacher.eval()
         self.has_head = True
@@ -280,6 +281,7 @@ class OSEOptimizer:
             labeler=self.teacher if agora is not None else None,
             callbacks=callbacks,
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last_checkpoint(args.output_dir))
         student.eval()
         return student
