@@ -1,4 +1,4 @@
-"""A tiny task that a tiny teacher has learned: which of three themes a short text is about."""
+"""Folders of a tiny teacher and its data; no network."""
 
 import os
 
@@ -7,84 +7,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel, PreTrainedTokenizerFast
 
-THEMES = {
-    "animals": ("cat", "dog", "cow", "hen", "fox", "owl", "bee", "ant"),
-    "food": ("rice", "soup", "bread", "egg", "corn", "jam", "tea", "pie"),
-    "tools": ("saw", "axe", "pen", "cup", "jar", "pan", "key", "bag"),
-}
-FILLERS = ("the", "a", "one", "this", "that", "some", "old", "new", "big", "tiny", "red", "blue", "my", "your")
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-VOCABULARY = (*SPECIAL, *FILLERS, *(word for words in THEMES.values() for word in words))
-
-
-def theme_table(num_rows: int, seed: int) -> pd.DataFrame:
-    """Distinct rows of a word of one theme among fillers."""
-    generator = np.random.default_rng(seed)
-    rows: dict[str, str] = {}
-    while len(rows) < num_rows:
-        theme = str(generator.choice(list(THEMES)))
-        words = [str(word) for word in generator.choice(FILLERS, size=generator.integers(3, 9))]
-        words.insert(int(generator.integers(len(words) + 1)), str(generator.choice(THEMES[theme])))
-        rows[" ".join(words)] = theme
-    return pd.DataFrame({"text": list(rows), "label": list(rows.values())})
-
-
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    ids = {word: index for index, word in enumerate(VOCABULARY)}
-    backend = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer()
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=32,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
-
-
-def teacher_config(**settings: object) -> BertConfig:
-    sizes = {
-        "vocab_size": len(VOCABULARY),
-        "hidden_size": 32,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-        "max_position_embeddings": 32,
-        "initializer_range": 0.15,
-        "num_labels": len(THEMES),
-        "id2label": dict(enumerate(THEMES)),
-        "label2id": {theme: index for index, theme in enumerate(THEMES)},
-    }
-    return BertConfig(**{**sizes, **settings})
-
-
-def trained_teacher() -> PreTrainedModel:
-    tokenizer, table = word_tokenizer(), theme_table(256, seed=99)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = BertForSequenceClassification(teacher_config())
-        batch = tokenizer(table["text"].to_list(), padding=True, return_tensors="pt")
-        labels = torch.tensor([list(THEMES).index(theme) for theme in table["label"]])
-        optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-        for _ in range(60):
-            optimizer.zero_grad()
-            model(**batch, labels=labels).loss.backward()
-            optimizer.step()
-    return model.eval()
+from themes import theme_table, trained_teacher, word_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from transformers import TrainingArguments
 
-from conftest import THEMES, theme_table
 from optimum_ose import Architecture, DistillationConfig, OSEConfig, OSEOptimizer, SearchConfig
 from optimum_ose.data.labels import align_labels
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError, InvalidDataError, UnsupportedModelError
 from optimum_ose.optimizer.trainer_arguments import student_arguments
 from optimum_ose.question import model_digest, rows_digest
+from themes import THEMES, theme_table
 
 SMALL = Architecture(num_hidden_layers=1, num_attention_heads=2, hidden_size=16, intermediate_size=32)
 

@@ -16,10 +16,10 @@ import pytest
 import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from conftest import THEMES
 from optimum_ose.__main__ import main
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.serving import OnnxPipeline
+from themes import THEMES
 
 SETTINGS = {
     "max_length": 32,

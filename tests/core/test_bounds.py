@@ -14,8 +14,9 @@ from optimum_ose.core.bounds import (
     violations,
 )
 from optimum_ose.core.candidates import Candidates
+from optimum_ose.core.features import axis_features
 from optimum_ose.core.question import Question
-from optimum_ose.core.surrogates import axis_features, fit_surrogate
+from optimum_ose.core.surrogates import fit_surrogate
 from optimum_ose.core.trainings import Trainings
 
 VALUES = np.stack([column.ravel() for column in np.meshgrid([1, 2, 3], [1, 2, 3, 4], indexing="ij")], axis=1).astype(
@@ -133,8 +134,11 @@ def test_a_surrogate_may_not_explain_away_what_was_measured():
     observations = observe(trainings)
     posterior = fit_surrogate(
         axis_features(trainings.question.candidates.columns),
-        observations.rows,
-        observations.values,
+        observations.trained,
+        observations.log_errors,
+        counts=observations.counts,
+        scatter=observations.scatter,
+        degrees=0.0,
         noise=2.0,
         noise_floor=0.0,
     )

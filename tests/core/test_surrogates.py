@@ -3,7 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from optimum_ose.core.surrogates import axis_features, fit_surrogate
+from optimum_ose.core.features import axis_features
+from optimum_ose.core.surrogates import fit_surrogate
 
 COLUMNS = {
     axis: column.ravel()
@@ -18,7 +19,19 @@ def draw(number, seed=0):
 
 
 def fit(observed, log_errors, noise=None, floor=0.0):
-    return fit_surrogate(FEATURES, observed, log_errors, noise=noise, noise_floor=floor)
+    """Replicates are repeated entries of `observed`."""
+    candidates = np.unique(observed)
+    groups = [log_errors[observed == candidate] for candidate in candidates]
+    return fit_surrogate(
+        FEATURES,
+        candidates,
+        np.array([group.mean() for group in groups]),
+        counts=np.array([float(len(group)) for group in groups]),
+        scatter=sum(float(np.sum((group - group.mean()) ** 2)) for group in groups),
+        degrees=float(len(observed) - len(candidates)),
+        noise=noise,
+        noise_floor=floor,
+    )
 
 
 def test_features_are_logs_of_range_one_and_leave_out_what_does_not_vary():
@@ -90,3 +103,11 @@ def test_intervals_hold_on_random_smooth_errors():
     shares = np.concatenate(below)
     assert np.mean(shares < 0.01) < 0.015
     assert np.mean(shares < 0.1) < 0.12
+
+
+def test_many_replicates_of_one_candidate_pull_its_mean_neither_up_nor_down():
+    observed = np.concatenate([draw(12), np.full(200, draw(12)[0])])
+    generator = np.random.default_rng(5)
+    posterior = fit(observed, POWER_LAW[observed] + 0.05 * generator.standard_normal(len(observed)))
+    assert posterior.mean(draw(1))[0] == pytest.approx(POWER_LAW[draw(1)][0], abs=0.02)
+    assert 0.04 < posterior.noise_quantile(0.5) < 0.06

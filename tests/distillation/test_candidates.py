@@ -9,13 +9,13 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from conftest import theme_table, word_tokenizer
 from optimum_ose import Architecture, SearchConfig
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, short_run
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
+from themes import theme_table, word_tokenizer
 
 SMALL = Architecture(num_hidden_layers=1, num_attention_heads=2, hidden_size=16, intermediate_size=32)
 SEARCH = SearchConfig(max_training_steps=3, batch_size=8)

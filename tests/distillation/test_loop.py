@@ -9,7 +9,6 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from conftest import theme_table, word_tokenizer
 from optimum_ose import Architecture, DistillationConfig
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.distillation.loop import TEACHER_LOGITS, distill, with_teacher_logits
@@ -17,6 +16,7 @@ from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import predict_logits
+from themes import theme_table, word_tokenizer
 
 SMALL = Architecture(num_hidden_layers=1, num_attention_heads=2, hidden_size=16, intermediate_size=32)
 CONFIG = DistillationConfig(num_steps=24, batch_size=16, learning_rate=3e-3, checkpoint_steps=8)

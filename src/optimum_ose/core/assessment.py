@@ -23,12 +23,12 @@ from optimum_ose.core.question import Question
 from optimum_ose.core.surrogates import Posterior, fit_surrogate
 from optimum_ose.core.trainings import Trainings
 
-_NOISE_LEVEL = 0.95
+_NOISE_LEVEL = 0.99
 """Posterior quantile of the noise that the monotone bound allows for."""
 _HARMLESS_NOISE = 0.25
 """Noise below this share of the accepted loss in log W seldom costs that much."""
-_MAX_ROWS = 96
-"""Observations that the surrogate is fitted to, for its cost is cubic: half the oldest, half nearest to the best."""
+_MAX_FITTED = 96
+"""Candidates that the surrogate is fitted to, for its cost is cubic: half the oldest, half nearest to the best."""
 _NUM_BISECTIONS = 12
 
 
@@ -158,14 +158,22 @@ def coverage(trainings: Trainings) -> Assumption:
 def _posterior(
     question: Question, observations: Observations, features: Array, *, noise: float | None, floor: float
 ) -> Posterior | None:
-    rows, values = observations.rows, observations.values
-    if len(rows) > _MAX_ROWS:
+    kept = np.arange(len(observations.trained))
+    if len(kept) > _MAX_FITTED:
         best = observations.trained[np.argmax(log_savings(question)[observations.trained] - observations.log_errors)]
-        distance = np.sum((features[rows] - features[best]) ** 2, axis=1)
-        distance[np.argsort(observations.ages, kind="stable")[: _MAX_ROWS // 2]] = -1
-        kept = np.sort(np.argsort(distance, kind="stable")[:_MAX_ROWS])
-        rows, values = rows[kept], values[kept]
-    return fit_surrogate(features, rows, values, noise=noise, noise_floor=floor) if len(rows) else None
+        distance = np.sum((features[observations.trained] - features[best]) ** 2, axis=1)
+        distance[observations.ages < _MAX_FITTED // 2] = -1
+        kept = np.sort(np.argsort(distance, kind="stable")[:_MAX_FITTED])
+    return fit_surrogate(
+        features,
+        observations.trained[kept],
+        observations.log_errors[kept],
+        counts=observations.counts[kept],
+        scatter=observations.scatter,
+        degrees=float(np.sum(observations.counts - 1)),
+        noise=noise,
+        noise_floor=floor,
+    )
 
 
 def _winner(question: Question, observations: Observations, posterior: Posterior | None) -> int | None:

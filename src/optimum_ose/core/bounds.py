@@ -28,9 +28,8 @@ class Observations:
         trained: candidates with a finite error, ascending, shape (n,).
         log_errors: their mean log errors, shape (n,).
         counts: observations in each mean, shape (n,).
-        rows: candidate of every single observation, shape (r,).
-        values: the single log errors, shape (r,).
-        ages: number of candidates trained before that of each observation, shape (r,).
+        scatter: sum of the squared deviations of single log errors from their mean, over all candidates.
+        ages: number of candidates that were trained before each, shape (n,).
         excluded: whether a candidate is known not to win (failed, or its error exceeds max_error), shape (N,).
         dominated: whether trained candidate k is at least as large in every axis as candidate x, shape (n, N).
     """
@@ -38,8 +37,7 @@ class Observations:
     trained: Indices
     log_errors: Array
     counts: Array
-    rows: Indices
-    values: Array
+    scatter: float
     ages: Indices
     excluded: NDArray[np.bool_]
     dominated: NDArray[np.bool_]
@@ -62,7 +60,6 @@ def observe(trainings: Trainings) -> Observations:
     question, trained = trainings.question, trainings.succeeded
     logs = [np.log(np.maximum(trainings.distinct_errors(int(index)), ERROR_FLOOR)) for index in trained]
     order = {index: age for age, index in enumerate(trainings.trained)}
-    rows = np.repeat(trained, [len(item) for item in logs])
     values = np.stack(list(question.candidates.columns.values()), axis=1)
     excluded = np.zeros(len(values), dtype=np.bool_)
     excluded[list(set(trainings.trained) - set(trained.tolist()))] = True
@@ -72,9 +69,8 @@ def observe(trainings: Trainings) -> Observations:
         trained=trained,
         log_errors=log_errors,
         counts=np.array([len(item) for item in logs], dtype=np.float64),
-        rows=rows,
-        ages=np.array([order[index] for index in rows.tolist()], dtype=np.int64),
-        values=np.concatenate([*logs, np.zeros(0)]),
+        scatter=math.fsum(float(np.sum((item - item.mean()) ** 2)) for item in logs),
+        ages=np.array([order[index] for index in trained.tolist()], dtype=np.int64),
         excluded=excluded,
         dominated=np.array([(values <= values[index]).all(axis=1) for index in trained]).reshape(
             len(trained), len(values)

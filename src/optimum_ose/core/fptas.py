@@ -11,11 +11,11 @@ from optimum_ose.core.bounds import violations
 from optimum_ose.core.certificate import Certificate
 from optimum_ose.core.certified import search
 from optimum_ose.core.design import starting_design, stride
+from optimum_ose.core.features import axis_features
 from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.question import Cost, Predicate, pose_question
 from optimum_ose.core.results import Evaluation, SearchResult, Theta
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.core.surrogates import axis_features
 from optimum_ose.core.trainings import ErrorFunction, Trainings
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
 

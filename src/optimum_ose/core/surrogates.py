@@ -1,6 +1,5 @@
 """Owns the error surrogate e-hat: a Gaussian process on log axes, averaged over its hyperparameters and noise."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -21,8 +20,6 @@ _KNOWN_NOISES = ((1.0, 0.8), (1.5, 0.15), (2.25, 0.05))
 """(multiple, prior probability) of the noise that the user states: it may be understated."""
 _WEIGHT_FLOOR = 1e-5
 """Hyperparameters less probable than this are dropped."""
-_COLLINEAR = 1e-9
-"""Share of the largest variance below which a direction counts as not varying."""
 _CHUNK = 1 << 13
 
 
@@ -74,13 +71,16 @@ class Posterior:
 
     Attributes:
         features: coordinates of all candidates, shape (N, d).
-        observed: candidate of each observation, shape (n,).
-        values: observed log errors, shape (n,).
+        observed: the candidates observed, shape (n,).
+        scales: square roots of the observations behind each value, shape (n,); scaled by them, all values are equally
+            noisy.
+        values: observed log errors, scaled, shape (n,).
         kernels: the kernels averaged over.
     """
 
     features: Array
     observed: Indices
+    scales: Array
     values: Array
     kernels: tuple[_Kernel, ...]
 
@@ -122,13 +122,13 @@ class Posterior:
         covariance with the residual data and its variance are linear in tau^2 and sigma^2.
         """
         x, y = self.features[candidates], self.features[self.observed]
-        trend, cross, prior = _trend(x), _matern(x, y, kernel.shape), np.ones(len(x))
+        trend, cross, prior = _trend(x), _matern(x, y, kernel.shape) * self.scales, np.ones(len(x))
         if reference is not None:
             origin = self.features[[reference]]
-            trend, cross = trend - _trend(origin), cross - _matern(origin, y, kernel.shape)
+            trend, cross = trend - _trend(origin), cross - _matern(origin, y, kernel.shape) * self.scales
             prior = 2 - 2 * _matern(x, origin, kernel.shape)[:, 0]
-        among = _matern(y, y, kernel.shape)
-        b = trend @ np.linalg.pinv(_trend(y))
+        among = _matern(y, y, kernel.shape) * np.outer(self.scales, self.scales)
+        b = trend @ np.linalg.pinv(self.scales[:, None] * _trend(y))
         covariance = (cross - b @ among) @ kernel.basis
         process = prior - 2 * np.sum(b * cross, axis=1) + np.sum((b @ among) * b, axis=1)
         gain = kernel.amplitudes[:, None] * kernel.inverse_variances
@@ -138,28 +138,16 @@ class Posterior:
         return mean, kernel.inflation[:, None] * np.sqrt(np.maximum(variance, 1e-18))
 
 
-def axis_features(columns: Mapping[str, NDArray[np.int64]]) -> Array:
-    """Coordinates in which log errors are modeled: the logarithms of the axes that vary, each scaled to [0, 1].
-
-    Axes that only vary together, as in a family of tiny, small and large networks, are merged into principal ones.
-
-    Args:
-        columns: axis -> int64 array of shape (N,).
-
-    Returns:
-        float64 array of shape (N, d).
-    """
-    logs = np.log(np.stack(list(columns.values()), axis=1).astype(np.float64))
-    ranges = np.ptp(logs, axis=0)
-    varies = ranges > 0
-    scaled = (logs[:, varies] - logs.min(axis=0)[varies]) / ranges[varies]
-    strengths, directions = np.linalg.eigh(np.atleast_2d(np.cov(scaled, rowvar=False, bias=True)))
-    independent = strengths > _COLLINEAR * strengths.max(initial=0)
-    return np.asarray(scaled if independent.all() else scaled @ directions[:, independent])
-
-
 def fit_surrogate(
-    features: Array, observed: Indices, values: Array, *, noise: float | None, noise_floor: float
+    features: Array,
+    observed: Indices,
+    log_errors: Array,
+    *,
+    counts: Array,
+    scatter: float,
+    degrees: float,
+    noise: float | None,
+    noise_floor: float,
 ) -> Posterior | None:
     """Fit the surrogate to observed log errors.
 
@@ -168,10 +156,13 @@ def fit_surrogate(
     how little a few points say; leave-one-out residuals widen them where the data contradict the model.
 
     Args:
-        features: coordinates of all candidates, shape (N, d), from `axis_features`.
-        observed: candidate of each observation, shape (n,); replicates repeat it.
-        values: observed log errors, shape (n,).
-        noise: standard deviation of the observations, if it is known.
+        features: coordinates of all candidates, shape (N, d), from `features.axis_features`.
+        observed: the candidates observed, without repetition, shape (n,).
+        log_errors: their mean log errors, shape (n,).
+        counts: replicates in each mean, shape (n,).
+        scatter: sum of squared deviations of the replicates from their means.
+        degrees: degrees of freedom of `scatter`.
+        noise: standard deviation of a single observation, if it is known.
         noise_floor: standard deviation that the noise is known to reach.
 
     Returns:
@@ -179,26 +170,33 @@ def fit_surrogate(
 
     Cost: O(n^3 + g n) for g = 169 hyperparameters, for each of 5 kernels.
     """
-    left, singular, _ = np.linalg.svd(_trend(features[observed]), full_matrices=True)
+    scales = np.sqrt(counts)
+    left, singular, _ = np.linalg.svd(scales[:, None] * _trend(features[observed]), full_matrices=True)
     num_coefficients = features.shape[1] + 1
-    if len(values) < num_coefficients + 3 or singular[-1] < 1e-6 * singular[0]:
+    if len(observed) < num_coefficients + 3 or singular[-1] < 1e-6 * singular[0]:
         return None
     null_space = left[:, num_coefficients:]
-    spread = max(float(np.std(values)), 1e-6)
+    spread = max(float(np.std(log_errors)), 1e-6)
     noises, prior = _noise_grid(spread, noise, max(noise_floor, 1e-6))
+    log_prior = np.log(prior) - degrees * np.log(noises) - scatter / (2 * noises**2)
     grid = np.meshgrid((spread * _AMPLITUDES) ** 2, noises**2, indexing="ij")
-    amplitudes, noise_variances, log_prior = grid[0].ravel(), grid[1].ravel(), np.tile(np.log(prior), len(_AMPLITUDES))
+    amplitudes, noise_variances = grid[0].ravel(), grid[1].ravel()
     fitted = []
     for shape in _KERNELS:
-        among = _matern(features[observed], features[observed], shape)
+        among = _matern(features[observed], features[observed], shape) * np.outer(scales, scales)
         eigenvalues, eigenvectors = np.linalg.eigh(null_space.T @ among @ null_space)
         eigenvalues, basis = np.maximum(eigenvalues, 0), null_space @ eigenvectors
-        rotated = values @ basis
+        rotated = (scales * log_errors) @ basis
         variances = amplitudes[:, None] * eigenvalues + noise_variances[:, None]
-        log_weights = log_prior - np.sum(np.log(variances) + rotated**2 / variances, axis=1) / 2
+        log_likelihood = -np.sum(np.log(variances) + rotated**2 / variances, axis=1) / 2
+        log_weights = np.tile(log_prior, len(_AMPLITUDES)) + log_likelihood
         fitted.append((shape, eigenvalues, basis, rotated, log_weights))
     return Posterior(
-        features=features, observed=observed, values=values, kernels=_weighted(fitted, amplitudes, noise_variances)
+        features=features,
+        observed=observed,
+        scales=scales,
+        values=scales * log_errors,
+        kernels=_weighted(fitted, amplitudes, noise_variances),
     )
 
 
