@@ -423,7 +423,9 @@ def test_pairs_of_texts_go_the_whole_way(
     balanced = pd.concat([rows.sample(100, random_state=0) for _, rows in pairs.groupby("label")])
     balanced.to_json(tmp_path / "pairs.jsonl", orient="records", lines=True)
     output = tmp_path / "out"
-    run(monkeypatch, arguments(output, dataset=tmp_path / "pairs.jsonl"))
+    settings = tmp_path / "ose.json"
+    settings.write_text(json.dumps({**SETTINGS, "agora": None}))
+    run(monkeypatch, arguments(output, dataset=tmp_path / "pairs.jsonl", config=settings))
     model = AutoModelForSequenceClassification.from_pretrained(output).eval()
     inputs = AutoTokenizer.from_pretrained(output)("cat", "dog", return_tensors="pt")
     assert inputs["token_type_ids"].sum() > 0

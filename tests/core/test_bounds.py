@@ -147,3 +147,17 @@ def test_a_surrogate_may_not_explain_away_what_was_measured():
     )
     assert risk[2] == 1
     assert (np.delete(risk, 2) < 1).all()
+
+
+def test_every_replicate_counts_however_many_there_are():
+    generator = np.random.default_rng(0)
+    trainings = ledger(np.ones(12), [])
+    drawn = []
+    trainings._error = lambda a, theta: drawn.append(float(np.exp(0.05 * generator.standard_normal()))) or drawn[-1]
+    trainings.train(4)
+    while trainings.replicate(4):
+        pass
+    observations = observe(trainings)
+    assert len(drawn) == observations.counts[0] == 99
+    assert observations.log_errors[0] == pytest.approx(np.log(drawn).mean())
+    assert observations.scatter == pytest.approx(99 * np.log(drawn).var())

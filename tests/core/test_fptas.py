@@ -170,19 +170,6 @@ def test_a_certificate_under_noise_is_true(noise, told):
         assert not result.certificate.satisfied or true_ratio(result, error) >= 0.9
 
 
-def test_replicates_beyond_what_the_surrogate_is_fitted_to_bring_no_bias():
-    pair = SearchSpace.of(
-        [Architecture(depth=d, width=16, inner=16) for d in range(2, 22)], maximum_point=SPACE.maximum_point
-    )
-    flat = {a: 1 - 0.001 * a.depth for a in pair}
-    for seed in range(5):
-        result = search(
-            noisy(flat.__getitem__, 0.05, seed), pair, epsilon=0.02, noise=0.05, max_evaluations=400, seed=seed
-        )
-        assert len(result.evaluations) > 96
-        assert not result.certificate.satisfied or true_ratio(result, flat.__getitem__, pair) >= 0.98
-
-
 def test_exhaustive_training_proves_less_the_noisier_the_errors():
     ratios = [search(method="exhaustive", noise=noise).certificate.ratio for noise in (0.0, 0.01, 0.05)]
     assert ratios[0] == 1 > ratios[1] > ratios[2]

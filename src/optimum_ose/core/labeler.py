@@ -30,6 +30,6 @@ def check_labeler(predictions: NDArray[Any], labels: NDArray[Any], *, minimum_ac
             f"the labeler must be right on at least {minimum_accuracy:.3f} of the development set, and on more than "
             f"the {majority:.3f} that always answering the commonest label would reach",
             f"its accuracy there is {accuracy:.3f}",
-            "Train the labeler further on the training set, or use a larger one",
+            "Train the labeler further on the training set, use a larger one, or do without Agora (agora: null)",
         )
     return accuracy
