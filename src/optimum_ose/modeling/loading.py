@@ -47,7 +47,7 @@ def load_tokenizer(
         raise _not_loaded(source, error) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         # transformers 5 makes an empty tokenizer where the files are missing, and every word becomes unknown.
-        raise _not_loaded(source, ValueError("its tokenizer has no vocabulary; are the tokenizer files there?"))
+        raise _not_loaded(source, ValueError("its tokenizer has no vocabulary; the tokenizer files may be missing"))
     return tokenizer
 
 
