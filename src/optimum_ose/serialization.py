@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from optimum_ose.configuration import OSEConfig
-from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.certificate import Certificate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.exceptions import InvalidConfigError
@@ -62,12 +61,6 @@ def plain(value: object) -> Any:
 def digest(value: object) -> str:
     """SHA-256 (hex) of the canonical JSON of a value."""
     return hashlib.sha256(canonical_line(value).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -163,11 +156,6 @@ def result_to_dict(result: SearchResult) -> dict[str, Any]:
         "evaluations": [evaluation_to_dict(evaluation) for evaluation in result.evaluations],
         "pareto_front": [evaluation_to_dict(evaluation) for evaluation in result.pareto_front],
     }
-
-
-def architecture_from_dict(values: Mapping[str, int]) -> Architecture:
-    """An architecture from the plain dict that `search.json` holds."""
-    return Architecture(dict(values))
 
 
 def _revive(hint: Any, value: Any) -> Any:

@@ -52,6 +52,14 @@ def parameter_shapes(model: torch.nn.Module) -> Shapes:
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
+def read_integer(config: PretrainedConfig, path: str) -> int:
+    """The integer that a config holds at a config path."""
+    value: object = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
 def edit_config(config: PretrainedConfig, values: Mapping[str, int]) -> PretrainedConfig:
     """A copy of a config with integers replaced by config path ("hidden_size", "vision_config.hidden_size").
 

@@ -17,7 +17,7 @@ from transformers import PretrainedConfig
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes
-from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes, run_on_meta
+from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes, read_integer, run_on_meta
 
 Stream = Literal["residual", "heads", "inner"]
 """residual: the stream that layers read and add to; heads: queries, keys, values, whole heads side by side; inner:
@@ -101,7 +101,7 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
             build.
     """
     attributes = axis_attributes(config, task)
-    values = {axis: int(_read(config, attribute)) for axis, attribute in attributes.items()}
+    values = {axis: read_integer(config, attribute) for axis, attribute in attributes.items()}
     base = build_on_meta(config, task)
     before = parameter_shapes(base)
     doubled = {
@@ -122,13 +122,6 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
     found = DimensionMap(tensors=tuple(tensors.values()))
     _verify(found, config, task, attributes, values)
     return found
-
-
-def _read(config: PretrainedConfig, path: str) -> int:
-    value: object = config
-    for name in path.split("."):
-        value = getattr(value, name)
-    return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def _dimension(
@@ -201,7 +194,7 @@ def _layer_prefix(
     """What stands before the layer index in the names of the repeated tensors."""
     if LAYERS not in attributes:
         return None
-    num_layers = _read(config, attributes[LAYERS])
+    num_layers = read_integer(config, attributes[LAYERS])
     grown = parameter_shapes(build_on_meta(edit_config(config, {attributes[LAYERS]: num_layers + 1}), task))
     prefixes = {re.split(rf"(?<=\.){num_layers}(?=\.)", name)[0] for name in grown if name not in before}
     if len(prefixes) != 1:

@@ -14,7 +14,7 @@ from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InvalidArchitectureError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, INTERMEDIATE, LAYERS, axis_attributes
-from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes
+from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes, read_integer
 from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
 from optimum_ose.modeling.operations import multiply_add_polynomial
 
@@ -78,7 +78,7 @@ def derive_search_space(
     """
     attributes = axis_attributes(config, task)
     dimension_map = derive_dimension_map(config, task)
-    maximum_point = Architecture({axis: _value(config, attribute) for axis, attribute in attributes.items()})
+    maximum_point = Architecture({axis: read_integer(config, attribute) for axis, attribute in attributes.items()})
     unknown = sorted(set(axes) - set(attributes))
     if unknown:
         raise InvalidArchitectureError(
@@ -118,7 +118,7 @@ def _regular(
         InvalidArchitectureError: if the user chose another value.
     """
     attributes = axis_attributes(config, task)
-    own = {axis: _value(config, attribute) for axis, attribute in attributes.items()}
+    own = {axis: read_integer(config, attribute) for axis, attribute in attributes.items()}
     kept: dict[str, tuple[int, ...]] = {}
     for axis, candidates in values.items():
         regular = []
@@ -142,13 +142,6 @@ def _fitting(axis: str, value: int, own: Mapping[str, int]) -> dict[str, int]:
     if not {HIDDEN, HEADS} <= set(own):
         return {}
     return {HIDDEN: {HEADS: 1}, HEADS: {HIDDEN: own[HIDDEN] // own[HEADS] * value}}.get(axis, {})
-
-
-def _value(config: PretrainedConfig, attribute: str) -> int:
-    value: object = config
-    for name in attribute.split("."):
-        value = getattr(value, name)
-    return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def _count(dimension_map: DimensionMap, *, is_embedding: bool) -> Polynomial:
