@@ -8,7 +8,6 @@ from typing import Any, final
 
 from datasets import ClassLabel, Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
@@ -22,12 +21,14 @@ from optimum_ose.distillation.loop import distill, with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
+from optimum_ose.finetuning.callback import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.loading import has_head, load_config, load_teacher, load_tokenizer
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.tasks import require_trainable
+from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.search import search_architecture
 from optimum_ose.optimizer.students import StudentMaker
@@ -158,7 +159,7 @@ class OSEOptimizer:
             callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=_last_checkpoint(args.output_dir))
+        trainer.train(resume_from_checkpoint=last_complete_checkpoint(args.output_dir))
         self.teacher.eval()
         self.has_head = True
         return scores(trainer)
@@ -282,7 +283,8 @@ class OSEOptimizer:
             callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=_last_checkpoint(args.output_dir))
+        needed = (POOL_FILE,) if agora is not None else ()
+        trainer.train(resume_from_checkpoint=last_complete_checkpoint(args.output_dir, needed=needed))
         student.eval()
         return student
 
@@ -338,7 +340,3 @@ def scores(trainer: Any) -> dict[str, float]:
     """A Trainer's scores on its development rows, by metric name."""
     found = trainer.evaluate()
     return {name.removeprefix("eval_"): float(found[name]) for name in ("eval_accuracy", "eval_f1_macro")}
-
-
-def _last_checkpoint(folder: str | None) -> str | None:
-    return get_last_checkpoint(folder) if folder is not None and Path(folder).is_dir() else None
