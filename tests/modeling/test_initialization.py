@@ -15,7 +15,7 @@ from transformers import (
 from optimum_ose import Architecture
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import Importance, measure_importance
-from optimum_ose.modeling.initialization import choose, evenly_spaced, from_scratch, inherit
+from optimum_ose.modeling.initialization import choose, find_origins, from_scratch, inherit, run_ends
 from optimum_ose.modeling.search_space import derive_search_space
 
 TASK = "text-classification"
@@ -50,9 +50,8 @@ def importance_of(teacher: PreTrainedModel) -> Importance:
 def student_of(teacher: PreTrainedModel, **axes: int) -> PreTrainedModel:
     architecture = Architecture({**derive_search_space(teacher.config, task=TASK).maximum_point, **axes})
     dimension_map = derive_dimension_map(teacher.config, TASK)
-    return inherit(
-        teacher, architecture, task=TASK, dimension_map=dimension_map, importance=importance_of(teacher)
-    ).eval()
+    origins = find_origins(teacher, architecture, dimension_map, importance_of(teacher))
+    return inherit(teacher, architecture, task=TASK, origins=origins).eval()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,11 +104,11 @@ def test_importance_leaves_the_teacher_as_it_was() -> None:
     assert not any(module._forward_pre_hooks for module in teacher.modules())
 
 
-def test_layers_are_spread_evenly() -> None:
-    assert evenly_spaced(12, 4) == (0, 4, 7, 11)
-    assert evenly_spaced(6, 2) == (0, 5)
-    assert evenly_spaced(6, 6) == tuple(range(6))
-    assert evenly_spaced(6, 1) == (3,)
+def test_the_last_layer_of_each_run_is_taken() -> None:
+    assert run_ends(12, 4) == (2, 5, 8, 11)
+    assert run_ends(6, 4) == (0, 2, 3, 5)
+    assert run_ends(6, 6) == tuple(range(6))
+    assert run_ends(6, 1) == (5,)
 
 
 def test_scratch_depends_on_the_seed_alone() -> None:

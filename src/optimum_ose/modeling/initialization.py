@@ -1,11 +1,12 @@
 """Initializes a student: by inheritance from the teacher through the dimension map, or from scratch.
 
 The rule of inheritance (ours; Bort drew from a normal distribution):
-- layers: evenly spaced, the first and the last included;
+- layers: the teacher's are cut into runs of like length, and the last of each run is taken;
 - residual stream: one index set for all tensors, the channels of largest variance on calibration rows;
 - heads: per layer, whole heads, those whose output is largest on calibration rows;
 - inner neurons: per layer, those whose activation is largest on calibration rows.
-Every set keeps its order, so a student of the teacher's own size is the teacher.
+Every set keeps its order, so a student of the teacher's own size is the teacher. What a smaller one lacks,
+`modeling.repair` mends.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from transformers import PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
-from optimum_ose.modeling.dimension_map import Dimension, DimensionMap, TensorMap
+from optimum_ose.modeling.building import parameter_shapes
+from optimum_ose.modeling.dimension_map import Dimension, DimensionMap, Stream
 from optimum_ose.modeling.importance import Importance
 from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.modeling.tasks import auto_class
@@ -36,6 +38,24 @@ class Inheritance:
     """Inner neurons, one tuple per student layer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which part of which teacher tensor a student's tensor is."""
+
+    name: str
+    """Full name of the teacher's tensor."""
+    kept: tuple[torch.Tensor | None, ...]
+    """Indices kept of each dimension; None: all."""
+    streams: tuple[Stream | None, ...]
+    """What the indices of each dimension stand for."""
+
+    def part(self, source: torch.Tensor) -> torch.Tensor:
+        """The part of the teacher's tensor."""
+        for index, kept in enumerate(self.kept):
+            source = source if kept is None else source.index_select(index, kept)
+        return source
+
+
 def from_scratch(teacher: PreTrainedModel, architecture: Architecture, *, task: str, seed: int) -> PreTrainedModel:
     """A student with the random weights of its own model type.
 
@@ -52,12 +72,7 @@ def from_scratch(teacher: PreTrainedModel, architecture: Architecture, *, task: 
 
 
 def inherit(
-    teacher: PreTrainedModel,
-    architecture: Architecture,
-    *,
-    task: str,
-    dimension_map: DimensionMap,
-    importance: Importance,
+    teacher: PreTrainedModel, architecture: Architecture, *, task: str, origins: Mapping[str, Origin]
 ) -> PreTrainedModel:
     """A student whose every weight is one of its teacher's.
 
@@ -65,24 +80,48 @@ def inherit(
         teacher: the model inherited from.
         architecture: the student's sizes.
         task: which head it gets.
-        dimension_map: of the teacher's config and this task.
-        importance: of the teacher's channels, heads and neurons.
+        origins: from `find_origins`.
     """
     student = from_scratch(teacher, architecture, task=task, seed=0)
-    chosen = choose(architecture, importance)
     source = dict(teacher.named_parameters())
     target = dict(student.named_parameters())
     with torch.no_grad():
-        for name, tensor, layer in dimension_map.instances(dict(architecture)):
-            origin = tensor.name if layer is None else tensor.name.format(layer=chosen.layers[layer])
-            target[name].copy_(_slice(source[origin], tensor, layer, target[name].shape, chosen))
+        for name, origin in origins.items():
+            target[name].copy_(origin.part(source[origin.name]))
     return student
+
+
+def find_origins(
+    teacher: PreTrainedModel, architecture: Architecture, dimension_map: DimensionMap, importance: Importance
+) -> Mapping[str, Origin]:
+    """What each tensor of a student inherits, by its full name.
+
+    Args:
+        teacher: the model inherited from.
+        architecture: the student's sizes.
+        dimension_map: of the teacher's config and task.
+        importance: of the teacher's channels, heads and neurons.
+    """
+    chosen = choose(architecture, importance)
+    shapes = parameter_shapes(teacher)
+    found = {}
+    for name, tensor, layer in dimension_map.instances(dict(architecture)):
+        source = tensor.name if layer is None else tensor.name.format(layer=chosen.layers[layer])
+        found[name] = Origin(
+            name=source,
+            kept=tuple(
+                _kept(dimension, layer, size, dimension.size(dict(architecture)), chosen)
+                for dimension, size in zip(tensor.dimensions, shapes[source], strict=True)
+            ),
+            streams=tuple(dimension.stream for dimension in tensor.dimensions),
+        )
+    return found
 
 
 def choose(architecture: Architecture, importance: Importance) -> Inheritance:
     """The indices that a student of this architecture inherits."""
     num_teacher_layers = len(importance.inner)
-    layers = evenly_spaced(num_teacher_layers, architecture[LAYERS])
+    layers = run_ends(num_teacher_layers, architecture[LAYERS])
     head_size = importance.residual.numel() // importance.heads[0].numel()
     inner_size = next((value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, HIDDEN)), None)
     return Inheritance(
@@ -95,11 +134,9 @@ def choose(architecture: Architecture, importance: Importance) -> Inheritance:
     )
 
 
-def evenly_spaced(num_available: int, num_wanted: int) -> tuple[int, ...]:
-    """Indices spread evenly over 0 .. num_available - 1, both ends included; the middle one, if one is wanted."""
-    if num_wanted == 1:
-        return (num_available // 2,)
-    return tuple(round(index * (num_available - 1) / (num_wanted - 1)) for index in range(num_wanted))
+def run_ends(num_layers: int, num_runs: int) -> tuple[int, ...]:
+    """The last index of each of the runs of like length that layers 0 .. num_layers - 1 are cut into."""
+    return tuple((run + 1) * num_layers // num_runs - 1 for run in range(num_runs))
 
 
 def _head_channels(scores: torch.Tensor, architecture: Architecture, head_size: int) -> tuple[int, ...]:
@@ -118,14 +155,8 @@ def _largest(scores: torch.Tensor, count: int) -> tuple[int, ...]:
     return tuple(sorted(order.tolist()))
 
 
-def _slice(
-    source: torch.Tensor, tensor: TensorMap, layer: int | None, shape: torch.Size, chosen: Inheritance
-) -> torch.Tensor:
-    for index, dimension in enumerate(tensor.dimensions):
-        if dimension.axis is not None:
-            kept = torch.tensor(_indices(dimension, layer, source.shape[index], chosen))
-            source = source.index_select(index, kept[: shape[index]])
-    return source
+def _kept(dimension: Dimension, layer: int | None, size: int, count: int, chosen: Inheritance) -> torch.Tensor | None:
+    return None if dimension.axis is None else torch.tensor(_indices(dimension, layer, size, chosen)[:count])
 
 
 def _indices(dimension: Dimension, layer: int | None, size: int, chosen: Inheritance) -> list[int]:

@@ -10,11 +10,14 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.data.tokenization import evaluation_batches
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance
-from optimum_ose.modeling.initialization import inherit
+from optimum_ose.modeling.initialization import find_origins, inherit
+from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 
 NUM_CALIBRATION_ROWS = 256
-"""Rows on which channels, heads and neurons are ranked."""
+"""Rows on which channels, heads and neurons are ranked, and students repaired."""
+_MAX_TOKENS = 2**14
+"""Tokens, padding included, in the one batch on which students are repaired."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -38,19 +41,21 @@ class StudentMaker:
         count = min(NUM_CALIBRATION_ROWS, len(rows))
         chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
         calibration = rows.select_columns([name for name in _INPUTS if name in rows.column_names]).select(chosen)
+        self._maximum_point = derive_search_space(teacher.config, task=task).maximum_point
         self._importance = measure_importance(
             teacher,
             evaluation_batches(calibration, tokenizer, batch_size=32),
             dimension_map=self._dimension_map,
-            architecture=derive_search_space(teacher.config, task=task).maximum_point,
+            architecture=self._maximum_point,
         )
+        longest = max(map(len, calibration["input_ids"]))
+        few = calibration.select(range(max(min(len(calibration), _MAX_TOKENS // longest), 1)))
+        self._calibration = record(teacher, next(iter(evaluation_batches(few, tokenizer, batch_size=len(few)))))
 
     def __call__(self, architecture: Architecture) -> PreTrainedModel:
-        """A fresh student; see `modeling.initialization.inherit`."""
-        return inherit(
-            self._teacher,
-            architecture,
-            task=self._task,
-            dimension_map=self._dimension_map,
-            importance=self._importance,
-        )
+        """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher."""
+        origins = find_origins(self._teacher, architecture, self._dimension_map, self._importance)
+        student = inherit(self._teacher, architecture, task=self._task, origins=origins)
+        if architecture != self._maximum_point:
+            repair(student, self._calibration, origins)
+        return student
