@@ -38,8 +38,9 @@ class SearchConfig:
     """Integer stride of the published algorithm, >= 1 (only `stride`)."""
     max_training_steps: int = 30
     """s: distillation steps of one candidate, >= 0. Bort used 3; after inheritance 30 already rank well."""
-    hyperparameters: tuple[Theta, ...] = (MappingProxyType({}),)
-    """Theta: overrides of `DistillationConfig` tried for every candidate."""
+    hyperparameters: tuple[Theta, ...] = (MappingProxyType({"learning_rate": 3e-4}),)
+    """Theta: overrides of `DistillationConfig` tried for every candidate. Short runs from repaired weights want a
+    gentle rate: at 1e-3, 30 steps undid part of the repair in our runs."""
     error: Literal["cross-entropy", "task-metric"] = "cross-entropy"
     """e-hat: cross-entropy to the maximum point's output distribution (as Bort), or 1 - the task's metric."""
     num_eval_rows: int = 512

@@ -118,7 +118,7 @@ def _teacher(run: Run) -> dict[str, Any]:
     found = optimizer.finetune_teacher(
         run.rows.train,
         run.rows.validation,
-        teacher_arguments(run.artifact.checkpoints / "teacher", run.config.teacher_arguments),
+        teacher_arguments(run.artifact.checkpoints / "teacher", optimizer.teacher.config, run.config.teacher_arguments),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )
     save_as(optimizer.teacher, optimizer.tokenizer, run.artifact.teacher)

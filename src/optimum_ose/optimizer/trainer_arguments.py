@@ -7,15 +7,23 @@ from typing import Any, final
 
 import transformers
 from packaging.version import Version
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PretrainedConfig, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
 
+_RATE_TIMES_WIDTH = 0.06
+_BASE_WIDTH = 768
 
-def teacher_arguments(folder: Path, overrides: Mapping[str, Any]) -> TrainingArguments:
-    """Arguments for a teacher that gets its head: two epochs at 1e-4, which suits a small pretrained encoder."""
-    return _arguments(folder, {"num_train_epochs": 2, "learning_rate": 1e-4, "weight_decay": 0.01}, overrides)
+
+def teacher_arguments(folder: Path, config: PretrainedConfig, overrides: Mapping[str, Any]) -> TrainingArguments:
+    """Arguments for a teacher that gets its head: five epochs at a rate that falls with its width.
+
+    The rate is 1.6e-4 for a MiniLM of width 384 and 8e-5 for a BERT-base; two epochs at 1e-4 left MiniLM at 75% of
+    banking77's development rows.
+    """
+    rate = _RATE_TIMES_WIDTH / getattr(config, "hidden_size", _BASE_WIDTH)
+    return _arguments(folder, {"num_train_epochs": 5, "learning_rate": rate, "weight_decay": 0.01}, overrides)
 
 
 def student_arguments(folder: Path, overrides: Mapping[str, Any]) -> TrainingArguments:
