@@ -50,7 +50,7 @@ def importance_of(teacher: PreTrainedModel) -> Importance:
 def student_of(teacher: PreTrainedModel, **axes: int) -> PreTrainedModel:
     architecture = Architecture({**derive_search_space(teacher.config, task=TASK).maximum_point, **axes})
     dimension_map = derive_dimension_map(teacher.config, TASK)
-    origins = find_origins(teacher, architecture, dimension_map, importance_of(teacher))
+    origins = find_origins(teacher, architecture, dimension_map, choose(architecture, importance_of(teacher)))
     return inherit(teacher, architecture, task=TASK, origins=origins).eval()
 
 

@@ -17,7 +17,7 @@ from transformers import (
 from optimum_ose import Architecture
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance
-from optimum_ose.modeling.initialization import find_origins, inherit
+from optimum_ose.modeling.initialization import choose, find_origins, inherit
 from optimum_ose.modeling.repair import RIDGE, _fit_norm, _ridge, record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 
@@ -52,7 +52,7 @@ def students_of(teacher: PreTrainedModel, axes: dict[str, int]) -> tuple[PreTrai
     dimension_map = derive_dimension_map(teacher.config, TASK)
     importance = measure_importance(teacher, [batch_of(1)], dimension_map=dimension_map, architecture=maximum_point)
     architecture = Architecture({**maximum_point, **axes})
-    origins = find_origins(teacher, architecture, dimension_map, importance)
+    origins = find_origins(teacher, architecture, dimension_map, choose(architecture, importance))
     sliced, repaired = (inherit(teacher, architecture, task=TASK, origins=origins).eval() for _ in range(2))
     repair(repaired, record(teacher, batch_of(1)), origins)
     return sliced, repaired

@@ -92,7 +92,7 @@ def inherit(
 
 
 def find_origins(
-    teacher: PreTrainedModel, architecture: Architecture, dimension_map: DimensionMap, importance: Importance
+    teacher: PreTrainedModel, architecture: Architecture, dimension_map: DimensionMap, chosen: Inheritance
 ) -> Mapping[str, Origin]:
     """What each tensor of a student inherits, by its full name.
 
@@ -100,9 +100,8 @@ def find_origins(
         teacher: the model inherited from.
         architecture: the student's sizes.
         dimension_map: of the teacher's config and task.
-        importance: of the teacher's channels, heads and neurons.
+        chosen: the indices inherited, from `choose`.
     """
-    chosen = choose(architecture, importance)
     shapes = parameter_shapes(teacher)
     found = {}
     for name, tensor, layer in dimension_map.instances(dict(architecture)):

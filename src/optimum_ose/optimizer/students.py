@@ -10,7 +10,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.data.tokenization import evaluation_batches
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance
-from optimum_ose.modeling.initialization import find_origins, inherit
+from optimum_ose.modeling.initialization import choose, find_origins, inherit
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 
@@ -37,15 +37,15 @@ class StudentMaker:
     ) -> None:
         self._teacher = teacher
         self._task = task
-        self._dimension_map = derive_dimension_map(teacher.config, task)
+        self.dimension_map = derive_dimension_map(teacher.config, task)
         count = min(NUM_CALIBRATION_ROWS, len(rows))
         chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
         calibration = rows.select_columns([name for name in _INPUTS if name in rows.column_names]).select(chosen)
         self._maximum_point = derive_search_space(teacher.config, task=task).maximum_point
-        self._importance = measure_importance(
+        self.importance = measure_importance(
             teacher,
             evaluation_batches(calibration, tokenizer, batch_size=32),
-            dimension_map=self._dimension_map,
+            dimension_map=self.dimension_map,
             architecture=self._maximum_point,
         )
         longest = max(map(len, calibration["input_ids"]))
@@ -54,7 +54,8 @@ class StudentMaker:
 
     def __call__(self, architecture: Architecture) -> PreTrainedModel:
         """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher."""
-        origins = find_origins(self._teacher, architecture, self._dimension_map, self._importance)
+        chosen = choose(architecture, self.importance)
+        origins = find_origins(self._teacher, architecture, self.dimension_map, chosen)
         student = inherit(self._teacher, architecture, task=self._task, origins=origins)
         if architecture != self._maximum_point:
             repair(student, self._calibration, origins)
