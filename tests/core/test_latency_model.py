@@ -8,24 +8,24 @@ from hypothesis import strategies as st
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
 from optimum_ose.core.design import spread
-from optimum_ose.core.features import axis_features
+from optimum_ose.core.features import size_coordinates
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms, work
 from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
-D, H, I, L = (Polynomial.variable(name) for name in ("depth", "hidden", "inner", SEQUENCE_LENGTH))
+DEPTH, WIDTH, INNER, LENGTH = (Polynomial.variable(name) for name in ("depth", "hidden", "inner", SEQUENCE_LENGTH))
 COSTS = CostModel(
-    embedding_parameters=100 * H,
-    other_parameters=D * (4 * H**2 + 2 * H * I + 9 * H + I) + 2 * H,
-    multiply_adds=D * (4 * L * H**2 + 2 * L * H * I + 2 * L**2 * H) + H**2,
+    embedding_parameters=100 * WIDTH,
+    other_parameters=DEPTH * (4 * WIDTH**2 + 2 * WIDTH * INNER + 9 * WIDTH + INNER) + 2 * WIDTH,
+    multiply_adds=DEPTH * LENGTH * (4 * WIDTH**2 + 2 * WIDTH * INNER + 2 * LENGTH * WIDTH) + WIDTH**2,
 )
 AXES = {"depth": range(1, 13), "hidden": range(64, 832, 64), "inner": range(128, 3200, 256), "heads": (1, 2, 4)}
 SPACE = SearchSpace(AXES, maximum_point=Architecture(depth=12, hidden=768, inner=3072, heads=4), cost_model=COSTS)
 TERMS = latency_terms(COSTS, AXES)
 COLUMNS = SPACE.candidates.columns
-FEATURES = axis_features(COLUMNS)
+FEATURES = size_coordinates(COLUMNS)
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -37,7 +37,7 @@ def spread(features: NDArray[np.float64], count: int, generator: np.random.Gener
     any dimension, from a random origin, each of its points moved to the nearest candidate not yet chosen.
 
     Args:
-        features: coordinates of the candidates, shape (N, d), d >= 1.
+        features: coordinates of the candidates in [0, 1], shape (N, d), d >= 1, larger for larger candidates.
         count: how many to choose, at most N.
         generator: draws the origin.
     """

@@ -20,7 +20,7 @@ class LatencySetting:
     """Intra-op threads, >= 1; None: as many as this machine has cores."""
     precision: Literal["fp32", "int8"] = "fp32"
     """Which ONNX file: fp32 as exported, or dynamic int8 made from it."""
-    num_candidates: int = 20
+    num_candidates: int = 24
     """Candidates that are built with random weights and measured to fit the model, >= 8."""
     num_rounds: int = 5
     """Timing blocks per candidate, in turns with the others', >= 3."""

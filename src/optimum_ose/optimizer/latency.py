@@ -11,14 +11,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.candidates import Candidates
 from optimum_ose.core.design import spread
-from optimum_ose.core.features import axis_features
+from optimum_ose.core.features import size_coordinates
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms
 from optimum_ose.core.latency_setting import MIN_CANDIDATES
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
 from optimum_ose.export.latency_meter import LatencyMeter, Measured, measure_file
 from optimum_ose.serialization import plain
+
+_ENDS = range(2)
+"""Positions of the largest and the smallest candidate in `spread`: never held back."""
 
 
 @final
@@ -68,27 +72,47 @@ class LatencyFinding:
         }
 
 
-def fit_latency(space: SearchSpace, meter: LatencyMeter, settings: SearchConfig) -> LatencyFinding:
-    """Measure an even spread of candidates, smallest and largest included, and fit the model to them.
+def chosen_to_fit(space: SearchSpace, settings: SearchConfig) -> Candidates:
+    """The candidates that are measured: the largest, the smallest, and an even spread between them.
 
     Raises:
         InvalidConfigError: if the space is too small to hold candidates back.
     """
-    features, count = axis_features(space.candidates.columns), min(settings.latency.num_candidates, len(space))
-    if count < MIN_CANDIDATES or space.cost_model is None:
+    count = min(settings.latency.num_candidates, len(space))
+    if count < MIN_CANDIDATES:
         raise InvalidConfigError(
-            f"A latency model needs exact costs and a search space of at least {MIN_CANDIDATES} candidates",
+            f"A latency model needs a search space of at least {MIN_CANDIDATES} candidates",
             f"this one has {len(space)}",
             "Give an axis more values, or leave out max_latency_ms and inference_cost='latency'",
         )
-    chosen = spread(features, count, np.random.default_rng(np.random.SeedSequence(settings.seed)))
-    candidates = space.candidates.take(chosen)
+    generator = np.random.default_rng(np.random.SeedSequence(settings.seed))
+    return space.candidates.take(spread(size_coordinates(space.candidates.columns), count, generator))
+
+
+def fit_latency(space: SearchSpace, meter: LatencyMeter, settings: SearchConfig) -> LatencyFinding:
+    """Measure the candidates that `chosen_to_fit` names, where the journal does not know them, and fit the model.
+
+    Args:
+        space: with exact costs, as `derive_search_space` makes it.
+        meter: measures.
+        settings: of the search.
+
+    Raises:
+        InvalidConfigError: if the space is too small to hold candidates back, or has no exact costs.
+    """
+    if space.cost_model is None:
+        raise InvalidConfigError(
+            "A latency model is a function of exact operation counts",
+            "this search space has none",
+            "Derive the space from a config",
+        )
+    candidates = chosen_to_fit(space, settings)
     measured = meter.measure(candidates)
     model = fit_latency_model(
         latency_terms(space.cost_model, space.axes),
         candidates.columns,
         [item.latency_ms for item in measured],
-        kept=range(min(2, count)),
+        kept=_ENDS,
     )
     return LatencyFinding(
         model=model,
