@@ -2,7 +2,7 @@
 
 In each space the candidates that a search would measure and the unseen ones are timed side by side, in the same rounds.
 The model sees the former only. Then students are chosen under bounds on the latency, as `--max-latency-ms` chooses
-them, built with other random weights, and measured afresh.
+them, built anew with other random weights, and measured afresh.
 """
 
 import argparse
@@ -10,8 +10,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, models
@@ -22,7 +23,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.export.latency_meter import LatencyMeter, measure_file
+from optimum_ose.export.latency_meter import LatencyMeter, time_file
 from optimum_ose.export.latency_probe import export_for_timing, random_model
 from optimum_ose.export.machine import describe_machine
 from optimum_ose.journal import Journal
@@ -106,49 +107,46 @@ def _report_space(name: str, config: PretrainedConfig, options: argparse.Namespa
         flush=True,
     )
     broken = bool(np.median(errors) > MEDIAN_BAR or errors.max() > WORST_BAR)
-    for line, kept in _bounds(space, finding, config, tokenizer, settings, name=name, folder=folder):
-        print(line, flush=True)
-        broken |= not kept
+    for share in BOUND_SHARES:
+        limit = float(np.quantile(finding.model.upper_bound(space.candidates.columns), share))
+        student, line = _chosen(space, finding, meter, limit=limit)
+        file = export_for_timing(
+            random_model(config, student, task=_TASK[name], seed=1), tokenizer, folder / "student", **_rows(settings)
+        )
+        found = time_file(file, setting=settings.latency, found=meter.conditions)
+        broken |= found.latency_ms > limit
+        verdict = "kept" if found.latency_ms <= limit else "MISSED"
+        print(f"{line}, measured afresh {found.latency_ms:.2f} ms: {verdict}", flush=True)
     print(f"  {time.perf_counter() - begin:.0f} seconds, load {os.getloadavg()[0]:.1f}{'  BROKEN' if broken else ''}")
     return broken
 
 
-def _bounds(
-    space: SearchSpace,
-    finding: LatencyFinding,
-    config: PretrainedConfig,
-    tokenizer: PreTrainedTokenizerFast | None,
-    settings: SearchConfig,
-    *,
-    name: str,
-    folder: Path,
-) -> Iterator[tuple[str, bool]]:
-    """Per bound: the slowest admitted candidate, for which keeping it is hardest, built anew and measured."""
-    bounds = finding.model.upper_bound(space.candidates.columns)
-    for share in BOUND_SHARES:
-        limit = float(np.quantile(bounds, share))
+def _chosen(
+    space: SearchSpace, finding: LatencyFinding, meter: LatencyMeter, *, limit: float
+) -> tuple[Architecture, str]:
+    """The slowest admitted candidate, for which keeping the bound is hardest; as in a search, one that misses it when
+    it is measured gives way to the next.
+    """
+    while True:
         kept = list(admitted(space, finding, max_latency_ms=limit, max_parameters=None))
-        student = kept[int(np.argmax(finding.model.predict(space.columns(kept))))]
-        model = random_model(config, student, task=_TASK[name], seed=1)
-        rows = settings.latency.batch_size
-        file = export_for_timing(
-            model,
-            tokenizer,
-            folder / "student",
-            precision=settings.latency.precision,
-            batch_size=rows,
-            sequence_length=settings.sequence_length,
-        )
-        found = measure_file(
-            file.path, model, tokenizer, setting=settings.latency, sequence_length=settings.sequence_length
-        )
-        predicted = float(finding.model.predict(space.columns([student]))[0])
-        verdict = "kept" if found.latency_ms <= limit else "MISSED"
-        line = (
-            f"  max_latency_ms={limit:.2f}: {len(kept)} admitted; predicted {predicted:.2f}, "
-            f"measured {found.latency_ms:.2f} ms: {verdict}"
-        )
-        yield line, found.latency_ms <= limit
+        predicted = finding.model.predict(space.columns(kept))
+        student = kept[int(np.argmax(predicted))]
+        (measured,) = meter.measure([student])
+        if measured.latency_ms <= limit:
+            return student, (
+                f"  max_latency_ms={limit:.2f}: {len(kept)} admitted, {len(finding.refused)} refused; predicted "
+                f"{predicted.max():.2f}, measured in the search {measured.latency_ms:.2f}"
+            )
+        finding = replace(finding, refused={**finding.refused, student: measured})
+
+
+def _rows(settings: SearchConfig) -> dict[str, Any]:
+    latency = settings.latency
+    return {
+        "precision": latency.precision,
+        "batch_size": latency.batch_size,
+        "sequence_length": settings.sequence_length,
+    }
 
 
 def _unseen(space: SearchSpace, fitted: list[Architecture], options: argparse.Namespace) -> list[Architecture]:

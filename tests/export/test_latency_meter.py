@@ -73,7 +73,9 @@ def test_killed_after_any_block_it_keeps_the_blocks_and_measures_only_the_others
     lines = measured[0].read_bytes().splitlines(keepends=True)
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"".join(lines[: 1 + num_blocks]))
+    (tmp_path / "scratch").mkdir()  # as a killed process leaves it
     again = meter(path).measure([SMALL, MIDDLE, LARGE])
+    assert not (tmp_path / "scratch").exists()
     resumed = path.read_bytes().splitlines(keepends=True)
     assert resumed[: 1 + num_blocks] == lines[: 1 + num_blocks]
     assert len(resumed) == len(lines)

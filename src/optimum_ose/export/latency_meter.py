@@ -92,12 +92,12 @@ class LatencyMeter:
             for architecture in _rotated(architectures, turn)
             if (architecture, turn) not in known
         ]
-        if missing:
-            try:
+        try:
+            if missing:
                 self._measure_missing(missing)
-            finally:
-                shutil.rmtree(self._scratch, ignore_errors=True)
-            known = self._known()
+                known = self._known()
+        finally:  # also what a killed process left behind
+            shutil.rmtree(self._scratch, ignore_errors=True)
         return [
             summarized([known[architecture, turn] for turn in range(self._setting.num_rounds)])
             for architecture in architectures
@@ -163,7 +163,11 @@ def measure_file(
         sequence_length: tokens per row.
     """
     inputs = timing_inputs(model, tokenizer, batch_size=setting.batch_size, sequence_length=sequence_length)
-    file, found = TimedFile(path=path, inputs=inputs), conditions(setting, sequence_length)
+    return time_file(TimedFile(path=path, inputs=inputs), setting=setting, found=conditions(setting, sequence_length))
+
+
+def time_file(file: TimedFile, *, setting: LatencySetting, found: Mapping[str, Any]) -> Measured:
+    """Latency of a file under the conditions found, in `num_rounds` blocks."""
     return summarized([_time(file, setting, found) for _ in range(setting.num_rounds)])
 
 
