@@ -84,11 +84,6 @@ def test_constraints_that_leave_nothing_are_refused_with_the_smallest_possible_v
         )
 
 
-def test_a_latency_bound_is_refused_until_latency_is_measured_in_the_search(optimizer: OSEOptimizer) -> None:
-    with pytest.raises(UnsupportedModelError, match="max_latency_ms"):
-        optimizer.extract(SearchConfig(max_latency_ms=3.0), train_dataset=themes(30, 1), eval_dataset=themes(10, 2))
-
-
 def test_a_task_that_is_not_handled_is_refused(teacher_folder: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="task must be one of text-classification; got 'fill-mask'"):
         OSEOptimizer.from_pretrained(teacher_folder, task="fill-mask")

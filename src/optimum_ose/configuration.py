@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.exceptions import InvalidConfigError
 
 Theta = Mapping[str, Any]
@@ -52,7 +53,12 @@ class SearchConfig:
     max_parameters: int | None = None
     """Upper bound on the parameter count of the student, embeddings included."""
     max_latency_ms: float | None = None
-    """Upper bound on the latency of the student in ONNX Runtime (batch 1, `sequence_length`), milliseconds."""
+    """Upper bound on the median latency of the student in ONNX Runtime on this machine, at the `latency` setting and
+    `sequence_length`, milliseconds."""
+    inference_cost: Literal["multiply-adds", "latency"] = "multiply-adds"
+    """i: exact multiply-adds of one sequence, or the latency predicted for this machine, milliseconds."""
+    latency: LatencySetting = field(default_factory=LatencySetting)
+    """How latency is measured; used with `max_latency_ms` or `inference_cost="latency"` only."""
     max_error: float | None = None
     """Upper bound on e-hat."""
     axes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -87,6 +93,11 @@ class SearchConfig:
                 (_none_or_positive(self.max_evaluations), "max_evaluations must be positive", self.max_evaluations),
                 (_none_or_positive(self.max_parameters), "max_parameters must be positive", self.max_parameters),
                 (_none_or_positive(self.max_latency_ms), "max_latency_ms must be positive", self.max_latency_ms),
+                (
+                    self.inference_cost in {"multiply-adds", "latency"},
+                    "inference_cost must be multiply-adds or latency",
+                    self.inference_cost,
+                ),
                 (_none_or_positive(self.max_error), "max_error must be positive", self.max_error),
                 (self.sequence_length >= 1, "sequence_length must be at least 1", self.sequence_length),
                 (self.noise is None or self.noise >= 0, "noise must not be negative", self.noise),

@@ -54,3 +54,7 @@ class ExportError(OSEError, RuntimeError):
 
 class LabelerError(OSEError, ValueError):
     """The labeler (Timaeus) is not accurate enough to label new points."""
+
+
+class LatencyBoundError(OSEError, RuntimeError):
+    """The finished student was measured to be slower than the user's bound."""

@@ -29,8 +29,8 @@ def rows_digest(rows: Dataset) -> str:
 def search_question(
     model: PreTrainedModel, settings: SearchConfig, *, rows: Dataset, eval_rows: Dataset
 ) -> dict[str, Any]:
-    """The question that a search journal answers. The budget and epsilon may change: finished evaluations stay
-    valid.
+    """The question that a search journal answers. Budget, epsilon, costs and constraints may change: finished
+    evaluations stay valid; a journaled latency carries its own setting.
     """
     free = {
         "epsilon",
@@ -40,6 +40,8 @@ def search_question(
         "noise",
         "max_parameters",
         "max_latency_ms",
+        "inference_cost",
+        "latency",
         "max_error",
         "axes",
     }

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from optimum_ose.core.candidates import Candidates
-from optimum_ose.core.design import starting_design, stride
+from optimum_ose.core.design import spread, starting_design, stride
+from optimum_ose.core.features import size_coordinates
 from optimum_ose.core.question import Question
 
 VALUES = np.stack([column.ravel() for column in np.meshgrid([1, 2, 4, 8], [1, 2, 4, 8], [3, 6], indexing="ij")], axis=1)
@@ -41,3 +42,15 @@ def test_the_start_of_a_tiny_space_is_the_space(number):
 def test_the_stride_breaks_ties_of_size_by_position():
     assert stride(question(5, [2.0, 1.0, 2.0, 1.0, 3.0]), 1).tolist() == [1, 3, 0, 2, 4]
     assert stride(question(5, [2.0, 1.0, 2.0, 1.0, 3.0]), 3).tolist() == [1, 2, 4]
+
+
+def test_a_spread_over_axes_that_vary_together_holds_the_largest_and_the_smallest():
+    depth, heads, inner = (column.ravel() for column in np.meshgrid([1, 2, 4, 8], [1, 2, 3, 4], [64, 96, 512]))
+    columns = {"depth": depth, "heads": heads, "hidden": 64 * heads, "inner": inner, "fixed": np.full(48, 7)}
+    coordinates = size_coordinates(columns)
+    assert coordinates.shape == (48, 3)
+    chosen = spread(coordinates, 12, np.random.default_rng(0))
+    ends = [[int(columns[axis][index]) for axis in ("depth", "heads", "inner")] for index in chosen[:2]]
+    assert ends == [[8, 4, 512], [1, 1, 64]]
+    assert len(set(chosen.tolist())) == 12
+    assert all(len(np.unique(columns[axis][chosen])) >= 3 for axis in ("depth", "heads", "inner"))

@@ -56,7 +56,12 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
     )
-    parser.add_argument("--max-latency-ms", type=float, help="not in the search yet: refused with an explanation")
+    parser.add_argument(
+        "--max-latency-ms",
+        type=float,
+        help="upper bound on the student's median latency in ONNX Runtime on this machine, ms; batch, threads "
+        "and precision: `search.latency` in --config (default: 1 row, all cores, fp32)",
+    )
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")

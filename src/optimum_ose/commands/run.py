@@ -20,7 +20,7 @@ class RunCommand(Verb):
 
     def execute(self) -> None:
         """See `Verb`."""
-        from optimum_ose.commands.summary import print_summary
+        from optimum_ose.commands.summary import print_summary, require_bound_kept
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
         from optimum_ose.optimizer.pipeline import run_stages
 
@@ -29,5 +29,6 @@ class RunCommand(Verb):
         run = open_request(request, self.args.output, TerminalListener())
         artifact = run_stages(run)
         print_summary(artifact)
+        require_bound_kept(artifact)
         if request.push_to_hub:
             print(artifact.push_to_hub(request.push_to_hub))

@@ -1,6 +1,8 @@
 """Prints what a finished run found."""
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.exceptions import LatencyBoundError
+from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.table import comparison_table
 from optimum_ose.serialization import read_json
 
@@ -17,3 +19,19 @@ def print_summary(artifact: OSEArtifact) -> None:
     for example in examples:
         print(f"  {example['label']} ({example['score']:.2f}; labeled {example['gold']}): {example['text'][:100]}")
     print(f"\nEverything is in {artifact.path}; try: optimum-cli ose serve {artifact.path}")
+
+
+def require_bound_kept(artifact: OSEArtifact) -> None:
+    """End with an error, after everything is written, where the finished student misses `max_latency_ms`.
+
+    Raises:
+        LatencyBoundError: if it does.
+    """
+    bound = read_json(artifact.benchmark).get("latency_bound")
+    if bound is not None and not bound["kept"]:
+        raise LatencyBoundError(
+            f"The finished student keeps max_latency_ms={bound['max_latency_ms']:g}",
+            bound_sentence(bound).rstrip("."),
+            "All files are written. Measure again on a quiet machine with `optimum-cli ose bench`, or run again with a "
+            "lower bound in another folder",
+        )

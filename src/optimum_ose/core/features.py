@@ -27,3 +27,24 @@ def axis_features(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float6
     strengths, directions = np.linalg.eigh(np.atleast_2d(np.cov(scaled, rowvar=False, bias=True)))
     independent = strengths > _COLLINEAR * strengths.max(initial=0)
     return np.asarray(scaled if independent.all() else scaled @ directions[:, independent])
+
+
+def size_coordinates(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Coordinates for an even spread over sizes: the logarithms of the axes that vary, each scaled to [0, 1].
+
+    Axes that are the same after scaling, such as the width and the number of heads of one size, count once.
+
+    Args:
+        columns: axis -> int64 array of shape (N,).
+
+    Returns:
+        float64 array of shape (N, d), larger for larger candidates.
+    """
+    kept: list[NDArray[np.float64]] = []
+    for column in columns.values():
+        logs = np.log(column.astype(np.float64))
+        if np.ptp(logs) > 0:
+            scaled = (logs - logs.min()) / np.ptp(logs)
+            if not any(np.allclose(scaled, other, atol=_COLLINEAR) for other in kept):
+                kept.append(scaled)
+    return np.stack(kept, axis=1) if kept else np.zeros((len(next(iter(columns.values()))), 0))

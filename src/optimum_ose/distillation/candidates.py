@@ -64,7 +64,8 @@ class CandidateError:
         self._clock = clock
         self._answers: torch.Tensor | None = None
         self._num_calls: Counter[str] = Counter()
-        self._known = {_key(entry["architecture"], entry["theta"], entry["replicate"]): entry for entry in journal}
+        trainings = [entry for entry in journal if "theta" in entry]
+        self._known = {_key(entry["architecture"], entry["theta"], entry["replicate"]): entry for entry in trainings}
 
     def __call__(self, architecture: Architecture, theta: Mapping[str, Any]) -> float:
         """The error, at least zero; NaN if the training failed."""

@@ -1,7 +1,10 @@
-"""Token tensors that a model is traced, checked and timed with, and the names under which ONNX Runtime takes them."""
+"""Token or pixel tensors that a model is traced, checked and timed with, and the names under which ONNX Runtime takes
+them.
+"""
 
 import inspect
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -9,52 +12,62 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import UnsupportedModelError
 
+PIXELS = "pixel_values"
 _INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 _RESERVED_POSITIONS = 2  # RoBERTa counts positions from pad_token_id + 1
 _MAX_LENGTH = 512
+_NUM_CHANNELS = 3
+"""Of an image, where the config does not say."""
 
 
-def input_names(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+def input_names(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> tuple[str, ...]:
     """The inputs that the model takes and its tokenizer makes, in the order of the exported graph.
 
     Raises:
-        UnsupportedModelError: if the model does not start from token ids alone.
+        UnsupportedModelError: if the model starts neither from token ids alone nor from pixels alone.
     """
+    if getattr(model, "main_input_name", None) == PIXELS and not model.config.is_encoder_decoder:
+        return (PIXELS,)
     accepted = inspect.signature(model.forward).parameters
-    names = tuple(name for name in _INPUT_NAMES if name in accepted and name in tokenizer.model_input_names)
+    made = tokenizer.model_input_names if tokenizer is not None else ()
+    names = tuple(name for name in _INPUT_NAMES if name in accepted and name in made)
     if "input_ids" not in names or model.config.is_encoder_decoder:
+        maker = type(tokenizer).__name__ if tokenizer is not None else "no tokenizer"
         raise UnsupportedModelError(
-            "Export needs a model of one stack whose input is token ids",
-            f"{type(model).__name__} with {type(tokenizer).__name__} has the inputs {', '.join(names) or 'none'}"
+            "Export needs a model of one stack whose input is token ids or pixels",
+            f"{type(model).__name__} with {maker} has the inputs {', '.join(names) or 'none'}"
             + (" and a decoder" if model.config.is_encoder_decoder else ""),
-            "Export an encoder-only or decoder-only text model",
+            "Export an encoder-only or decoder-only text model with its tokenizer, or an image encoder",
         )
     return names
 
 
 def example_inputs(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     *,
     batch_size: int,
     sequence_length: int,
     padded: bool,
     generator: np.random.Generator,
 ) -> dict[str, torch.Tensor]:
-    """Random token ids with mask and segments.
+    """Random token ids with mask and segments, or random pixels.
 
     Args:
-        model: its embedding table bounds the token ids.
-        tokenizer: gives the padding token and, with the model, the input names.
+        model: its embedding table bounds the token ids, its config gives the size of an image.
+        tokenizer: gives the padding token and, with the model, the input names; None for an image model.
         batch_size: rows.
-        sequence_length: tokens per row; cut to what the model can take.
+        sequence_length: tokens per row; cut to what the model can take. An image model's follows from its config.
         padded: every second row ends in a third of padding.
         generator: source of the token ids.
 
     Returns:
-        int64 tensors of shape (batch_size, sequence_length) on the CPU, by input name.
+        By input name, on the CPU: int64 tensors of shape (batch_size, sequence_length), or one float32 tensor of shape
+        (batch_size, channels, height, width).
     """
     names = input_names(model, tokenizer)
+    if tokenizer is None or names == (PIXELS,):
+        return {PIXELS: _pixels(model, batch_size, generator)}
     length = min(sequence_length, longest_sequence(model, tokenizer))
     vocabulary_size = min(len(tokenizer), _embedding_rows(model))
     ids = torch.from_numpy(generator.integers(0, vocabulary_size, size=(batch_size, length)))
@@ -73,10 +86,23 @@ def example_inputs(
     return {name: tensors[name] for name in names}
 
 
+def rows_and_length(inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+    """Batch x tokens of text inputs, batch x height of images."""
+    tensor = next(iter(inputs.values()))
+    return int(tensor.shape[0]), int(tensor.shape[2 if PIXELS in inputs else 1])
+
+
 def longest_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Tokens that both the model's positions and its tokenizer allow, at most 512."""
     positions = getattr(model.config, "max_position_embeddings", None) or math.inf
     return int(min(_MAX_LENGTH, positions - _RESERVED_POSITIONS, tokenizer.model_max_length))
+
+
+def _pixels(model: PreTrainedModel, batch_size: int, generator: np.random.Generator) -> torch.Tensor:
+    size = model.config.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    shape = (batch_size, getattr(model.config, "num_channels", _NUM_CHANNELS), height, width)
+    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
 
 
 def _embedding_rows(model: PreTrainedModel) -> int:

@@ -23,7 +23,7 @@ def describe_machine() -> dict[str, Any]:
         "cpu": cpu.get("model name") or platform.processor() or None,
         "cpu_flags": [flag for flag in _FLAGS if flag in flags] or None,
         "num_cores": os.cpu_count(),
-        "num_usable_cores": len(_usable_cores()),
+        "num_usable_cores": usable_cores(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "system": platform.system(),
         "architecture": platform.machine(),
@@ -42,6 +42,11 @@ def library_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return installed
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, at least one."""
+    return len(_usable_cores())
 
 
 def foreign_cpu_seconds() -> float | None:

@@ -1,4 +1,4 @@
-"""A PyTorch text model written as an ONNX file, checked before it takes its name."""
+"""A PyTorch text or image model written as an ONNX file, checked before it takes its name."""
 
 import copy
 import warnings
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
-from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.example_inputs import PIXELS, example_inputs
 from optimum_ose.export.parity import check_parity, output_name
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
@@ -19,7 +19,7 @@ _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf me
 
 def export_onnx(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     folder: Path,
     *,
     opset: int = 17,
@@ -28,12 +28,14 @@ def export_onnx(
     """Write `folder/onnx/model.onnx`, with dynamic batch and sequence axes.
 
     Inputs: `input_ids`, `attention_mask` and, where the model and its tokenizer have it, `token_type_ids`, each int64
-    of shape (batch, sequence). Output: `logits`, or `last_hidden_state` of a model without a head. An earlier file of
-    that name stays whole until the new one is complete, compared with the model, and on the disk.
+    of shape (batch, sequence); of an image model `pixel_values`, float32 of shape (batch, channels, height, width) with
+    only the batch dynamic. Output: `logits`, or `last_hidden_state` of a model without a head. An earlier file of that
+    name stays whole until the new one is complete, compared with the model, and on the disk.
 
     Args:
-        model: a text model with float32 weights, on any device, with any attention implementation. It is not changed.
-        tokenizer: the model's tokenizer.
+        model: a text or image model with float32 weights, on any device, with any attention implementation. It is not
+            changed.
+        tokenizer: the model's tokenizer; None for an image model.
         folder: the output folder.
         opset: ONNX operator set, >= 14.
         tolerance: largest accepted difference to the model; see `check_parity`.
@@ -90,7 +92,7 @@ def _eager_twin(model: PreTrainedModel) -> PreTrainedModel:
     return eager
 
 
-def _trace(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, *, opset: int) -> None:
+def _trace(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, path: Path, *, opset: int) -> None:
     inputs = example_inputs(
         model, tokenizer, batch_size=2, sequence_length=16, padded=True, generator=np.random.default_rng(0)
     )
@@ -103,8 +105,9 @@ def _trace(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Pat
             "Export the base model, or a model with one head",
         )
     name = output_name(output)
-    axes = {key: {0: "batch", 1: "sequence"} for key in inputs}
-    axes[name] = {0: "batch", 1: "sequence"} if output[name].ndim == 3 else {0: "batch"}
+    per_token = {0: "batch"} if PIXELS in inputs else {0: "batch", 1: "sequence"}
+    axes = dict.fromkeys(inputs, per_token)
+    axes[name] = per_token if output[name].ndim == 3 else {0: "batch"}
     with warnings.catch_warnings():
         # Deprecation of this exporter, and guesses of what tracing may get wrong: the parity check tells for certain.
         warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
-from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.example_inputs import example_inputs, rows_and_length
 
 _SHAPES = ((1, 8), (3, 24), (2, 128))
 """Batch x length: one row without padding, several rows, and longer than the trace."""
@@ -29,27 +29,27 @@ class Parity:
     largest_output: float
     """Largest |output| of PyTorch, the scale of that difference."""
     shapes: tuple[tuple[int, int], ...]
-    """Batch x length of each comparison."""
+    """Batch x length (of images: height) of each comparison."""
 
 
 def check_parity(
     model: PreTrainedModel,
     onnx_path: Path,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     *,
     tolerance: float = 1e-4,
     shapes: Sequence[tuple[int, int]] = _SHAPES,
     seed: int = 0,
 ) -> Parity:
-    """Run both on random token ids, with and without padding, and compare the outputs.
+    """Run both on random token ids, with and without padding, or on random pixels, and compare the outputs.
 
     Args:
         model: the PyTorch model; its training flag and its device stay as they are.
         onnx_path: the exported file.
-        tokenizer: the model's tokenizer.
+        tokenizer: the model's tokenizer; None for an image model.
         tolerance: largest accepted difference, for outputs within [-1, 1]; relative to the largest output beyond.
-        shapes: batch x length of each comparison.
-        seed: of the token ids.
+        shapes: batch x length of each comparison; of images, the batch counts.
+        seed: of the inputs.
 
     Raises:
         ExportError: if a difference is larger, or an output is not a number.
@@ -63,10 +63,11 @@ def check_parity(
         )
         expected = torch_output(model, inputs)
         actual = session.run(None, session_feeds(session, inputs))[0]
-        real = inputs["attention_mask"].numpy() == 1 if expected.ndim == 3 else slice(None)
+        masked = expected.ndim == 3 and "attention_mask" in inputs
+        real = inputs["attention_mask"].numpy() == 1 if masked else slice(None)
         differences.append(_largest(actual[real] - expected[real]) if actual.shape == expected.shape else float("inf"))
         magnitudes.append(_largest(expected[real]))
-        compared.append((batch_size, int(inputs["input_ids"].shape[1])))
+        compared.append(rows_and_length(inputs))
     parity = Parity(worst_difference=max(differences), largest_output=max(magnitudes), shapes=tuple(compared))
     bound = tolerance * max(1.0, parity.largest_output)
     if not parity.worst_difference <= bound < np.inf:
@@ -114,7 +115,7 @@ def open_session(onnx_path: Path, *, num_threads: int | None = None) -> onnxrunt
 
 def session_feeds(
     session: onnxruntime.InferenceSession, inputs: Mapping[str, torch.Tensor]
-) -> dict[str, NDArray[np.int64]]:
+) -> dict[str, NDArray[np.int64] | NDArray[np.float32]]:
     """The inputs that the graph has; the exporter drops one that the model accepts but does not use."""
     return {item.name: inputs[item.name].numpy() for item in session.get_inputs()}
 

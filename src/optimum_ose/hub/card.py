@@ -26,7 +26,7 @@ def build_model_card(facts: CardFacts) -> str:
         _introduction(facts),
         _scores(facts),
         _sizes(facts),
-        _latency(facts.benchmark),
+        _latency(facts.benchmark, facts.latency_sentences),
         _search(facts),
         usage_section(facts),
         _versions(facts.versions),
@@ -110,7 +110,7 @@ def _sizes(facts: CardFacts) -> str:
     return _section("Size", [_table(("", *_ROLES), rows)] if rows else [])
 
 
-def _latency(benchmark: Mapping[str, Any]) -> str:
+def _latency(benchmark: Mapping[str, Any], sentences: Sequence[str]) -> str:
     results = {(entry["format"], entry["model"]): entry for entry in benchmark.get("results", ())}
     if not results:
         return ""
@@ -127,7 +127,8 @@ def _latency(benchmark: Mapping[str, Any]) -> str:
     )
     contended = benchmark.get("num_contended_blocks", 0)
     warning = [f"Other processes used the CPU during {contended} of the measured blocks."] if contended else []
-    return _section("Latency", [conditions, *warning, _table(("", *_ROLES), rows)])
+    told = [_text(sentence) for sentence in sentences]
+    return _section("Latency", [conditions, *warning, _table(("", *_ROLES), rows), *told])
 
 
 def _latency_cell(entry: Mapping[str, Any] | None) -> str:

@@ -96,6 +96,8 @@ class CardFacts:
     """Tokens per sequence for the multiply-adds."""
     benchmark: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """What `optimum_ose.export.benchmark.benchmark_formats` returned."""
+    latency_sentences: tuple[str, ...] = ()
+    """What was asked of the student's latency, and what was predicted and measured."""
     default_file: str | None = None
     """The ONNX file that serving takes by default."""
     certificate: str | None = None

@@ -1,6 +1,5 @@
 """Judges teacher and student side by side: scores in every format, sizes, operations and latency, in one run."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.export.benchmark import benchmark_formats
+from optimum_ose.export.machine import usable_cores
 from optimum_ose.export.parity import open_session
 from optimum_ose.finetuning.metrics import ClassificationMetric
 from optimum_ose.modeling.prediction import length_sorted_batches, num_classes, predict_logits
@@ -110,7 +110,7 @@ def measure(
         tokenizer=optimizer.tokenizer,
         teacher_folder=folders["teacher"],
         student_folder=folders["student"],
-        num_threads=os.cpu_count() or 1,
+        num_threads=usable_cores(),
         sequence_length=config.search.sequence_length,
         block_seconds=config.export.block_seconds,
         memory=memory,

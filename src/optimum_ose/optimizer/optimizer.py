@@ -19,6 +19,7 @@ from optimum_ose.data.tokenization import tokenize
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill, with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.finetuning.callback import POOL_FILE
@@ -30,6 +31,7 @@ from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.tasks import require_trainable
 from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.folders import save_into
+from optimum_ose.optimizer.latency import LatencyFinding
 from optimum_ose.optimizer.search import search_architecture
 from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.progress import Listener, SilentListener
@@ -66,6 +68,8 @@ class OSEOptimizer:
         self.has_head = has_head
         self.max_length = max_length
         self.listener: Listener = listener or SilentListener()
+        self.latency: LatencyFinding | None = None
+        """What the last `extract` learned of latency, if it was bounded or the cost."""
         self._make_student: StudentMaker | None = None
         self._answered: tuple[str, Dataset] | None = None
 
@@ -178,10 +182,11 @@ class OSEOptimizer:
             config: how to search.
             train_dataset: rows to distil on.
             eval_dataset: development rows; the first `config.num_eval_rows` of a seeded shuffle measure the error.
-            journal: file of finished evaluations, gone on from if it exists; None: nothing is kept.
+            journal: file of finished evaluations and latencies, gone on from if it exists; None: nothing is kept. The
+                ONNX files of candidates whose latency is measured lie beside it meanwhile.
 
         Raises:
-            InvalidConfigError: if the teacher has no trained head yet.
+            InvalidConfigError: if the teacher has no trained head yet, or the space is too small for a latency model.
             InfeasibleError: if the constraints leave no candidate.
         """
         self._require_head()
@@ -201,7 +206,14 @@ class OSEOptimizer:
         with TemporaryDirectory() as folder:
             path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
             kept = Journal(path, question=question)
-            return search_architecture(self.search_space(settings), setting, journal=kept, listener=self.listener)
+            result, self.latency = search_architecture(
+                self.search_space(settings),
+                setting,
+                journal=kept,
+                listener=self.listener,
+                meter=self._meter(settings, kept, path.with_name(f".{path.name}.latency")),
+            )
+            return result
 
     def initialize(
         self, architecture: Architecture, *, calibration_dataset: Dataset | None = None, scratch_seed: int | None = None
@@ -318,6 +330,20 @@ class OSEOptimizer:
 
         rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset)
         return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))
+
+    def _meter(self, settings: SearchConfig, journal: Journal, scratch: Path) -> LatencyMeter | None:
+        if settings.max_latency_ms is None and settings.inference_cost != "latency":
+            return None
+        return LatencyMeter(
+            self.teacher.config,
+            self.tokenizer,
+            task=self.task,
+            setting=settings.latency,
+            sequence_length=settings.sequence_length,
+            journal=journal,
+            scratch=scratch,
+            listener=self.listener,
+        )
 
     def _require_head(self) -> None:
         if not self.has_head:

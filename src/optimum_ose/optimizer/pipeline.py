@@ -18,9 +18,11 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.tasks import auto_class
 from optimum_ose.optimizer.evaluation import accuracy, compare, examples, measure
 from optimum_ose.optimizer.folders import save_as
+from optimum_ose.optimizer.latency import check_bound
 from optimum_ose.optimizer.optimizer import OSEOptimizer
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.question import model_digest, rows_digest
+from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.writing import write_report
 from optimum_ose.serialization import canonical_json, plain, read_json, result_to_dict, write_atomic
 
@@ -139,6 +141,8 @@ def _extract(run: Run) -> dict[str, Any]:
         "maximum_point": dict(space.maximum_point),
     }
     content = {**result_to_dict(result), "space": described, "settings": plain(config)}
+    if optimizer.latency is not None:
+        content["latency"] = optimizer.latency.to_dict(space, result.architecture)
     write_atomic(run.artifact.search, canonical_json(content))
     return {"num_evaluations": result.certificate.num_evaluations}
 
@@ -198,9 +202,29 @@ def _benchmark(run: Run) -> dict[str, Any]:
         test=optimizer.rows(run.rows.test),
         config=run.config,
     )
+    content |= _bound_check(run, content["default_file"])
     optimizer.listener.finish()
     write_atomic(artifact.benchmark, canonical_json(content))
     return {"examples": examples(artifact.path, content["default_file"], run.rows.test)}
+
+
+def _bound_check(run: Run, default_file: str) -> dict[str, Any]:
+    """The finished student's default file against `max_latency_ms`, measured at the setting of the search."""
+    limit = run.config.search.max_latency_ms
+    if limit is None:
+        return {}
+    measured = check_bound(
+        run.artifact.path / default_file,
+        _load(run, run.artifact.path),
+        run.optimizer.tokenizer,
+        max_latency_ms=limit,
+        settings=run.config.search,
+        predicted=read_json(run.artifact.search)["latency"],
+    )
+    found = {**measured, "file": default_file}
+    if not found["kept"]:
+        run.optimizer.listener.say(bound_sentence(found))
+    return {"latency_bound": found}
 
 
 def _report(run: Run) -> dict[str, Any]:
@@ -220,6 +244,7 @@ def measure_again(run: Run) -> OSEArtifact:
     folders = {"teacher": teacher_export(artifact), "student": artifact.path}
     student = _load(run, artifact.path)
     content["latency"] = measure(run.optimizer, student, folders=folders, config=run.config, memory=True)
+    content |= _bound_check(run, content["default_file"])
     write_atomic(artifact.benchmark, canonical_json(content))
     write_report(artifact)
     return artifact

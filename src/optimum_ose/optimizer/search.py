@@ -1,35 +1,77 @@
 """The search with its real error: `extract` over short distillations, told to a listener."""
 
 import time
+from collections.abc import Collection
+from dataclasses import replace
 
-from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import extract
+from optimum_ose.core.question import Cost, Predicate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.distillation.candidates import CandidateError, CandidateSetting
-from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.journal import Journal
+from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency
 from optimum_ose.progress import Listener
 
 
 def search_architecture(
-    space: SearchSpace, setting: CandidateSetting, *, journal: Journal, listener: Listener
-) -> SearchResult:
+    space: SearchSpace,
+    setting: CandidateSetting,
+    *,
+    journal: Journal,
+    listener: Listener,
+    meter: LatencyMeter | None = None,
+) -> tuple[SearchResult, LatencyFinding | None]:
     """Extract an architecture; every candidate's error is measured by a short distillation.
+
+    Under a latency bound the winner is measured before it is returned. One that misses the bound is refused, and the
+    best of the others is taken: the search is asked again without it, and the journal answers what is known.
 
     Args:
         space: the teacher's search space.
         setting: what all candidates share, the search's own settings included.
-        journal: of finished evaluations.
+        journal: of finished evaluations and timing blocks.
         listener: hears of each evaluation.
+        meter: measures latency; needed if latency is bounded or is the cost.
+
+    Returns:
+        The result, and what is known about latency; None without a meter.
 
     Raises:
-        UnsupportedModelError: if latency is to be bounded.
+        InvalidConfigError: if the space is too small for a latency model.
         InfeasibleError: if the constraints leave no candidate.
     """
     settings = setting.search
-    _require_no_latency(settings)
+    finding = None if meter is None else fit_latency(space, meter, settings)
+    limit = settings.max_latency_ms
+    if meter is None or finding is None or limit is None:
+        return _extract(space, setting, finding, journal=journal, listener=listener, allowed=None), finding
+    while True:
+        allowed = admitted(space, finding, max_latency_ms=limit, max_parameters=settings.max_parameters)
+        finding = finding if finding.refused else replace(finding, num_admitted=len(allowed))
+        result = _extract(space, setting, finding, journal=journal, listener=listener, allowed=allowed)
+        (measured,) = meter.measure([result.architecture])
+        if measured.latency_ms <= limit:
+            return result, replace(finding, winner=measured)
+        listener.say(
+            f"the best candidate takes {measured.latency_ms:.3g} ms when measured, more than max_latency_ms="
+            f"{limit:g}: it is refused, and the next best is looked for"
+        )
+        finding = replace(finding, refused={**finding.refused, result.architecture: measured})
+
+
+def _extract(
+    space: SearchSpace,
+    setting: CandidateSetting,
+    finding: LatencyFinding | None,
+    *,
+    journal: Journal,
+    listener: Listener,
+    allowed: Collection[Architecture] | None,
+) -> SearchResult:
+    settings = setting.search
     num_done = 0
 
     def advance(evaluation: Evaluation) -> None:
@@ -37,21 +79,18 @@ def search_architecture(
         num_done += 1
         listener.advance(num_done, f"W {evaluation.w:.3f}")
 
-    def is_small_enough(_architecture: Architecture, size: float, _cost: float) -> bool:
-        return settings.max_parameters is None or size <= settings.max_parameters
-
     listener.stage("extract", settings.max_evaluations)
     result = extract(
         space,
         parameter_size=space.parameter_size,
-        inference_cost=lambda found: space.multiply_adds(found, sequence_length=settings.sequence_length),
+        inference_cost=_inference_cost(space, setting, finding),
         error=CandidateError(setting, journal=journal, clock=time.perf_counter),
         hyperparameters=settings.hyperparameters,
         epsilon=settings.epsilon,
         method=settings.method,
         interval_size=settings.interval_size,
         noise=settings.noise,
-        constraints=(is_small_enough,),
+        constraints=_constraints(setting, allowed),
         max_error=settings.max_error,
         max_evaluations=settings.max_evaluations,
         seed=settings.seed,
@@ -61,10 +100,20 @@ def search_architecture(
     return result
 
 
-def _require_no_latency(settings: SearchConfig) -> None:
-    if settings.max_latency_ms is not None:
-        raise UnsupportedModelError(
-            "The search bounds parameters and multiply-adds",
-            f"got max_latency_ms={settings.max_latency_ms}: latency is measured after the search only",
-            "Use max_parameters, and read the latency in ose/benchmark.json",
-        )
+def _inference_cost(space: SearchSpace, setting: CandidateSetting, finding: LatencyFinding | None) -> Cost:
+    if setting.search.inference_cost == "latency" and finding is not None:
+        model = finding.model
+        return lambda found: model.predict(space.columns(found))
+    return lambda found: space.multiply_adds(found, sequence_length=setting.search.sequence_length)
+
+
+def _constraints(setting: CandidateSetting, allowed: Collection[Architecture] | None) -> tuple[Predicate, ...]:
+    limit = setting.search.max_parameters
+
+    def is_small_enough(_architecture: Architecture, size: float, _cost: float) -> bool:
+        return limit is None or size <= limit
+
+    def is_fast_enough(architecture: Architecture, _size: float, _cost: float) -> bool:
+        return allowed is None or architecture in allowed
+
+    return is_small_enough, is_fast_enough

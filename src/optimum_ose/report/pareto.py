@@ -23,10 +23,11 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
         (item["objectives"] for item in search["pareto_front"]),
         key=lambda item: (item["parameter_size"], -item["error"]),
     )
+    unit, scale = ("predicted latency (ms)", 1.0) if _costs_time(search) else ("multiply-adds (millions)", 1e6)
     points = axes.scatter(
         [item["parameter_size"] / 1e6 for item in trained],
         [item["error"] for item in trained],
-        c=[item["inference_cost"] / 1e6 for item in trained],
+        c=[item["inference_cost"] / scale for item in trained],
         cmap="viridis",
         s=36,
         label="trained candidate",
@@ -47,7 +48,7 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     axes.axvline(search["maximum_point"][0] / 1e6, color="0.3", linestyle=":", label="size of the maximum point T")
     axes.set_xlabel("parameters (millions, embeddings included)")
     axes.set_ylabel("error after a short distillation")
-    figure.colorbar(points, label="multiply-adds (millions)")
+    figure.colorbar(points, label=unit)
     axes.set_title(
         f"{len(trained)} trainings of {search['space']['num_architectures']} architectures; proven W / best W: "
         f"{search['certificate']['ratio']:.3f} ({search['certificate']['assumption']})",
@@ -57,3 +58,7 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def _costs_time(search: Mapping[str, Any]) -> bool:
+    return bool(search.get("settings", {}).get("inference_cost") == "latency")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from optimum_ose.report.latency_text import prediction_sentence
 from optimum_ose.report.table import aligned
 
 _NUM_ROWS = 6
@@ -19,9 +20,10 @@ def ranked_candidates(search: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def search_table(search: Mapping[str, Any]) -> str:
-    """Winner, runners-up, T and the certificate."""
+    """Winner, runners-up, T, the certificate and, where latency was asked for, what is known of it."""
     axes = list(search["space"]["axes"])
-    rows = [("", *axes, "parameters", "multiply-adds", "error", "W")]
+    cost, cost_form = cost_unit(search)
+    rows = [("", *axes, "parameters", cost, "error", "W")]
     for number, item in enumerate(ranked_candidates(search)[:_NUM_ROWS]):
         objectives = item["objectives"]
         rows.append(
@@ -29,12 +31,20 @@ def search_table(search: Mapping[str, Any]) -> str:
                 "winner" if number == 0 else "runner-up",
                 *(str(item["architecture"][axis]) for axis in axes),
                 f"{objectives['parameter_size']:,.0f}",
-                f"{objectives['inference_cost']:,.0f}",
+                cost_form.format(objectives["inference_cost"]),
                 f"{objectives['error']:.4f}",
                 f"{item['w']:.4f}",
             )
         )
-    size, cost = search["maximum_point"]
+    size, largest_cost = search["maximum_point"]
     largest = search["space"]["maximum_point"]
-    rows.append(("T", *(str(largest[axis]) for axis in axes), f"{size:,.0f}", f"{cost:,.0f}", "", "0"))
-    return "\n".join([*aligned(rows), "", search["certificate"]["statement"]])
+    rows.append(("T", *(str(largest[axis]) for axis in axes), f"{size:,.0f}", cost_form.format(largest_cost), "", "0"))
+    latency = [prediction_sentence(search["latency"])] if "latency" in search else []
+    return "\n".join([*aligned(rows), "", search["certificate"]["statement"], *latency])
+
+
+def cost_unit(search: Mapping[str, Any]) -> tuple[str, str]:
+    """Title and format of the inference cost that a search used."""
+    if search["settings"].get("inference_cost") == "latency":
+        return "predicted ms", "{:,.3g}"
+    return "multiply-adds", "{:,.0f}"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optimum_ose.report.latency_text import bound_sentence
+
 FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
 """Format -> its name for people."""
 
@@ -38,7 +40,8 @@ def comparison_table(benchmark: Mapping[str, Any]) -> str:
         f"Latency: batch {setting['batch_size']}, {setting['sequence_length']} tokens, "
         f"{setting['num_threads']} threads, interleaved in one run. Test rows: {benchmark['num_test_rows']}, used once."
     )
-    return "\n".join([*aligned(rows), "", note, *headline(benchmark)])
+    bound = [bound_sentence(benchmark["latency_bound"])] if "latency_bound" in benchmark else []
+    return "\n".join([*aligned(rows), "", note, *headline(benchmark), *bound])
 
 
 def headline(benchmark: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from optimum_ose.artifact import OSEArtifact
 from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.hub.card import build_model_card
 from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
+from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
 from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.search_table import ranked_candidates
 from optimum_ose.serialization import canonical_json, read_json, write_atomic
@@ -92,6 +93,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         sequence_length=benchmark["sizes"]["student"]["sequence_length"],
         benchmark=benchmark["latency"],
         default_file=benchmark["default_file"],
+        latency_sentences=_latency_sentences(search, benchmark),
         certificate=search["certificate"]["statement"],
         candidates=_candidates(search),
         versions=installed_versions(),
@@ -102,3 +104,10 @@ def _candidates(search: dict[str, Any]) -> tuple[Candidate, ...]:
     """The winner, then the best other architectures."""
     ranked = ranked_candidates(search)[: _NUM_RUNNERS_UP + 1]
     return tuple(Candidate(architecture=item["architecture"], w=item["w"], **item["objectives"]) for item in ranked)
+
+
+def _latency_sentences(search: dict[str, Any], benchmark: dict[str, Any]) -> tuple[str, ...]:
+    """What was asked of the latency, predicted and measured; nothing if nothing was asked."""
+    told = [prediction_sentence(search["latency"])] if "latency" in search else []
+    kept = [bound_sentence(benchmark["latency_bound"])] if "latency_bound" in benchmark else []
+    return (*kept, *told)
