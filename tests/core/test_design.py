@@ -3,7 +3,7 @@ import pytest
 
 from optimum_ose.core.candidates import Candidates
 from optimum_ose.core.design import spread, starting_design, stride
-from optimum_ose.core.features import size_coordinates
+from optimum_ose.core.features import axis_features
 from optimum_ose.core.question import Question
 
 VALUES = np.stack([column.ravel() for column in np.meshgrid([1, 2, 4, 8], [1, 2, 4, 8], [3, 6], indexing="ij")], axis=1)
@@ -47,7 +47,7 @@ def test_the_stride_breaks_ties_of_size_by_position():
 def test_a_spread_over_axes_that_vary_together_holds_the_largest_and_the_smallest():
     depth, heads, inner = (column.ravel() for column in np.meshgrid([1, 2, 4, 8], [1, 2, 3, 4], [64, 96, 512]))
     columns = {"depth": depth, "heads": heads, "hidden": 64 * heads, "inner": inner, "fixed": np.full(48, 7)}
-    coordinates = size_coordinates(columns)
+    coordinates = axis_features(columns)
     assert coordinates.shape == (48, 3)
     chosen = spread(coordinates, 12, np.random.default_rng(0))
     ends = [[int(columns[axis][index]) for axis in ("depth", "heads", "inner")] for index in chosen[:2]]

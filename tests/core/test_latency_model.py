@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
 from optimum_ose.core.design import spread
-from optimum_ose.core.features import size_coordinates
+from optimum_ose.core.features import axis_features
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms, work
 from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.core.polynomial import Polynomial
@@ -25,7 +25,7 @@ AXES = {"depth": range(1, 13), "hidden": range(64, 832, 64), "inner": range(128,
 SPACE = SearchSpace(AXES, maximum_point=Architecture(depth=12, hidden=768, inner=3072, heads=4), cost_model=COSTS)
 TERMS = latency_terms(COSTS, AXES)
 COLUMNS = SPACE.candidates.columns
-FEATURES = size_coordinates(COLUMNS)
+FEATURES = axis_features(COLUMNS)
 
 seeds = st.integers(0, 2**32 - 1)
 

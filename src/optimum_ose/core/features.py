@@ -1,38 +1,19 @@
-"""Owns the coordinates in which the error surrogate and the starting design see the candidates."""
+"""Owns the coordinates in which the error surrogate and the designs see the candidates."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-_COLLINEAR = 1e-9
-"""Share of the largest variance below which a direction counts as not varying."""
+_COLLINEAR = 1e-6
+"""Root mean square below which what the axes before it leave of an axis counts as nothing."""
 
 
 def axis_features(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float64]:
-    """Coordinates in which log errors are modeled: the logarithms of the axes that vary, each scaled to [0, 1].
+    """Coordinates of the candidates: the logarithms of the axes that vary, each scaled to [0, 1].
 
-    Axes that only vary together, as in a family of tiny, small and large networks, are merged into principal ones.
-
-    Args:
-        columns: axis -> int64 array of shape (N,).
-
-    Returns:
-        float64 array of shape (N, d).
-    """
-    logs = np.log(np.stack(list(columns.values()), axis=1).astype(np.float64))
-    ranges = np.ptp(logs, axis=0)
-    varies = ranges > 0
-    scaled = (logs[:, varies] - logs.min(axis=0)[varies]) / ranges[varies]
-    strengths, directions = np.linalg.eigh(np.atleast_2d(np.cov(scaled, rowvar=False, bias=True)))
-    independent = strengths > _COLLINEAR * strengths.max(initial=0)
-    return np.asarray(scaled if independent.all() else scaled @ directions[:, independent])
-
-
-def size_coordinates(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float64]:
-    """Coordinates for an even spread over sizes: the logarithms of the axes that vary, each scaled to [0, 1].
-
-    Axes that are the same after scaling, such as the width and the number of heads of one size, count once.
+    An axis whose logarithm is a linear function of those before it is left out: width and heads of one head size, or
+    the axes of a family of tiny, small and large networks, count once.
 
     Args:
         columns: axis -> int64 array of shape (N,).
@@ -40,11 +21,17 @@ def size_coordinates(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.flo
     Returns:
         float64 array of shape (N, d), larger for larger candidates.
     """
-    kept: list[NDArray[np.float64]] = []
+    num_candidates = len(next(iter(columns.values())))
+    basis, kept = [np.full(num_candidates, num_candidates**-0.5)], []
     for column in columns.values():
         logs = np.log(column.astype(np.float64))
-        if np.ptp(logs) > 0:
-            scaled = (logs - logs.min()) / np.ptp(logs)
-            if not any(np.allclose(scaled, other, atol=_COLLINEAR) for other in kept):
-                kept.append(scaled)
-    return np.stack(kept, axis=1) if kept else np.zeros((len(next(iter(columns.values()))), 0))
+        if np.ptp(logs) == 0:
+            continue
+        scaled = residual = (logs - logs.min()) / np.ptp(logs)
+        for direction in basis:
+            residual = residual - (direction @ residual) * direction
+        length = float(np.linalg.norm(residual))
+        if length > _COLLINEAR * num_candidates**0.5:
+            kept.append(scaled)
+            basis.append(residual / length)
+    return np.stack(kept, axis=1) if kept else np.zeros((num_candidates, 0))

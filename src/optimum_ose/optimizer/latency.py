@@ -13,7 +13,7 @@ from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.candidates import Candidates
 from optimum_ose.core.design import spread
-from optimum_ose.core.features import size_coordinates
+from optimum_ose.core.features import axis_features
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms
 from optimum_ose.core.latency_setting import MIN_CANDIDATES
 from optimum_ose.core.search_space import SearchSpace
@@ -86,7 +86,7 @@ def chosen_to_fit(space: SearchSpace, settings: SearchConfig) -> Candidates:
             "Give an axis more values, or leave out max_latency_ms and inference_cost='latency'",
         )
     generator = np.random.default_rng(np.random.SeedSequence(settings.seed))
-    return space.candidates.take(spread(size_coordinates(space.candidates.columns), count, generator))
+    return space.candidates.take(spread(axis_features(space.candidates.columns), count, generator))
 
 
 def fit_latency(space: SearchSpace, meter: LatencyMeter, settings: SearchConfig) -> LatencyFinding:
