@@ -82,7 +82,13 @@ def retimed(
         for turn in range(3)
     ]
     trainings = [
-        {"architecture": dict(candidate), "theta": {}, "replicate": 0, "error": error, "failure": None}
+        {
+            "architecture": dict(candidate),
+            "theta": dict(SearchConfig().hyperparameters[0]),
+            "replicate": 0,
+            "error": error,
+            "failure": None,
+        }
         for candidate, error in errors.items()
     ]
     path.write_text("".join(canonical_line(line) + "\n" for line in [lines[0], *blocks, *trainings]))

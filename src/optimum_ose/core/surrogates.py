@@ -139,7 +139,8 @@ class Posterior:
         mean = b @ self.values + (gain * kernel.rotated) @ covariance.T
         variance = kernel.amplitudes[:, None] * process + kernel.noises[:, None] * np.sum(b * b, axis=1)
         variance -= (kernel.amplitudes[:, None] * gain) @ (covariance**2).T
-        variance += kernel.noises[:, None] * _HIDDEN_SHARE**2 * (1 if reference is None else 2)
+        hidden = np.ones(len(x)) if reference is None else 2.0 * (candidates != reference)
+        variance += kernel.noises[:, None] * _HIDDEN_SHARE**2 * hidden
         return mean, kernel.inflation[:, None] * np.sqrt(np.maximum(variance, 1e-18))
 
 
