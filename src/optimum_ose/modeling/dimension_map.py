@@ -17,7 +17,14 @@ from transformers import PretrainedConfig
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes
-from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes, read_integer, run_on_meta
+from optimum_ose.modeling.building import (
+    build_on_meta,
+    edit_config,
+    embedding_names,
+    parameter_shapes,
+    read_integer,
+    run_on_meta,
+)
 
 Stream = Literal["residual", "heads", "inner"]
 """residual: the stream that layers read and add to; heads: queries, keys, values, whole heads side by side; inner:
@@ -110,7 +117,7 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
         if axis != LAYERS
     }
     streams = _streams(base)
-    embeddings = _embedding_names(base)
+    embeddings = embedding_names(base)
     prefix = _layer_prefix(config, task, attributes, before)
     tensors: dict[str, TensorMap] = {}
     for name, shape in before.items():
@@ -180,12 +187,6 @@ def _streams(model: torch.nn.Module) -> dict[str, tuple[Stream, ...]]:
                 streams[f"{name}.bias"] = ("heads", "heads")
             streams[f"{order[position + 3]}.weight"] = ("residual", "heads")
     return streams
-
-
-def _embedding_names(model: torch.nn.Module) -> frozenset[str]:
-    return frozenset(
-        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)
-    )
 
 
 def _layer_prefix(

@@ -6,23 +6,75 @@ not. For the repeated layers of a BERT this is D(4LH^2 + 2L^2H + 2LHI), the coun
 """
 
 from collections.abc import Mapping
+from typing import final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PretrainedConfig
 
 from optimum_ose.core.costs import SEQUENCE_LENGTH
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
+from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS, Axis, apply_values
 from optimum_ose.modeling.building import build_on_meta, edit_config, run_on_meta
-from optimum_ose.modeling.dimension_map import DimensionMap
+from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
 
 ATTENTION = "attention"
 """Key of the products of queries with keys and of weights with values."""
 _LENGTHS = (8, 20)
 """Two sequence lengths tell a product done once per token from one done once per sequence."""
+
+
+@final
+class OperationCount:
+    """Multiply-adds of architectures as a quantity of `core.costs.CostModel`: by the polynomial of a model type that has
+    one, else by running each architecture on `meta`. Nothing is derived before the first question.
+
+    Args:
+        config: the maximum point.
+        task: counts the head of this task too.
+        axes: of the space.
+    """
+
+    def __init__(self, config: PretrainedConfig, task: str | None, axes: Mapping[str, Axis]) -> None:
+        self._config = config
+        self._task = task
+        self._axes = axes
+        self._polynomial: Polynomial | None = None
+        self._has_tried = False
+        self._counted: dict[tuple[int, ...], int] = {}
+
+    def evaluate(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """See `core.costs.Quantity`; `SEQUENCE_LENGTH` is one of the variables.
+
+        Raises:
+            UnsupportedModelError: if the model does not run on `meta`, so that nothing can be counted.
+        """
+        if not self._has_tried:
+            self._polynomial, self._has_tried = self._derive(), True
+        if self._polynomial is not None:
+            return self._polynomial.evaluate(columns)
+        rows = np.stack([*(columns[axis] for axis in self._axes), columns[SEQUENCE_LENGTH]], axis=1).tolist()
+        return np.array([self._count(tuple(row)) for row in rows], dtype=np.int64)
+
+    def _derive(self) -> Polynomial | None:
+        attributes = {name: axis.path for name, axis in self._axes.items()}
+        values = {name: axis.value for name, axis in self._axes.items()}
+        try:
+            dimension_map = derive_dimension_map(self._config, self._task)
+            return multiply_add_polynomial(
+                self._config, dimension_map, task=self._task, attributes=attributes, values=values
+            )
+        except UnsupportedModelError:
+            return None
+
+    def _count(self, row: tuple[int, ...]) -> int:
+        if row not in self._counted:
+            edited = apply_values(self._config, self._axes, dict(zip(self._axes, row[:-1], strict=True)))
+            self._counted[row] = count_multiply_adds(build_on_meta(edited, self._task), num_tokens=row[-1])
+        return self._counted[row]
 
 
 def multiply_add_terms(
