@@ -31,7 +31,7 @@ FIELDS = (
 STANDARD_ROLES = ("layers", "hidden", "heads", "intermediate")
 ACCEPTANCE = {"spaces": 530, "full": 400, "forward": 450, "median_seconds": 3.0}
 NUM_CHECKED = 5
-MAX_FORWARD_PARAMETERS = 800_000_000
+MAX_FORWARD_PARAMETERS = 1_500_000_000
 MEMORY_BYTES = 14 << 30
 TYPES_PER_PROCESS = 40
 """A worker is replaced after so many types: imported models stay in memory."""
@@ -198,7 +198,8 @@ def run_forward(config: Any, space: Any) -> str:
     try:
         torch.manual_seed(0)
         model = AutoModel.from_config(edited).eval()
-        inputs, output = run_example(model, batch_size=2, num_tokens=16)
+        example = run_example(model, batch_size=2, num_tokens=16)
+        inputs, output = example.inputs, example.output
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     tensors = [item for item in _tensors(output) if item.is_floating_point()]
@@ -212,12 +213,13 @@ def run_forward(config: Any, space: Any) -> str:
 
 
 def _has_right_shape(inputs: Mapping[str, Any], state: Any, config: Any) -> bool:
-    """One row per row, one vector per token, as wide as something in the config."""
-    known = _integers(config.to_dict())
-    is_text = set(inputs) <= {"input_ids", "inputs_embeds"}
+    """One row per row, one vector per token, as wide as something in the config; stages double widths."""
+    widths = {size * factor for size in _integers(config.to_dict()) for factor in (1, 2, 4, 8)}
+    has_decoder = "'is_encoder_decoder': True" in str(config.to_dict())
+    is_text = set(inputs) <= {"input_ids", "inputs_embeds"} and not has_decoder
     rows = 2 if next(iter(inputs.values())).shape[0] == 2 else state.shape[0]
     tokens = not is_text or state.dim() < 3 or state.shape[1] == 16
-    return state.shape[0] == rows and tokens and bool(known & set(state.shape[1:]))
+    return state.shape[0] == rows and tokens and bool(widths & set(state.shape[1:]))
 
 
 def _integers(content: Any) -> set[int]:

@@ -12,6 +12,8 @@ _MAX_ELEMENTS = 6
 _SIZE_WORDS = re.compile(r"depth|head|hidden|dim|size|intermediate|channel|ffn|width|layers$|blocks$|ratio|stride")
 """Lists with such names hold sizes of stages rather than kinds of layers."""
 
+_STAGE_WORDS = re.compile(r"depths?$|hidden_sizes|dims$|num_heads|channels$|attention_heads$|stage_")
+"""Such lists have one entry per stage of a network that works at several resolutions."""
 _OUTPUTS = ("out_features", "out_indices")
 """Lists that name the layers whose states a backbone returns."""
 
@@ -106,6 +108,17 @@ def layer_lists(content: Mapping[str, Any], scope: str, depth: int) -> tuple[tup
     names += outputs
     kinds = tuple(f"{scope}{name}" for name in names if not _SIZE_WORDS.search(name))
     return tuple(dict.fromkeys((kinds, tuple(f"{scope}{name}" for name in names), ())))
+
+
+def counts_stages(content: Mapping[str, Any], scope: str, depth: int) -> bool:
+    """Whether a number of layers is the length of lists of sizes, one entry per stage: the lists are the axes then."""
+    holder = read_path(content, scope.rstrip(".")) if scope else content
+    lists = {name: value for name, value in holder.items() if isinstance(value, list | tuple) and len(value) == depth}
+    return depth > 1 and any(
+        _STAGE_WORDS.search(name) and len(set(value)) > 1 and all(_is_integer(item) for item in value)
+        for name, value in lists.items()
+        if all(isinstance(item, int | float) for item in value)
+    )
 
 
 def _moved_outputs(entries: Sequence[Any], length: int) -> list[Any]:

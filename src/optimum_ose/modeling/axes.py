@@ -13,9 +13,10 @@ from types import MappingProxyType
 from transformers import PretrainedConfig
 
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.attributes import Attribute, config_attributes, layer_lists
+from optimum_ose.modeling.attributes import Attribute, config_attributes, counts_stages, layer_lists
 from optimum_ose.modeling.building import edit_config
 from optimum_ose.modeling.probing import Build, Effect, Prober, effect
+from optimum_ose.modeling.repetition import repeats_layers
 from optimum_ose.modeling.roles import (
     Role,
     is_interface,
@@ -162,7 +163,7 @@ def _depths(prober: Prober, base: Build, attributes: Sequence[Attribute]) -> dic
     content = prober.config.to_dict()
     found = {}
     for item in attributes:
-        if item.value is None or not may_be_depth(item):
+        if item.value is None or not may_be_depth(item) or counts_stages(content, item.scope, item.value):
             continue
         probe = item.value - 1 if item.value > 1 else 2
         for lists in layer_lists(content, item.scope, item.value) if not item.index else ((),):
@@ -180,6 +181,10 @@ def _depths(prober: Prober, base: Build, attributes: Sequence[Attribute]) -> dic
                     layer_lists=lists,
                 )
                 break
+    for item in attributes:
+        if item.name == LAYERS and item.value and not any(axis.scope == item.scope for axis in found.values()):
+            if repeats_layers(prober, item.path, item.value):
+                found[item.path] = Axis(name=item.path, path=item.path, role="layers", value=item.value, scope=item.scope)
     return found
 
 

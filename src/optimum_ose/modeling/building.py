@@ -9,7 +9,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.attributes import read_path, resize_list, write_path
+from optimum_ose.modeling.attributes import resize_list, write_path
 from optimum_ose.modeling.tasks import auto_class
 
 Shapes = dict[str, tuple[int, ...]]
@@ -73,12 +73,6 @@ def embedding_names(model: torch.nn.Module) -> frozenset[str]:
     )
 
 
-def read_integer(config: PretrainedConfig, path: str) -> int:
-    """The integer that a config holds at a config path; in a list of equal ones, any of them."""
-    value = read_path(config, path)
-    return int(value[0] if isinstance(value, list | tuple) else value)
-
-
 def edit_config(
     config: PretrainedConfig, values: Mapping[str, int], *, lengths: Mapping[str, tuple[int, int]] | None = None
 ) -> PretrainedConfig:
@@ -104,23 +98,6 @@ def edit_config(
             f"a config of model type {config.model_type!r} must stay valid when {', '.join(values)} change",
             f"it does not: {_one_line(error)}",
             "Choose other values, or another model",
-        ) from error
-
-
-def run_on_meta(model: torch.nn.Module, *, num_tokens: int) -> None:
-    """One forward pass of one sequence of tokens, without arithmetic.
-
-    Raises:
-        UnsupportedModelError: if the model takes more, or something else, than `input_ids`.
-    """
-    try:
-        with torch.no_grad():
-            model(input_ids=torch.zeros(1, num_tokens, dtype=torch.long, device="meta"))
-    except BUILD_ERRORS as error:
-        raise UnsupportedModelError(
-            "a model must answer `input_ids` alone, without data-dependent steps",
-            f"{type(model).__name__} failed: {_one_line(error)}",
-            "Choose an encoder such as BERT, RoBERTa, DistilBERT or ELECTRA",
         ) from error
 
 

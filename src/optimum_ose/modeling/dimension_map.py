@@ -16,15 +16,13 @@ from transformers import PretrainedConfig
 
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes
+from optimum_ose.modeling.axes import HIDDEN, LAYERS, apply_values, axis_attributes, derive_axes
 from optimum_ose.modeling.building import (
     build_on_meta,
-    edit_config,
     embedding_names,
     parameter_shapes,
-    read_integer,
-    run_on_meta,
 )
+from optimum_ose.modeling.model_inputs import run_example
 
 Stream = Literal["residual", "heads", "inner"]
 """residual: the stream that layers read and add to; heads: queries, keys, values, whole heads side by side; inner:
@@ -108,11 +106,11 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
             build.
     """
     attributes = axis_attributes(config, task)
-    values = {axis: read_integer(config, attribute) for axis, attribute in attributes.items()}
+    values = {axis: derive_axes(config, task)[axis].value for axis in attributes}
     base = build_on_meta(config, task)
     before = parameter_shapes(base)
     doubled = {
-        axis: parameter_shapes(build_on_meta(edit_config(config, {attributes[axis]: 2 * values[axis]}), task))
+        axis: parameter_shapes(build_on_meta(apply_values(config, derive_axes(config, task), {axis: 2 * values[axis]}), task))
         for axis in attributes
         if axis != LAYERS
     }
@@ -175,7 +173,7 @@ def _streams(model: torch.nn.Module) -> dict[str, tuple[Stream, ...]]:
 
     modules = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     handles = [remember(name) for name in modules]
-    run_on_meta(model, num_tokens=4)
+    run_example(model, num_tokens=4)
     for handle in handles:
         handle.remove()
     streams: dict[str, tuple[Stream, ...]] = {}
@@ -195,8 +193,10 @@ def _layer_prefix(
     """What stands before the layer index in the names of the repeated tensors."""
     if LAYERS not in attributes:
         return None
-    num_layers = read_integer(config, attributes[LAYERS])
-    grown = parameter_shapes(build_on_meta(edit_config(config, {attributes[LAYERS]: num_layers + 1}), task))
+    num_layers = derive_axes(config, task)[LAYERS].value
+    grown = parameter_shapes(
+        build_on_meta(apply_values(config, derive_axes(config, task), {LAYERS: num_layers + 1}), task)
+    )
     prefixes = {re.split(rf"(?<=\.){num_layers}(?=\.)", name)[0] for name in grown if name not in before}
     if len(prefixes) != 1:
         raise _unlike(config, ", ".join(sorted(prefixes)), "its layers lie in more than one list")
@@ -219,7 +219,7 @@ def _verify(
     """Compare the map with two builds that were not used to derive it: all axes changed at once."""
     for multiple, layers in ((3, 2), (5, 1)):
         held_back = {axis: layers if axis == LAYERS else value * multiple for axis, value in values.items()}
-        edited = edit_config(config, {attributes[axis]: value for axis, value in held_back.items()})
+        edited = apply_values(config, derive_axes(config, task), held_back)
         built = parameter_shapes(build_on_meta(edited, task))
         predicted = found.shapes(held_back)
         if predicted != built:

@@ -20,6 +20,8 @@ _NUM_DRAWN = 16
 """Candidates drawn at random that must build before a space is believed."""
 _NUM_DEEP = 4
 """How many of them are built at their full depth."""
+_RUN_EVERY = 4
+"""One in so many of them must also run."""
 _ROUNDS = 60
 """Values or rules added one after the other before a model type is given up."""
 _PATIENCE = 15
@@ -65,6 +67,7 @@ def settle(
         UnsupportedModelError: if no rule explains which candidates build.
     """
     trial = _Trial(prober, axes, dict(values), list(constraints), formula, frozenset(chosen))
+    trial.choose_depth()
     for trial.round in range(_ROUNDS):
         if trial.drop_values() or trial.learn_rule():
             continue
@@ -87,10 +90,22 @@ class _Trial:
     chosen: frozenset[str]
     passed: list[dict[str, int]] = field(default_factory=list)
     round: int = 0
+    small: dict[str, int] = field(default_factory=dict)
 
     @property
     def maximum_point(self) -> Architecture:
         return Architecture({name: axis.value for name, axis in self.axes.items()})
+
+    def choose_depth(self) -> None:
+        """Try at a small depth what does not concern the depth, unless the model builds or runs at its own only."""
+        own = dict(self.maximum_point)
+        small = shallow_values(self.axes.values())
+        builds = self.prober.build(*edits(self.axes, own | small)) is not None
+        if builds and (
+            self.prober.find_example(*edits(self.axes, own | small))
+            or not self.prober.find_example(*edits(self.axes, own))
+        ):
+            self.small = small
 
     def drop_values(self) -> bool:
         """Try each value of each axis once, all others as large as they may be; whether any had to be left out."""
@@ -98,7 +113,7 @@ class _Trial:
         failed: list[tuple[str, int]] = []
         irregular: list[tuple[str, int]] = []
         for axis, value, row in _largest_with_each_value(space):
-            build = self._build(self._shallow(row, keep=axis)) if row else None
+            build = self._build(self._shallow(row, keep=axis), is_run=self._must_run(axis)) if row else None
             if row is None:
                 failed += [(axis, value)] if axis not in self.chosen else []
             elif build is None:
@@ -118,7 +133,7 @@ class _Trial:
         space = SearchSpace(self.values, maximum_point=self.maximum_point, constraints=self.constraints)
         for number, row in enumerate(_drawn(space)):
             tried = row if number < _NUM_DEEP else self._shallow(row)
-            build = self._build(tried)
+            build = self._build(tried, is_run=number % _RUN_EVERY == 0)
             if build is None:
                 self._explain(tried)
                 return True
@@ -127,11 +142,16 @@ class _Trial:
             self.passed.append(tried)
         return False
 
-    def _build(self, row: Mapping[str, int]) -> Build | None:
-        return self.prober.build(*edits(self.axes, row))
+    def _build(self, row: Mapping[str, int], *, is_run: bool = True) -> Build | None:
+        build = self.prober.build(*edits(self.axes, row))
+        return None if build is None or (is_run and not self.prober.runs(*edits(self.axes, row))) else build
+
+    def _must_run(self, axis: str) -> bool:
+        """Whether values of an axis can build and yet not run: inner widths cannot."""
+        return self.axes[axis].role != "intermediate"
 
     def _shallow(self, row: Mapping[str, int], *, keep: str | None = None) -> dict[str, int]:
-        small = shallow_values(self.axes.values())
+        small = self.small
         return {axis: min(value, small.get(axis, value)) if axis != keep else value for axis, value in row.items()}
 
     def _is_regular(self, row: Mapping[str, int], build: Build) -> bool:

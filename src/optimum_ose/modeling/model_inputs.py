@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,29 +16,45 @@ _MAX_TOKEN = 40
 Inputs = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Inputs that a model answers, and its answer."""
+
+    choice: int
+    """Number of the inputs among those worth trying."""
+    inputs: Inputs
+    """By name."""
+    output: Any
+    """What the forward pass gave."""
+
+
 def run_example(
-    model: PreTrainedModel, *, batch_size: int = 1, num_tokens: int = 16
-) -> tuple[Mapping[str, torch.Tensor], Any]:
+    model: PreTrainedModel, *, batch_size: int = 1, num_tokens: int = 16, choice: int | None = None
+) -> Example:
     """Inputs that a model answers, and its answer, on the model's device.
 
     Args:
         model: in any mode; no gradients are recorded.
         batch_size: number of rows.
         num_tokens: length of a text; images and sounds have the size that the config names.
+        choice: tries only the inputs of this number, which answered before; by default all.
 
     Raises:
         UnsupportedModelError: if it answers none of the inputs that its signature suggests.
     """
-    reason: Exception | None = None
-    for inputs in example_inputs(model, batch_size=batch_size, num_tokens=num_tokens):
+    reason, most = "", 0
+    for number, inputs in enumerate(example_inputs(model, batch_size=batch_size, num_tokens=num_tokens)):
+        if choice is not None and number != choice:
+            continue
         try:
             with torch.no_grad():
-                return inputs, model(**inputs)
+                return Example(number, inputs, model(**inputs))
         except (*BUILD_ERRORS, NotImplementedError) as error:
-            reason = reason or error
+            if len(inputs) > most:
+                reason, most = f"on {', '.join(inputs)}: {' '.join(str(error).split())[:300]}", len(inputs)
     raise UnsupportedModelError(
         "a model must answer text, an image, a sound or a usual combination, without data-dependent steps",
-        f"{type(model).__name__} failed: {' '.join(str(reason).split())[:300]}",
+        f"{type(model).__name__} failed {reason or 'to name such an input'}",
         "Choose another model, or measure its costs yourself",
     )
 
@@ -56,6 +73,7 @@ def example_inputs(model: PreTrainedModel, *, batch_size: int, num_tokens: int) 
     wanted: list[tuple[str, ...]] = [tuple(required)] if required else []
     wanted += [(main,), (main, *required), (main, *decoder)]
     senses = ("pixel_values", "input_features", "input_values", "pixel_values_videos")
+    wanted += [("input_features", "input_features_mask"), ("input_features", "attention_mask")]
     wanted += [("input_ids", sense) for sense in senses] + [(sense,) for sense in senses] + [("input_ids",)]
     wanted += [("input_ids", sense, *decoder) for sense in senses] + [("inputs_embeds",)]
     wanted += [("input_ids", "bbox"), ("input_ids", "pixel_values", "bbox"), ("past_values", "past_time_features")]
@@ -86,7 +104,7 @@ def _makers(model: PreTrainedModel, batch_size: int, num_tokens: int) -> dict[st
     sizes = [_image_size(config), (224, 224), (64, 64), (384, 384)]
     images = [floats(batch_size, channels, *size) for size in dict.fromkeys(sizes)]
     frames = _find(config, ("num_frames", "frames_per_clip"), 4)
-    videos = [floats(batch_size, frames, channels, *sizes[0])]
+    videos = [floats(batch_size, frames, channels, *sizes[0]), floats(batch_size, 2, channels, *sizes[0])]
     mels = _find(config, ("num_mel_bins", "n_mels", "input_feat_per_channel", "feature_size", "num_mel_bands"), 80)
     length = 2 * _find(config, ("max_source_positions",), 256)
     sounds = [floats(batch_size, mels, length), floats(batch_size, length, mels), floats(batch_size, 1, length, mels)]
@@ -100,6 +118,9 @@ def _makers(model: PreTrainedModel, batch_size: int, num_tokens: int) -> dict[st
         "pixel_values": [*images, *videos],
         "pixel_values_videos": videos,
         "input_features": sounds,
+        "input_features_mask": [torch.ones(batch_size, length, dtype=torch.long, device=device)],
+        "attention_mask": [torch.ones(batch_size, length, dtype=torch.long, device=device)],
+        "query_embeds": [floats(batch_size, num_tokens, width)],
         "input_values": waves,
         "audio_values": waves,
         "inputs_embeds": [floats(batch_size, num_tokens, width)],

@@ -5,26 +5,33 @@ biases and activations are
 not. For the repeated layers of a BERT this is D(4LH^2 + 2L^2H + 2LHI), the count that the Bort paper uses.
 """
 
+import re
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import PretrainedConfig
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.costs import SEQUENCE_LENGTH
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS, Axis, apply_values
-from optimum_ose.modeling.building import build_on_meta, edit_config, run_on_meta
+from optimum_ose.modeling.building import build_on_meta
 from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
+from optimum_ose.modeling.model_inputs import run_example
 
 ATTENTION = "attention"
 """Key of the products of queries with keys and of weights with values."""
+_PRODUCT = re.compile(r"mm$|mm_|bmm|conv|attention|\.mv$|addmv|\.dot$|einsum|lstm|gru|rnn|fft|_scan")
+"""Names of operations that multiply tensors with each other."""
 _LENGTHS = (8, 20)
 """Two sequence lengths tell a product done once per token from one done once per sequence."""
+_LONG = 512
+"""A sequence so long that attention in windows or with buckets would show."""
 
 
 @final
@@ -60,13 +67,9 @@ class OperationCount:
         return np.array([self._count(tuple(row)) for row in rows], dtype=np.int64)
 
     def _derive(self) -> Polynomial | None:
-        attributes = {name: axis.path for name, axis in self._axes.items()}
-        values = {name: axis.value for name, axis in self._axes.items()}
         try:
             dimension_map = derive_dimension_map(self._config, self._task)
-            return multiply_add_polynomial(
-                self._config, dimension_map, task=self._task, attributes=attributes, values=values
-            )
+            return multiply_add_polynomial(self._config, dimension_map, task=self._task, axes=self._axes)
         except UnsupportedModelError:
             return None
 
@@ -99,39 +102,81 @@ def multiply_add_polynomial(
     dimension_map: DimensionMap,
     *,
     task: str | None,
-    attributes: Mapping[str, str],
-    values: Mapping[str, int],
+    axes: Mapping[str, Axis],
 ) -> Polynomial:
     """Multiply-adds of one sequence, in the axes and `sequence_length`, verified on builds that were not used for it.
 
     Raises:
         UnsupportedModelError: if the polynomial fails on a held-back build.
     """
+    values = {name: axis.value for name, axis in axes.items()}
+    if not {LAYERS, HIDDEN} <= set(values):
+        raise _unlike_attention(config, "it has no single depth and width")
     total = sum(multiply_add_terms(config, dimension_map, task=task).values(), Polynomial.constant(0))
-    for multiple, num_layers, num_tokens in ((1, values.get(LAYERS, 1), 8), (3, 2, 20)):
+    longest = max(20, min(_LONG, getattr(config, "max_position_embeddings", _LONG) - 4))
+    for multiple, num_layers, num_tokens in ((1, values[LAYERS], 8), (3, 2, 20), (1, 1, longest)):
         held_back = {axis: value * (1 if axis == HEADS else multiple) for axis, value in values.items()}
         held_back |= {LAYERS: num_layers}
-        edited = edit_config(config, {attributes[axis]: held_back[axis] for axis in attributes})
+        edited = apply_values(config, axes, held_back)
         counted = count_multiply_adds(build_on_meta(edited, task), num_tokens=num_tokens)
         point = held_back | {SEQUENCE_LENGTH: num_tokens}
         predicted = int(total.evaluate({name: np.array([value], dtype=np.int64) for name, value in point.items()})[0])
         if predicted != counted:
-            raise UnsupportedModelError(
-                f"model type {config.model_type!r} must do the matrix products of full self-attention and linear maps",
-                f"{counted} multiply-adds were counted where {predicted} were expected",
-                "Choose a model with full self-attention",
-            )
+            raise _unlike_attention(config, f"{counted} multiply-adds were counted where {predicted} were expected")
     return total
 
 
-def count_multiply_adds(model: torch.nn.Module, *, num_tokens: int) -> int:
-    """Multiply-adds of one sequence, counted operation by operation on a model on `meta`."""
-    with FlopCounterMode(display=False) as counter:
-        run_on_meta(model, num_tokens=num_tokens)
+def _unlike_attention(config: PretrainedConfig, reason: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"model type {config.model_type!r} must do the matrix products of full self-attention and linear maps",
+        reason,
+        "Choose a model with full self-attention",
+    )
+
+
+def count_multiply_adds(model: PreTrainedModel, *, num_tokens: int) -> int:
+    """Multiply-adds of one row, counted operation by operation on a model on `meta`.
+
+    Args:
+        model: on `meta`.
+        num_tokens: length of a text; an image or a sound has the size that the config names, whatever this is.
+
+    Raises:
+        UnsupportedModelError: if the model does not run on `meta`, or does products that have no count.
+    """
+    # Each token is given to its own experts: the products that are counted are those of the experts it is routed to.
+    if "experts" in " ".join(name for name, _ in model.named_modules()):
+        model.set_experts_implementation("batched_mm")
+    seen = _Products()
+    with FlopCounterMode(display=False) as counter, seen:
+        run_example(model, num_tokens=num_tokens)
+    unknown = sorted(seen.names - {str(operation) for operation in flop_registry})
+    if unknown:
+        raise UnsupportedModelError(
+            "every matrix product of a model must be one whose multiply-adds are known",
+            f"{type(model).__name__} uses {', '.join(unknown)}",
+            "Measure the inference cost instead, and give it to extract() as inference_cost",
+        )
     return int(counter.get_total_flops()) // 2
 
 
-def _positions(model: torch.nn.Module, num_tokens: int) -> dict[str, int]:
+class _Products(TorchDispatchMode):
+    """Remembers the names of all products of tensors that were done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = str(func.overloadpacket)
+        if _PRODUCT.search(name):
+            self.names.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+def _positions(model: PreTrainedModel, num_tokens: int) -> dict[str, int]:
     """How many vectors each linear map sees in one sequence."""
     seen: dict[str, int] = {}
 
@@ -142,7 +187,7 @@ def _positions(model: torch.nn.Module, num_tokens: int) -> dict[str, int]:
         return module.register_forward_pre_hook(hook)
 
     handles = [remember(name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    run_on_meta(model, num_tokens=num_tokens)
+    run_example(model, num_tokens=num_tokens)
     for handle in handles:
         handle.remove()
     return seen

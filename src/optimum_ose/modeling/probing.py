@@ -10,6 +10,10 @@ from transformers import PretrainedConfig
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.attributes import Attribute
 from optimum_ose.modeling.building import Shapes, build_on_meta, edit_config, embedding_names, parameter_shapes
+from optimum_ose.modeling.model_inputs import run_example
+
+_NUM_TOKENS = 8
+"""Length of the text with which a forward pass is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Prober:
         self.config = config
         self.task = task
         self._known: dict[tuple[object, ...], Build | None] = {}
+        self._ran: dict[tuple[object, ...], bool] = {}
+        self._choice: int | None = None
         self._reason: UnsupportedModelError | None = None
 
     @property
@@ -83,7 +89,7 @@ class Prober:
 
     def build(self, values: Mapping[str, int], lengths: Mapping[str, tuple[int, int]] | None = None) -> Build | None:
         """The build with some integers replaced by config path, or None where there is none; see `edit_config`."""
-        key = (*sorted(values.items()), "|", *sorted((lengths or {}).items()))
+        key = _key(values, lengths)
         if key not in self._known:
             try:
                 edited = edit_config(self.config, values, lengths=lengths) if values else self.config
@@ -92,6 +98,32 @@ class Prober:
                 self._reason = error
                 self._known[key] = None
         return self._known[key]
+
+
+    def find_example(self, values: Mapping[str, int], lengths: Mapping[str, tuple[int, int]]) -> bool:
+        """Whether a forward pass of some integers runs on `meta`, so that `runs` can tell which others do."""
+        try:
+            edited = edit_config(self.config, values, lengths=lengths)
+            self._choice = run_example(build_on_meta(edited, self.task), num_tokens=_NUM_TOKENS).choice
+        except UnsupportedModelError:
+            self._choice = None
+        return self._choice is not None
+
+    def runs(self, values: Mapping[str, int], lengths: Mapping[str, tuple[int, int]]) -> bool:
+        """Whether the forward pass runs with some integers; True where that cannot be told."""
+        key = _key(values, lengths)
+        if self._choice is not None and key not in self._ran:
+            try:
+                edited = edit_config(self.config, values, lengths=lengths)
+                run_example(build_on_meta(edited, self.task), num_tokens=_NUM_TOKENS, choice=self._choice)
+                self._ran[key] = True
+            except UnsupportedModelError as error:
+                self._reason, self._ran[key] = error, False
+        return self._ran.get(key, True)
+
+
+def _key(values: Mapping[str, int], lengths: Mapping[str, tuple[int, int]] | None) -> tuple[object, ...]:
+    return (*sorted(values.items()), "|", *sorted((lengths or {}).items()))
 
 
 def remember(config: PretrainedConfig, task: str | None) -> Build:
