@@ -10,6 +10,7 @@ torchvision that fits the installed torch were present; natten, detectron2 and t
 """
 
 import argparse
+import contextlib
 import csv
 import multiprocessing
 import os
@@ -39,7 +40,7 @@ EXAMPLE = "example: python benchmarks/coverage.py --types bert,llama,swin --jobs
 
 
 def main() -> int:
-    """Run the benchmark; the exit code is 1 if a count is wrong, a candidate fails to build, or a full run falls short."""
+    """Run the benchmark; the exit code is 1 if a count is wrong, a build fails, or a full run falls short."""
     options = _parse()
     types = options.types.split(",") if options.types else registered_types()
     done = {row["type"] for row in read_rows(options.output)}
@@ -51,7 +52,9 @@ def main() -> int:
         for row in run_all(waiting, jobs=options.jobs, timeout=options.timeout):
             writer.writerow({name: row.get(name, "") for name in FIELDS})
             file.flush()
-            print(f"{row['type']}: {row['verdict']} {row.get('candidates', '')} {row.get('reason', '')[:120]}", flush=True)
+            print(
+                f"{row['type']}: {row['verdict']} {row.get('candidates', '')} {row.get('reason', '')[:120]}", flush=True
+            )
     rows = [row for row in read_rows(options.output) if row["type"] in types]
     return summarize(rows, is_full=not options.types)
 
@@ -113,8 +116,13 @@ def _start(context: Any, workers: dict[Connection, tuple[Any, str, float, int]],
 def _work(connection: Connection) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # transformers prints remarks on docstrings
     warnings.simplefilter("ignore")
+    with Path(os.devnull).open("w", encoding="utf-8") as silence, contextlib.redirect_stdout(silence):
+        _answer(connection)
+
+
+def _answer(connection: Connection) -> None:
+    """Examine what comes; standard output is silent, for transformers prints remarks on docstrings."""
     import torch
     import transformers
 
@@ -158,7 +166,7 @@ def examine(name: str) -> dict[str, Any]:
 
 
 def check_candidates(config: Any, space: Any) -> dict[str, Any]:
-    """Build candidates drawn at random on `meta` and compare their parameters with the prediction for the whole space."""
+    """Build candidates drawn at random on `meta` and compare their parameters with the prediction."""
     import numpy as np
     import torch
     from transformers import AutoModel
@@ -182,7 +190,7 @@ def check_candidates(config: Any, space: Any) -> dict[str, Any]:
 
 
 def run_forward(config: Any, space: Any) -> str:
-    """ "ok" if the smallest candidate, with random weights, answers two rows with finite numbers of the right shape."""
+    """Give "ok" if the smallest candidate, with random weights, answers two rows, finite and of the right shape."""
     import numpy as np
     import torch
     from transformers import AutoModel
@@ -271,7 +279,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--types", help="model types, separated by commas; default: all that AutoModel knows")
     parser.add_argument("--jobs", type=int, default=1, help="types examined at the same time")
     parser.add_argument("--timeout", type=float, default=180, help="seconds after which a type is given up")
-    parser.add_argument("--output", type=Path, default=Path("coverage.csv"), help="csv file; finished types are skipped")
+    parser.add_argument(
+        "--output", type=Path, default=Path("coverage.csv"), help="csv file; finished types are skipped"
+    )
     return parser.parse_args()
 
 

@@ -29,7 +29,9 @@ class Quantity(Protocol):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostModel:
-    """The surrogates p-hat and i-hat of a model type, polynomials in its axes where they are known (de Wynter, arXiv:2010.08512).
+    """The surrogates p-hat and i-hat of a model type, polynomials in its axes where they are known.
+
+    Source: de Wynter, arXiv:2010.08512.
 
     Attributes:
         embedding_parameters: number of parameters of the embeddings.

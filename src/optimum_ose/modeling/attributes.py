@@ -104,7 +104,9 @@ def layer_lists(content: Mapping[str, Any], scope: str, depth: int) -> tuple[tup
     """
     holder = read_path(content, scope.rstrip(".")) if scope else content
     outputs = [name for name in _OUTPUTS if holder.get(name)] if len(holder.get("stage_names") or ()) > depth else []
-    names = [name for name, value in holder.items() if _is_per_layer(value, depth) and name not in (*_OUTPUTS, "id2label")]
+    names = [
+        name for name, value in holder.items() if _is_per_layer(value, depth) and name not in (*_OUTPUTS, "id2label")
+    ]
     names += outputs
     kinds = tuple(f"{scope}{name}" for name in names if not _SIZE_WORDS.search(name))
     return tuple(dict.fromkeys((kinds, tuple(f"{scope}{name}" for name in names), ())))

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PretrainedConfig
 
-from optimum_ose.modeling.axes import Axis, apply_values
+from optimum_ose.modeling.axis import Axis, apply_values
+from optimum_ose.modeling.building import build_on_meta
 from optimum_ose.modeling.interpolation import SizeFormula, interpolate
 from optimum_ose.modeling.probing import Prober, remember
 
@@ -75,7 +76,7 @@ class SizeModel:
     def _count(self, row: tuple[int, ...]) -> tuple[int, int]:
         if row not in self._counted:
             edited = apply_values(self._config, self._axes, dict(zip(self._axes, row, strict=True)))
-            self._counted[row] = remember(edited, self._task).parameter_counts
+            self._counted[row] = remember(build_on_meta(edited, self._task)).parameter_counts
         return self._counted[row]
 
     def _use_formulas_by_depth(
@@ -120,7 +121,7 @@ def covering_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
         if not values <= seen:
             kept.append(index)
             seen |= values
-    return rows[kept]
+    return np.asarray(rows[kept])
 
 
 @final
@@ -137,4 +138,4 @@ class ParameterCount:
         """See `core.costs.Quantity`."""
         if not len(next(iter(columns.values()))):
             return np.zeros(0, dtype=np.int64)
-        return self.model.sizes(columns)[0 if self.in_embeddings else 1]
+        return np.asarray(self.model.sizes(columns)[0 if self.in_embeddings else 1])

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import HIDDEN, LAYERS, apply_values, axis_attributes, derive_axes
+from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes, derive_axes
+from optimum_ose.modeling.axis import apply_values
 from optimum_ose.modeling.building import (
     build_on_meta,
     embedding_names,
@@ -110,7 +111,9 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
     base = build_on_meta(config, task)
     before = parameter_shapes(base)
     doubled = {
-        axis: parameter_shapes(build_on_meta(apply_values(config, derive_axes(config, task), {axis: 2 * values[axis]}), task))
+        axis: parameter_shapes(
+            build_on_meta(apply_values(config, derive_axes(config, task), {axis: 2 * values[axis]}), task)
+        )
         for axis in attributes
         if axis != LAYERS
     }
@@ -125,7 +128,7 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
         if tensors.setdefault(template, tensor) != tensor:
             raise _unlike(config, name, "its shape differs from layer to layer")
     found = DimensionMap(tensors=tuple(tensors.values()))
-    _verify(found, config, task, attributes, values)
+    _verify(found, config, task, values)
     return found
 
 
@@ -153,7 +156,7 @@ def _dimension(
     return Dimension(axis=axis, factor=factor, offset=size - factor * values[axis], stream=stream)
 
 
-def _streams(model: torch.nn.Module) -> dict[str, tuple[Stream, ...]]:
+def _streams(model: PreTrainedModel) -> dict[str, tuple[Stream, ...]]:
     """Stream of the (output, input) of each linear map that lies between the residual stream and the heads.
 
     Linear maps of one layer that read the very same tensor, three at a time, are queries, keys and values: what they
@@ -213,7 +216,6 @@ def _verify(
     found: DimensionMap,
     config: PretrainedConfig,
     task: str | None,
-    attributes: Mapping[str, str],
     values: Mapping[str, int],
 ) -> None:
     """Compare the map with two builds that were not used to derive it: all axes changed at once."""

@@ -11,7 +11,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.constraints import Constraint, Divides
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InvalidArchitectureError, UnsupportedModelError
-from optimum_ose.modeling.axes import Axis, edits, shallow_values
+from optimum_ose.modeling.axis import Axis, edits, shallow_values
 from optimum_ose.modeling.interpolation import SizeFormula
 from optimum_ose.modeling.probing import Build, Prober
 from optimum_ose.modeling.rules import AtMost, Proportional
@@ -113,13 +113,16 @@ class _Trial:
         failed: list[tuple[str, int]] = []
         irregular: list[tuple[str, int]] = []
         for axis, value, row in _largest_with_each_value(space):
-            build = self._build(self._shallow(row, keep=axis), is_run=self._must_run(axis)) if row else None
+            # Where the smallest value runs, larger ones do; inner widths always do.
+            is_suspect = value == self.values[axis][0] or any(axis == name for name, _ in failed)
+            tried = self._shallow(row, keep=axis) if row else {}
+            build = self._build(tried, is_run=is_suspect and self.axes[axis].role != "intermediate") if row else None
             if row is None:
                 failed += [(axis, value)] if axis not in self.chosen else []
             elif build is None:
                 self._refuse_chosen(axis, value, "build")
                 failed.append((axis, value))
-            elif not self._is_regular(self._shallow(row, keep=axis), build):
+            elif not self._is_regular(tried, build):
                 irregular.append((axis, value))
         if len(irregular) > _MAX_IRREGULAR or any(self.axes[axis].role == "layers" for axis, _ in irregular):
             self.formula, irregular = None, []
@@ -143,12 +146,9 @@ class _Trial:
         return False
 
     def _build(self, row: Mapping[str, int], *, is_run: bool = True) -> Build | None:
-        build = self.prober.build(*edits(self.axes, row))
-        return None if build is None or (is_run and not self.prober.runs(*edits(self.axes, row))) else build
-
-    def _must_run(self, axis: str) -> bool:
-        """Whether values of an axis can build and yet not run: inner widths cannot."""
-        return self.axes[axis].role != "intermediate"
+        if is_run and not self.prober.runs(*edits(self.axes, row)):
+            return None
+        return self.prober.build(*edits(self.axes, row))
 
     def _shallow(self, row: Mapping[str, int], *, keep: str | None = None) -> dict[str, int]:
         small = self.small

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from optimum_ose.modeling.axes import Axis
+from optimum_ose.modeling.axis import Axis
 
 MAX_CANDIDATES = 10_000
 """Default grids hold at most this many candidates before constraints."""

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import Dimension, DimensionMap, TensorMap
-from optimum_ose.modeling.importance import Importance
+from optimum_ose.modeling.importance import Importance, require_inheritable
 from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.modeling.tasks import auto_class
 
@@ -67,7 +67,11 @@ def inherit(
         task: which head it gets.
         dimension_map: of the teacher's config and this task.
         importance: of the teacher's channels, heads and neurons.
+
+    Raises:
+        UnsupportedModelError: if a student cannot inherit through this map.
     """
+    require_inheritable(dimension_map)
     student = from_scratch(teacher, architecture, task=task, seed=0)
     chosen = choose(architecture, importance)
     source = dict(teacher.named_parameters())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimum_ose.core.polynomial import Polynomial
-from optimum_ose.modeling.axes import Axis, edits, shallow_values
+from optimum_ose.modeling.axis import Axis, edits, shallow_values
 from optimum_ose.modeling.probing import Build, Prober
 
 
@@ -26,7 +26,7 @@ class SizeFormula:
     """Of both: a tensor may be half as wide as an axis."""
 
     def evaluate(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-        """Parameters of n architectures, shape (2, n): in embedding tables, and elsewhere; -1 where it is no integer."""
+        """Parameters of n architectures, shape (2, n): in embedding tables, and elsewhere; -1 where not whole."""
         count = len(next(iter(columns.values())))
         found = np.stack([np.broadcast_to(part.evaluate(columns), count) for part in (self.embedding, self.other)])
         return np.where(found % self.denominator == 0, found // self.denominator, -1)
@@ -66,7 +66,14 @@ def interpolate(
     """
     anchor = {name: axis.value for name, axis in axes.items()}
     anchor |= shallow_values(axes.values()) if depths is None else depths
-    probes = _probe(prober, axes, values, anchor, fixed={*(depths or {}), *(heads for _, heads in head_sizes)}, head_sizes=head_sizes)
+    probes = _probe(
+        prober,
+        axes,
+        values,
+        anchor,
+        fixed={*(depths or {}), *(heads for _, heads in head_sizes)},
+        head_sizes=head_sizes,
+    )
     if probes is None:
         return None
     parts: dict[bool, list[tuple[Polynomial, int]]] = {True: [], False: []}
@@ -82,7 +89,9 @@ def interpolate(
     denominator = math.lcm(*(scale for _, scale in alike.values()))
     embedding, other = (
         Polynomial.of(
-            (monomial, factor * (denominator // scale)) for part, scale in parts[kind] for monomial, factor in part.terms
+            (monomial, factor * (denominator // scale))
+            for part, scale in parts[kind]
+            for monomial, factor in part.terms
         )
         for kind in (True, False)
     )

@@ -19,7 +19,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 from optimum_ose.core.costs import SEQUENCE_LENGTH
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS, Axis, apply_values
+from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
+from optimum_ose.modeling.axis import Axis, apply_values
 from optimum_ose.modeling.building import build_on_meta
 from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
 from optimum_ose.modeling.model_inputs import run_example
@@ -36,8 +37,10 @@ _LONG = 512
 
 @final
 class OperationCount:
-    """Multiply-adds of architectures as a quantity of `core.costs.CostModel`: by the polynomial of a model type that has
-    one, else by running each architecture on `meta`. Nothing is derived before the first question.
+    """Multiply-adds of architectures as a quantity of `core.costs.CostModel`.
+
+    By the polynomial of a model type that has one, else by running each architecture on `meta`. Nothing is derived
+    before the first question.
 
     Args:
         config: the maximum point.
@@ -160,11 +163,11 @@ def count_multiply_adds(model: PreTrainedModel, *, num_tokens: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-class _Products(TorchDispatchMode):
+class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Remembers the names of all products of tensors that were done."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
 
     def __torch_dispatch__(

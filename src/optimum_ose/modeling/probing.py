@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import final
 
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.attributes import Attribute
@@ -93,12 +93,11 @@ class Prober:
         if key not in self._known:
             try:
                 edited = edit_config(self.config, values, lengths=lengths) if values else self.config
-                self._known[key] = remember(edited, self.task)
+                self._known[key] = remember(build_on_meta(edited, self.task))
             except UnsupportedModelError as error:
                 self._reason = error
                 self._known[key] = None
         return self._known[key]
-
 
     def find_example(self, values: Mapping[str, int], lengths: Mapping[str, tuple[int, int]]) -> bool:
         """Whether a forward pass of some integers runs on `meta`, so that `runs` can tell which others do."""
@@ -114,8 +113,9 @@ class Prober:
         key = _key(values, lengths)
         if self._choice is not None and key not in self._ran:
             try:
-                edited = edit_config(self.config, values, lengths=lengths)
-                run_example(build_on_meta(edited, self.task), num_tokens=_NUM_TOKENS, choice=self._choice)
+                model = build_on_meta(edit_config(self.config, values, lengths=lengths), self.task)
+                self._known.setdefault(key, remember(model))
+                run_example(model, num_tokens=_NUM_TOKENS, choice=self._choice)
                 self._ran[key] = True
             except UnsupportedModelError as error:
                 self._reason, self._ran[key] = error, False
@@ -126,13 +126,8 @@ def _key(values: Mapping[str, int], lengths: Mapping[str, tuple[int, int]] | Non
     return (*sorted(values.items()), "|", *sorted((lengths or {}).items()))
 
 
-def remember(config: PretrainedConfig, task: str | None) -> Build:
-    """Build a config and keep what matters.
-
-    Raises:
-        UnsupportedModelError: if it does not build.
-    """
-    model = build_on_meta(config, task)
+def remember(model: PreTrainedModel) -> Build:
+    """Keep what matters of a model."""
     settings = frozenset(
         (f"{name}.{key}", value)
         for name, module in model.named_modules()

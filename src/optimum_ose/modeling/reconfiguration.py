@@ -4,7 +4,8 @@ from transformers import PretrainedConfig
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.exceptions import InvalidArchitectureError
-from optimum_ose.modeling.axes import apply_values, derive_axes
+from optimum_ose.modeling.axes import derive_axes, require_known
+from optimum_ose.modeling.axis import apply_values
 from optimum_ose.modeling.grids import head_sizes
 
 
@@ -20,13 +21,7 @@ def reconfigure(config: PretrainedConfig, architecture: Architecture) -> Pretrai
         UnsupportedModelError: if no axis can be derived, or the config's own rules forbid the sizes.
     """
     axes = derive_axes(config)
-    unknown = sorted(set(architecture) - set(axes))
-    if unknown:
-        raise InvalidArchitectureError(
-            f"model type {config.model_type!r} has the axes {', '.join(axes)}",
-            f"got {', '.join(unknown)}",
-            "Use an architecture from this config's search space",
-        )
+    require_known(config, axes, architecture)
     for hidden, heads in head_sizes(axes):
         width = architecture.get(hidden, axes[hidden].value)
         count = architecture.get(heads, axes[heads].value)

@@ -11,18 +11,22 @@ Role = Literal["layers", "hidden", "heads", "kv_heads", "intermediate", "other"]
 """What an axis sizes: the depth, the residual stream, attention heads, heads of keys and values, the inner width of a
 feed-forward network, or anything else inside the repeated layers."""
 
-_INTERFACE = frozenset(
-    "vocab vocabulary position positions image images patch patches window kernel kernels length seq sequence label "
-    "labels stride strides resolution bin bins bucket buckets id ids token tokens query queries class classes frame "
-    "frames mel mels sampling dilation dilations pad padding size0 chunk lag factor factors topk tok timesteps "
-    "points scales landmarks context lookback horizon max min beams groups group norm interval step every sparsity "
-    "start end period index offset freq version".split()
+_INTERFACE = (
+    "beams bin bins bucket buckets chunk class classes context dilation dilations end every factor factors frame "
+    "frames freq group groups horizon id ids image images index interval kernel kernels label labels lag "
+    "landmarks length lookback max mel mels min norm offset pad padding patch patches period points position "
+    "positions queries query resolution sampling scales seq sequence sparsity start step stride strides timesteps "
+    "tok token tokens topk version vocab vocabulary window "
 )
 """Words in names of integers that fix what goes in and out, or how a sequence or an image is cut up."""
 _DEPTH = re.compile(r"layer|depth|block|num_hidden_stages|repeat")
-_NOT_DEPTH = re.compile(r"size|block_dim|head|hidden_dim|channel|expert|conv_dim|bottleneck|layers_to|per_block$|feat_|conv|adapter")
+_NOT_DEPTH = re.compile(
+    r"size|block_dim|head|hidden_dim|channel|expert|conv_dim|bottleneck|layers_to|per_block$|feat_|conv|adapter"
+)
 _HEADS = re.compile(r"head")
-_NOT_HEADS = re.compile(r"dim|size|width|kv|key|value|mamba|index|linear|proj|state|hidden|channel|layer|num_head_groups")
+_NOT_HEADS = re.compile(
+    r"dim|size|width|kv|key|value|mamba|index|linear|proj|state|hidden|channel|layer|num_head_groups"
+)
 _KV_HEADS = re.compile(r"^(num_|n_)?(kv|key_value|\w*kv|\w*key_value)_?(n_)?heads?$|num_kv|n_kv|multi_query_group")
 _INNER = re.compile(
     r"intermediate|ffn|ffw|_ff$|^ff_|d_ff|d_inner|n_inner|inner_|mlp|feed_?forward|hidden_dim$|expansion_ratio"
@@ -33,8 +37,13 @@ _NOT_HIDDEN = re.compile(r"head_|_d_|conv|rank|expert|state|conv_dim|_head|kv|ke
 
 def is_interface(attribute: Attribute) -> bool:
     """Whether an integer's name says that it is no architectural parameter."""
-    words = attribute.name.lower().split("_")
-    return bool(_INTERFACE & set(words)) or attribute.name in ("num_channels", "in_channels", "in_chans", "num_labels")
+    words = set(attribute.name.lower().split("_"))
+    return not words.isdisjoint(_INTERFACE.split()) or attribute.name in (
+        "num_channels",
+        "in_channels",
+        "in_chans",
+        "num_labels",
+    )
 
 
 def may_be_depth(attribute: Attribute) -> bool:
@@ -108,7 +117,9 @@ def _main_hidden(sizing: Mapping[str, Sequence[Effect]]) -> str | None:
     }
     if "hidden_size" in named:
         return "hidden_size"
-    unnamed = {n: m for n, m in sizing.items() if not _NOT_HIDDEN.search(n) and not _INNER.search(n) and not is_ratio(n)}
+    unnamed = {
+        n: m for n, m in sizing.items() if not _NOT_HIDDEN.search(n) and not _INNER.search(n) and not is_ratio(n)
+    }
     candidates = named or unnamed
     return max(candidates, key=lambda name: _reach(candidates[name]), default=None)
 

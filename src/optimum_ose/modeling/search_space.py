@@ -9,8 +9,9 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.constraints import Constraint, Divides
 from optimum_ose.core.costs import CostModel
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.exceptions import InvalidArchitectureError
-from optimum_ose.modeling.axes import Axis, derive_axes
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.axes import derive_axes, require_known
+from optimum_ose.modeling.axis import Axis
 from optimum_ose.modeling.counting import ParameterCount, SizeModel
 from optimum_ose.modeling.feasibility import Settled, settle
 from optimum_ose.modeling.grids import MIN_CANDIDATES, default_values, head_sizes
@@ -62,22 +63,13 @@ def derive_search_space(
         formula=interpolate(prober, selected, values, head_sizes=tied),
         chosen=axes,
     )
-    return _space(config, task, selected, settled, tied)
-
-
-def require_known(config: PretrainedConfig, known: Mapping[str, Axis], axes: Collection[str]) -> None:
-    """Pass if a config has these axes.
-
-    Raises:
-        InvalidArchitectureError: naming the axes that it has.
-    """
-    unknown = sorted(set(axes) - set(known))
-    if unknown:
-        raise InvalidArchitectureError(
-            f"model type {config.model_type!r} has the axes {', '.join(known)}",
-            f"got {', '.join(unknown)}",
-            "Use these names",
+    if not axes and all(len(kept) == 1 for kept in settled.values.values()):
+        raise UnsupportedModelError(
+            f"model type {config.model_type!r} must have a config integer that can be made smaller",
+            f"none of {', '.join(selected)} can",
+            "Give values of an axis, or choose another model",
         )
+    return _space(config, task, selected, settled, tied)
 
 
 def _selected(known: Mapping[str, Axis], chosen: Collection[str]) -> dict[str, Axis]:
@@ -93,7 +85,7 @@ def _selected(known: Mapping[str, Axis], chosen: Collection[str]) -> dict[str, A
 def _constraints(axes: Mapping[str, Axis], tied: Mapping[tuple[str, str], int]) -> tuple[Constraint, ...]:
     """Heads divide the width, or keep their size; heads of keys and values divide the heads."""
     rules: list[Constraint] = []
-    for (hidden, heads), _ in head_sizes(axes).items():
+    for hidden, heads in head_sizes(axes):
         size = tied.get((hidden, heads))
         rules.append(HeadSize(size, hidden, heads) if size else Divides(divisor=heads, dividend=hidden))
     for shared in axes.values():
