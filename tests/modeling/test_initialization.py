@@ -24,6 +24,7 @@ from optimum_ose.modeling.initialization import choose, evenly_spaced, from_scra
 from optimum_ose.modeling.search_space import derive_search_space
 
 TASK = "text-classification"
+SPECIAL = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0)
 KINDS = (BertConfig, RobertaConfig, DistilBertConfig, ElectraConfig)
 
 
@@ -113,10 +114,13 @@ def test_importance_leaves_the_teacher_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (GPT2Config(n_embd=24, n_layer=2, n_head=4, vocab_size=60), "no linear map of the layers reads the heads"),
+        (
+            GPT2Config(n_embd=24, n_inner=96, n_layer=2, n_head=4, vocab_size=60),
+            "no linear map of the layers reads the heads",
+        ),
         (LlamaConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, vocab_size=60), "tensors follow num_"),
         (
-            ModernBertConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, vocab_size=60),
+            ModernBertConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, vocab_size=60, **SPECIAL),
             "reads the heads",
         ),
     ],

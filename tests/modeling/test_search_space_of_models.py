@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from transformers import (
     AlbertConfig,
     AutoModel,
+    BartConfig,
     BertConfig,
     CamembertConfig,
     DistilBertConfig,
     ElectraConfig,
-    MixtralConfig,
-    MobileBertConfig,
     MPNetConfig,
     PretrainedConfig,
     RobertaConfig,
+    SwinConfig,
     T5Config,
     XLMRobertaConfig,
 )
@@ -178,8 +178,8 @@ def test_an_unknown_task_is_refused() -> None:
     [
         (T5Config(), "t5"),
         (AlbertConfig(), "albert"),
-        (MobileBertConfig(), "mobilebert"),
-        (MixtralConfig(num_hidden_layers=2), "mixtral"),
+        (BartConfig(), "bart"),
+        (SwinConfig(), "it follows hidden_size, mlp_ratio"),
     ],
     ids=lambda value: getattr(value, "model_type", None),
 )

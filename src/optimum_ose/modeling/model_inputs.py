@@ -1,6 +1,7 @@
 """Makes example inputs for a model of any modality, from its config and the signature of its forward pass."""
 
 import inspect
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ def run_example(
     """Inputs that a model answers, and its answer, on the model's device.
 
     Args:
-        model: in any mode; no gradients are recorded.
+        model: in any mode; no gradients are recorded. On `meta`, its way of routing tokens to experts is changed.
         batch_size: number of rows.
         num_tokens: length of a text; images and sounds have the size that the config names.
         choice: tries only the inputs of this number, which answered before; by default all.
@@ -42,15 +43,17 @@ def run_example(
     Raises:
         UnsupportedModelError: if it answers none of the inputs that its signature suggests.
     """
-    # Without a cache of keys and values: some models make one that fits their usual pattern of layers only.
-    switches = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
     reason, most = "", 0
-    for number, inputs in enumerate(example_inputs(model, batch_size=batch_size, num_tokens=num_tokens)):
+    _route_on_meta(model)
+    # Some models make a cache that fits their usual pattern of layers only; others detect packed texts without one.
+    switches = [{}, {"use_cache": False}] if "use_cache" in inspect.signature(model.forward).parameters else [{}]
+    tries = example_inputs(model, batch_size=batch_size, num_tokens=num_tokens)
+    for number, (inputs, switch) in enumerate(itertools.product(tries, switches)):
         if choice is not None and number != choice:
             continue
         try:
             with torch.no_grad():
-                return Example(number, inputs, model(**inputs, **switches))
+                return Example(number, inputs, model(**inputs, **switch))
         except (*BUILD_ERRORS, NotImplementedError) as error:
             if len(inputs) > most:
                 reason, most = f"on {', '.join(inputs)}: {' '.join(str(error).split())[:300]}", len(inputs)
@@ -59,6 +62,13 @@ def run_example(
         f"{type(model).__name__} failed {reason or 'to name such an input'}",
         "Choose another model, or measure its costs yourself",
     )
+
+
+def _route_on_meta(model: PreTrainedModel) -> None:
+    """Give each token its own copy of its experts: the only way of routing that asks for no data."""
+    has_experts = any(name.endswith("experts") for name, _ in model.named_modules())
+    if has_experts and model.device.type == "meta":
+        model.set_experts_implementation("batched_mm")
 
 
 def example_inputs(model: PreTrainedModel, *, batch_size: int, num_tokens: int) -> Iterator[Inputs]:

@@ -147,9 +147,6 @@ def count_multiply_adds(model: PreTrainedModel, *, num_tokens: int) -> int:
     Raises:
         UnsupportedModelError: if the model does not run on `meta`, or does products that have no count.
     """
-    # Each token is given to its own experts: the products that are counted are those of the experts it is routed to.
-    if "experts" in " ".join(name for name, _ in model.named_modules()):
-        model.set_experts_implementation("batched_mm")
     seen = _Products()
     with FlopCounterMode(display=False) as counter, seen:
         run_example(model, num_tokens=num_tokens)
