@@ -151,3 +151,13 @@ def test_a_broken_clock_or_too_few_candidates_are_refused() -> None:
 def test_a_setting_out_of_range_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidConfigError, match=message):
         LatencySetting(**changes)
+
+
+def test_costs_that_are_no_polynomials_have_no_terms() -> None:
+    class Built:
+        def evaluate(self, columns: dict[str, np.ndarray]) -> np.ndarray:
+            return columns["depth"]
+
+    costs = CostModel(embedding_parameters=Built(), other_parameters=Built(), multiply_adds=Built())
+    with pytest.raises(InvalidConfigError, match="counted by building"):
+        latency_terms(costs, ("depth",))

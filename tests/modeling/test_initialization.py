@@ -3,19 +3,24 @@
 import pytest
 import torch
 from transformers import (
+    AutoModel,
     AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
     ElectraConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
     PretrainedConfig,
     PreTrainedModel,
     RobertaConfig,
 )
 
 from optimum_ose import Architecture
+from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import Importance, measure_importance
-from optimum_ose.modeling.initialization import choose, find_origins, from_scratch, inherit, run_ends
+from optimum_ose.modeling.initialization import Inheritance, choose, find_origins, from_scratch, inherit, run_ends
 from optimum_ose.modeling.search_space import derive_search_space
 
 TASK = "text-classification"
@@ -102,6 +107,33 @@ def test_importance_leaves_the_teacher_as_it_was() -> None:
     importance_of(teacher)
     assert teacher.training
     assert not any(module._forward_pre_hooks for module in teacher.modules())
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            GPT2Config(n_embd=24, n_inner=96, n_layer=2, n_head=4, vocab_size=60),
+            "no linear map of the layers reads the heads",
+        ),
+        (LlamaConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, vocab_size=60), "tensors follow num_"),
+        (
+            GPTNeoXConfig(
+                hidden_size=24, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, vocab_size=60
+            ),
+            "reads the heads",
+        ),
+    ],
+    ids=lambda value: getattr(value, "model_type", None),
+)
+def test_inheritance_is_refused_where_the_map_does_not_tell_heads_apart(config: PretrainedConfig, message: str) -> None:
+    teacher = AutoModel.from_config(config)
+    dimension_map = derive_dimension_map(config)
+    with pytest.raises(UnsupportedModelError, match=f"inherits weights where .*{message}.*from scratch"):
+        measure_importance(teacher, [inputs()], dimension_map=dimension_map, architecture={})
+    nothing = Inheritance(layers=(), residual=(), heads=(), inner=())
+    with pytest.raises(UnsupportedModelError, match=message):
+        find_origins(teacher, derive_search_space(config).maximum_point, dimension_map, nothing)
 
 
 def test_the_last_layer_of_each_run_is_taken() -> None:

@@ -24,6 +24,7 @@ class SpaceCommand(Verb):
     def execute(self) -> None:
         """See `Verb`."""
         from optimum_ose.commands.terminal import quiet_libraries
+        from optimum_ose.exceptions import UnsupportedModelError
         from optimum_ose.modeling.abnc import model_abnc
         from optimum_ose.modeling.loading import load_config
         from optimum_ose.modeling.search_space import derive_search_space
@@ -33,4 +34,7 @@ class SpaceCommand(Verb):
         config = load_config(self.args.model, trust_remote_code=self.args.trust_remote_code)
         space = derive_search_space(config, task=self.args.task)
         print(space_table(space, sequence_length=self.args.sequence_length))
-        print(f"AB^nC:\n{model_abnc(config, self.args.task)}")
+        try:
+            print(f"AB^nC:\n{model_abnc(config, self.args.task)}")
+        except UnsupportedModelError as error:
+            print(f"AB^nC: not decided: {error}")

@@ -1,18 +1,37 @@
 """Owns the exact sizes and operation counts of the candidates of a search space."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
 
-from optimum_ose.core.polynomial import Polynomial
+import numpy as np
+from numpy.typing import NDArray
 
 SEQUENCE_LENGTH = "sequence_length"
 """Name of the variable for tokens per sequence in `CostModel.multiply_adds`."""
 
 
+class Quantity(Protocol):
+    """An exact whole-number function of the axes: a `Polynomial`, or one that counts what it has built."""
+
+    def evaluate(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Exact values at n points.
+
+        Args:
+            columns: variable -> int64 array of shape (n,).
+
+        Returns:
+            int64 array of shape (n,).
+        """
+        ...
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostModel:
-    """The surrogates p-hat and i-hat of a model type: polynomials in its axes (de Wynter, arXiv:2010.08512).
+    """The surrogates p-hat and i-hat of a model type, polynomials in its axes where they are known.
+
+    Source: de Wynter, arXiv:2010.08512.
 
     Attributes:
         embedding_parameters: number of parameters of the embeddings.
@@ -20,6 +39,6 @@ class CostModel:
         multiply_adds: multiply-add operations for one sequence, in the axes and `SEQUENCE_LENGTH`.
     """
 
-    embedding_parameters: Polynomial
-    other_parameters: Polynomial
-    multiply_adds: Polynomial
+    embedding_parameters: Quantity
+    other_parameters: Quantity
+    multiply_adds: Quantity

@@ -14,8 +14,8 @@ from scipy.optimize import nnls
 
 from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
 from optimum_ose.core.latency_setting import MIN_CANDIDATES
-from optimum_ose.core.polynomial import Monomial
-from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.core.polynomial import Monomial, Polynomial
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
 Array = NDArray[np.float64]
 Columns = Mapping[str, NDArray[np.int64]]
@@ -87,8 +87,21 @@ def latency_terms(cost_model: CostModel, axes: Collection[str]) -> tuple[Monomia
 
     Returns:
         Sorted monomials in the axes, the constant one included.
+
+    Raises:
+        InvalidConfigError: if no count is a polynomial.
     """
-    counts = (cost_model.multiply_adds, cost_model.other_parameters, cost_model.embedding_parameters)
+    counts = [
+        count
+        for count in (cost_model.multiply_adds, cost_model.other_parameters, cost_model.embedding_parameters)
+        if isinstance(count, Polynomial)
+    ]
+    if not counts:
+        raise InvalidConfigError(
+            "A latency model is a sum over the terms of polynomial operation counts",
+            "the counts of this search space are no polynomials: they are counted by building",
+            "Leave out max_latency_ms and inference_cost='latency', and bound max_parameters",
+        )
     factors = [
         tuple((name, exponent) for name, exponent in monomial if name != SEQUENCE_LENGTH)
         for count in counts

@@ -6,9 +6,9 @@ from transformers import PretrainedConfig
 
 from optimum_ose.core.abnc import Stage, Verdict, check_abnc
 from optimum_ose.core.polynomial import Polynomial
-from optimum_ose.modeling.axes import LAYERS, axis_attributes
+from optimum_ose.modeling.axes import LAYERS, axis_attributes, derive_axes
 from optimum_ose.modeling.dimension_map import TensorMap, derive_dimension_map
-from optimum_ose.modeling.operations import ATTENTION, multiply_add_terms
+from optimum_ose.modeling.operations import ATTENTION, multiply_add_polynomial, multiply_add_terms
 
 
 def model_abnc(config: PretrainedConfig, task: str | None) -> Verdict:
@@ -17,8 +17,11 @@ def model_abnc(config: PretrainedConfig, task: str | None) -> Verdict:
     Raises:
         UnsupportedModelError: if the model type cannot be derived.
     """
-    tensors = derive_dimension_map(config, task).tensors
-    operations = multiply_add_terms(config, derive_dimension_map(config, task), task=task)
+    dimension_map = derive_dimension_map(config, task)
+    tensors = dimension_map.tensors
+    axes = {name: derive_axes(config, task)[name] for name in axis_attributes(config, task)}
+    multiply_add_polynomial(config, dimension_map, task=task, axes=axes)  # refuses terms that are not the whole
+    operations = multiply_add_terms(config, dimension_map, task=task)
     layered = [index for index, tensor in enumerate(tensors) if tensor.is_layered]
     inner = _stage("each layer", tensors[layered[0] : layered[-1] + 1], operations, also=(ATTENTION,))
     return check_abnc(

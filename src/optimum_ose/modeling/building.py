@@ -1,14 +1,15 @@
 """Builds models from edited configs on the `meta` device, where parameters have shapes but no storage."""
 
 import copy
-from collections.abc import Iterator, Mapping
-from typing import Any
+import warnings
+from collections.abc import Mapping
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.attributes import resize_list, write_path
 from optimum_ose.modeling.tasks import auto_class
 
 Shapes = dict[str, tuple[int, ...]]
@@ -23,6 +24,8 @@ BUILD_ERRORS = (
     AssertionError,
     AttributeError,
     ZeroDivisionError,
+    OSError,
+    ImportError,
     StrictDataclassError,
 )
 """What a Transformers model raises when its config does not describe a network."""
@@ -35,16 +38,27 @@ def build_on_meta(config: PretrainedConfig, task: str | None) -> PreTrainedModel
         UnsupportedModelError: if Transformers cannot build it.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             # A copy: Transformers writes the choice of attention into the config, which a living model may share.
-            model = auto_class(task).from_config(copy.deepcopy(config), attn_implementation="eager")
+            model = _from_config(auto_class(task), config)
     except BUILD_ERRORS as error:
         raise UnsupportedModelError(
             f"transformers must be able to build model type {config.model_type!r} from its config",
-            f"building it failed: {error}",
-            "Check the config, or choose another model",
+            f"building it failed: {_one_line(error)}",
+            "Check the config and the optional packages that it names, or choose another model",
         ) from error
     return model.eval()  # type: ignore[no-any-return]
+
+
+def _from_config(auto: type, config: PretrainedConfig) -> PreTrainedModel:
+    """Eager attention, so that every product can be counted; the model's own choice where it has no eager one."""
+    try:
+        return auto.from_config(copy.deepcopy(config), attn_implementation="eager")  # type: ignore[attr-defined, no-any-return]
+    except ValueError as error:
+        if "eager" not in str(error):
+            raise
+        return auto.from_config(copy.deepcopy(config))  # type: ignore[attr-defined, no-any-return]
 
 
 def parameter_shapes(model: torch.nn.Module) -> Shapes:
@@ -52,62 +66,40 @@ def parameter_shapes(model: torch.nn.Module) -> Shapes:
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
-def read_integer(config: PretrainedConfig, path: str) -> int:
-    """The integer that a config holds at a config path."""
-    value: object = config
-    for name in path.split("."):
-        value = getattr(value, name)
-    return int(value)  # type: ignore[call-overload, no-any-return]
+def embedding_names(model: torch.nn.Module) -> frozenset[str]:
+    """Names of the tensors that embedding tables hold."""
+    return frozenset(
+        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)
+    )
 
 
-def edit_config(config: PretrainedConfig, values: Mapping[str, int]) -> PretrainedConfig:
+def edit_config(
+    config: PretrainedConfig, values: Mapping[str, int], *, lengths: Mapping[str, tuple[int, int]] | None = None
+) -> PretrainedConfig:
     """A copy of a config with integers replaced by config path ("hidden_size", "vision_config.hidden_size").
+
+    Args:
+        config: it is not changed.
+        values: config path -> new integer.
+        lengths: config path of what has one entry per layer -> present and new number of layers.
 
     Raises:
         UnsupportedModelError: if the config's own rules forbid the values.
     """
     content = config.to_dict()
     for path, value in values.items():
-        *parents, name = path.split(".")
-        holder: dict[str, Any] = content
-        for parent in parents:
-            holder = holder[parent]
-        holder[name] = int(value)
+        write_path(content, path, value)
+    for path, (depth, length) in (lengths or {}).items():
+        resize_list(content, path, length, depth=depth)
     try:
         return type(config).from_dict(content)
     except BUILD_ERRORS as error:
         raise UnsupportedModelError(
             f"a config of model type {config.model_type!r} must stay valid when {', '.join(values)} change",
-            f"it does not: {error}",
-            "Choose another model",
+            f"it does not: {_one_line(error)}",
+            "Choose other values, or another model",
         ) from error
 
 
-def run_on_meta(model: torch.nn.Module, *, num_tokens: int) -> None:
-    """One forward pass of one sequence of tokens, without arithmetic.
-
-    Raises:
-        UnsupportedModelError: if the model takes more, or something else, than `input_ids`.
-    """
-    try:
-        with torch.no_grad():
-            model(input_ids=torch.zeros(1, num_tokens, dtype=torch.long, device="meta"))
-    except BUILD_ERRORS as error:
-        raise UnsupportedModelError(
-            "a model must answer `input_ids` alone, without data-dependent steps",
-            f"{type(model).__name__} failed: {error}",
-            "Choose an encoder such as BERT, RoBERTa, DistilBERT or ELECTRA",
-        ) from error
-
-
-def integer_attributes(config: PretrainedConfig) -> Iterator[tuple[str, int]]:
-    """Config path and value of every integer above one that the config holds, nested configs included."""
-    yield from _integers(config.to_dict(), "")
-
-
-def _integers(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, int]]:
-    for name, value in content.items():
-        if isinstance(value, Mapping) and name.endswith("config"):
-            yield from _integers(value, f"{prefix}{name}.")
-        elif isinstance(value, int) and not isinstance(value, bool) and value >= 1 and not name.endswith("_id"):
-            yield f"{prefix}{name}", value
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes
-from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes, read_integer, run_on_meta
+from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes, derive_axes
+from optimum_ose.modeling.axis import apply_values
+from optimum_ose.modeling.building import (
+    build_on_meta,
+    embedding_names,
+    parameter_shapes,
+)
+from optimum_ose.modeling.model_inputs import run_example
 
 Stream = Literal["residual", "heads", "inner"]
 """residual: the stream that layers read and add to; heads: queries, keys, values, whole heads side by side; inner:
@@ -101,16 +107,18 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
             build.
     """
     attributes = axis_attributes(config, task)
-    values = {axis: read_integer(config, attribute) for axis, attribute in attributes.items()}
+    values = {axis: derive_axes(config, task)[axis].value for axis in attributes}
     base = build_on_meta(config, task)
     before = parameter_shapes(base)
     doubled = {
-        axis: parameter_shapes(build_on_meta(edit_config(config, {attributes[axis]: 2 * values[axis]}), task))
+        axis: parameter_shapes(
+            build_on_meta(apply_values(config, derive_axes(config, task), {axis: 2 * values[axis]}), task)
+        )
         for axis in attributes
         if axis != LAYERS
     }
     streams = _streams(base)
-    embeddings = _embedding_names(base)
+    embeddings = embedding_names(base)
     prefix = _layer_prefix(config, task, attributes, before)
     tensors: dict[str, TensorMap] = {}
     for name, shape in before.items():
@@ -120,7 +128,7 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
         if tensors.setdefault(template, tensor) != tensor:
             raise _unlike(config, name, "its shape differs from layer to layer")
     found = DimensionMap(tensors=tuple(tensors.values()))
-    _verify(found, config, task, attributes, values)
+    _verify(found, config, task, values)
     return found
 
 
@@ -148,7 +156,7 @@ def _dimension(
     return Dimension(axis=axis, factor=factor, offset=size - factor * values[axis], stream=stream)
 
 
-def _streams(model: torch.nn.Module) -> dict[str, tuple[Stream, ...]]:
+def _streams(model: PreTrainedModel) -> dict[str, tuple[Stream, ...]]:
     """Stream of the (output, input) of each linear map that lies between the residual stream and the heads.
 
     Linear maps of one layer that read the very same tensor, three at a time, are queries, keys and values: what they
@@ -168,7 +176,7 @@ def _streams(model: torch.nn.Module) -> dict[str, tuple[Stream, ...]]:
 
     modules = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     handles = [remember(name) for name in modules]
-    run_on_meta(model, num_tokens=4)
+    run_example(model, num_tokens=4)
     for handle in handles:
         handle.remove()
     streams: dict[str, tuple[Stream, ...]] = {}
@@ -182,20 +190,16 @@ def _streams(model: torch.nn.Module) -> dict[str, tuple[Stream, ...]]:
     return streams
 
 
-def _embedding_names(model: torch.nn.Module) -> frozenset[str]:
-    return frozenset(
-        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)
-    )
-
-
 def _layer_prefix(
     config: PretrainedConfig, task: str | None, attributes: Mapping[str, str], before: Mapping[str, tuple[int, ...]]
 ) -> str | None:
     """What stands before the layer index in the names of the repeated tensors."""
     if LAYERS not in attributes:
         return None
-    num_layers = read_integer(config, attributes[LAYERS])
-    grown = parameter_shapes(build_on_meta(edit_config(config, {attributes[LAYERS]: num_layers + 1}), task))
+    num_layers = derive_axes(config, task)[LAYERS].value
+    grown = parameter_shapes(
+        build_on_meta(apply_values(config, derive_axes(config, task), {LAYERS: num_layers + 1}), task)
+    )
     prefixes = {re.split(rf"(?<=\.){num_layers}(?=\.)", name)[0] for name in grown if name not in before}
     if len(prefixes) != 1:
         raise _unlike(config, ", ".join(sorted(prefixes)), "its layers lie in more than one list")
@@ -212,13 +216,12 @@ def _verify(
     found: DimensionMap,
     config: PretrainedConfig,
     task: str | None,
-    attributes: Mapping[str, str],
     values: Mapping[str, int],
 ) -> None:
     """Compare the map with two builds that were not used to derive it: all axes changed at once."""
     for multiple, layers in ((3, 2), (5, 1)):
         held_back = {axis: layers if axis == LAYERS else value * multiple for axis, value in values.items()}
-        edited = edit_config(config, {attributes[axis]: value for axis, value in held_back.items()})
+        edited = apply_values(config, derive_axes(config, task), held_back)
         built = parameter_shapes(build_on_meta(edited, task))
         predicted = found.shapes(held_back)
         if predicted != built:

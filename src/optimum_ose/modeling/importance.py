@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from optimum_ose.modeling.axes import HEADS, LAYERS
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.axes import HEADS, HIDDEN, KV_HEADS, LAYERS
 from optimum_ose.modeling.dimension_map import DimensionMap
 
 
@@ -37,7 +38,11 @@ def measure_importance(
         batches: model inputs with `attention_mask`; labels are ignored.
         dimension_map: of the teacher's config and task.
         architecture: the teacher's own.
+
+    Raises:
+        UnsupportedModelError: if a student cannot inherit through this map.
     """
+    require_inheritable(dimension_map)
     readers = {stream: _readers(dimension_map, stream, architecture[LAYERS]) for stream in ("heads", "inner")}
     squares: dict[str, torch.Tensor] = {}
     masks: list[torch.Tensor] = []
@@ -71,6 +76,28 @@ def measure_importance(
         heads=tuple(squares[name].reshape(num_heads, -1).sum(1) for name in readers["heads"]),
         inner=tuple(squares[name] for name in readers["inner"]),
     )
+
+
+def require_inheritable(dimension_map: DimensionMap) -> None:
+    """Pass if a student can inherit through this map: full attention whose heads lie side by side, one inner width.
+
+    Raises:
+        UnsupportedModelError: naming what stands in the way.
+    """
+    tensors = dimension_map.tensors
+    followed = {item.axis for tensor in tensors for item in tensor.dimensions} - {None, HIDDEN}
+    read = {tensor.dimensions[1].stream for tensor in tensors if tensor.is_layered and len(tensor.dimensions) == 2}
+    reasons = [f"no linear map of the layers reads the {stream}" for stream in ("heads", "inner") if stream not in read]
+    reasons += [f"tensors follow {axis}" for axis in sorted(filter(None, followed)) if axis in (HEADS, KV_HEADS)]
+    if len(followed) > 1:
+        reasons.append(f"tensors follow {' and '.join(sorted(filter(None, followed)))}")
+    if reasons:
+        raise UnsupportedModelError(
+            "a student inherits weights where layers are full self-attention with separate queries, keys and values "
+            "and one feed-forward network",
+            f"here {', '.join(reasons)}",
+            "Initialize the student from scratch, or choose an encoder such as BERT, RoBERTa, DistilBERT or ELECTRA",
+        )
 
 
 def _variance(state: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

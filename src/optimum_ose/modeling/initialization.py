@@ -19,7 +19,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.building import parameter_shapes
 from optimum_ose.modeling.dimension_map import Dimension, DimensionMap, Stream
-from optimum_ose.modeling.importance import Importance
+from optimum_ose.modeling.importance import Importance, require_inheritable
 from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.modeling.tasks import auto_class
 
@@ -101,7 +101,11 @@ def find_origins(
         architecture: the student's sizes.
         dimension_map: of the teacher's config and task.
         chosen: the indices inherited, from `choose`.
+
+    Raises:
+        UnsupportedModelError: if a student cannot inherit through this map.
     """
+    require_inheritable(dimension_map)
     shapes = parameter_shapes(teacher)
     found = {}
     for name, tensor, layer in dimension_map.instances(dict(architecture)):

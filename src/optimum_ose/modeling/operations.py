@@ -5,24 +5,82 @@ biases and activations are
 not. For the repeated layers of a BERT this is D(4LH^2 + 2L^2H + 2LHI), the count that the Bort paper uses.
 """
 
+import re
 from collections.abc import Mapping
+from typing import Any, final
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import PretrainedConfig
+from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.costs import SEQUENCE_LENGTH
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
-from optimum_ose.modeling.building import build_on_meta, edit_config, run_on_meta
-from optimum_ose.modeling.dimension_map import DimensionMap
+from optimum_ose.modeling.axis import Axis, apply_values
+from optimum_ose.modeling.building import build_on_meta
+from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
+from optimum_ose.modeling.model_inputs import run_example
 
 ATTENTION = "attention"
 """Key of the products of queries with keys and of weights with values."""
+_PRODUCT = re.compile(r"mm$|mm_|bmm|conv|attention|\.mv$|addmv|\.dot$|einsum|lstm|gru|rnn|fft|_scan")
+"""Names of operations that multiply tensors with each other."""
 _LENGTHS = (8, 20)
 """Two sequence lengths tell a product done once per token from one done once per sequence."""
+_LONG = 512
+"""A sequence so long that attention in windows or with buckets would show."""
+
+
+@final
+class OperationCount:
+    """Multiply-adds of architectures as a quantity of `core.costs.CostModel`.
+
+    By the polynomial of a model type that has one, else by running each architecture on `meta`. Nothing is derived
+    before the first question.
+
+    Args:
+        config: the maximum point.
+        task: counts the head of this task too.
+        axes: of the space.
+    """
+
+    def __init__(self, config: PretrainedConfig, task: str | None, axes: Mapping[str, Axis]) -> None:
+        self._config = config
+        self._task = task
+        self._axes = axes
+        self._polynomial: Polynomial | None = None
+        self._has_tried = False
+        self._counted: dict[tuple[int, ...], int] = {}
+
+    def evaluate(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """See `core.costs.Quantity`; `SEQUENCE_LENGTH` is one of the variables.
+
+        Raises:
+            UnsupportedModelError: if the model does not run on `meta`, so that nothing can be counted.
+        """
+        if not self._has_tried:
+            self._polynomial, self._has_tried = self._derive(), True
+        if self._polynomial is not None:
+            return self._polynomial.evaluate(columns)
+        rows = np.stack([*(columns[axis] for axis in self._axes), columns[SEQUENCE_LENGTH]], axis=1).tolist()
+        return np.array([self._count(tuple(row)) for row in rows], dtype=np.int64)
+
+    def _derive(self) -> Polynomial | None:
+        try:
+            dimension_map = derive_dimension_map(self._config, self._task)
+            return multiply_add_polynomial(self._config, dimension_map, task=self._task, axes=self._axes)
+        except UnsupportedModelError:
+            return None
+
+    def _count(self, row: tuple[int, ...]) -> int:
+        if row not in self._counted:
+            edited = apply_values(self._config, self._axes, dict(zip(self._axes, row[:-1], strict=True)))
+            self._counted[row] = count_multiply_adds(build_on_meta(edited, self._task), num_tokens=row[-1])
+        return self._counted[row]
 
 
 def multiply_add_terms(
@@ -47,39 +105,78 @@ def multiply_add_polynomial(
     dimension_map: DimensionMap,
     *,
     task: str | None,
-    attributes: Mapping[str, str],
-    values: Mapping[str, int],
+    axes: Mapping[str, Axis],
 ) -> Polynomial:
     """Multiply-adds of one sequence, in the axes and `sequence_length`, verified on builds that were not used for it.
 
     Raises:
         UnsupportedModelError: if the polynomial fails on a held-back build.
     """
+    values = {name: axis.value for name, axis in axes.items()}
+    if not {LAYERS, HIDDEN} <= set(values):
+        raise _unlike_attention(config, "it has no single depth and width")
     total = sum(multiply_add_terms(config, dimension_map, task=task).values(), Polynomial.constant(0))
-    for multiple, num_layers, num_tokens in ((1, values.get(LAYERS, 1), 8), (3, 2, 20)):
+    longest = max(20, min(_LONG, getattr(config, "max_position_embeddings", _LONG) - 4))
+    for multiple, num_layers, num_tokens in ((1, values[LAYERS], 8), (3, 2, 20), (1, 1, longest)):
         held_back = {axis: value * (1 if axis == HEADS else multiple) for axis, value in values.items()}
         held_back |= {LAYERS: num_layers}
-        edited = edit_config(config, {attributes[axis]: held_back[axis] for axis in attributes})
+        edited = apply_values(config, axes, held_back)
         counted = count_multiply_adds(build_on_meta(edited, task), num_tokens=num_tokens)
         point = held_back | {SEQUENCE_LENGTH: num_tokens}
         predicted = int(total.evaluate({name: np.array([value], dtype=np.int64) for name, value in point.items()})[0])
         if predicted != counted:
-            raise UnsupportedModelError(
-                f"model type {config.model_type!r} must do the matrix products of full self-attention and linear maps",
-                f"{counted} multiply-adds were counted where {predicted} were expected",
-                "Choose a model with full self-attention",
-            )
+            raise _unlike_attention(config, f"{counted} multiply-adds were counted where {predicted} were expected")
     return total
 
 
-def count_multiply_adds(model: torch.nn.Module, *, num_tokens: int) -> int:
-    """Multiply-adds of one sequence, counted operation by operation on a model on `meta`."""
-    with FlopCounterMode(display=False) as counter:
-        run_on_meta(model, num_tokens=num_tokens)
+def _unlike_attention(config: PretrainedConfig, reason: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"model type {config.model_type!r} must do the matrix products of full self-attention and linear maps",
+        reason,
+        "Choose a model with full self-attention",
+    )
+
+
+def count_multiply_adds(model: PreTrainedModel, *, num_tokens: int) -> int:
+    """Multiply-adds of one row, counted operation by operation on a model on `meta`.
+
+    Args:
+        model: on `meta`.
+        num_tokens: length of a text; an image or a sound has the size that the config names, whatever this is.
+
+    Raises:
+        UnsupportedModelError: if the model does not run on `meta`, or does products that have no count.
+    """
+    seen = _Products()
+    with FlopCounterMode(display=False) as counter, seen:
+        run_example(model, num_tokens=num_tokens)
+    unknown = sorted(seen.names - {str(operation) for operation in flop_registry})
+    if unknown:
+        raise UnsupportedModelError(
+            "every matrix product of a model must be one whose multiply-adds are known",
+            f"{type(model).__name__} uses {', '.join(unknown)}",
+            "Measure the inference cost instead, and give it to extract() as inference_cost",
+        )
     return int(counter.get_total_flops()) // 2
 
 
-def _positions(model: torch.nn.Module, num_tokens: int) -> dict[str, int]:
+class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Remembers the names of all products of tensors that were done."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = str(func.overloadpacket)
+        if _PRODUCT.search(name):
+            self.names.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+def _positions(model: PreTrainedModel, num_tokens: int) -> dict[str, int]:
     """How many vectors each linear map sees in one sequence."""
     seen: dict[str, int] = {}
 
@@ -90,7 +187,7 @@ def _positions(model: torch.nn.Module, num_tokens: int) -> dict[str, int]:
         return module.register_forward_pre_hook(hook)
 
     handles = [remember(name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    run_on_meta(model, num_tokens=num_tokens)
+    run_example(model, num_tokens=num_tokens)
     for handle in handles:
         handle.remove()
     return seen

@@ -4,8 +4,9 @@ from transformers import PretrainedConfig
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.exceptions import InvalidArchitectureError
-from optimum_ose.modeling.axes import HEADS, HIDDEN, axis_attributes
-from optimum_ose.modeling.building import edit_config
+from optimum_ose.modeling.axes import derive_axes, require_known
+from optimum_ose.modeling.axis import apply_values
+from optimum_ose.modeling.grids import head_sizes
 
 
 def reconfigure(config: PretrainedConfig, architecture: Architecture) -> PretrainedConfig:
@@ -17,24 +18,18 @@ def reconfigure(config: PretrainedConfig, architecture: Architecture) -> Pretrai
 
     Raises:
         InvalidArchitectureError: for an axis that the config does not have, or heads that do not divide the width.
-        UnsupportedModelError: if no axis can be derived.
+        UnsupportedModelError: if no axis can be derived, or the config's own rules forbid the sizes.
     """
-    attributes = axis_attributes(config)
-    unknown = sorted(set(architecture) - set(attributes))
-    if unknown:
-        raise InvalidArchitectureError(
-            f"model type {config.model_type!r} has the axes {', '.join(attributes)}",
-            f"got {', '.join(unknown)}",
-            "Use an architecture from this config's search space",
-        )
-    edited = edit_config(config, {attributes[axis]: value for axis, value in architecture.items()})
-    if HEADS in attributes and HIDDEN in attributes:
-        width, heads = getattr(edited, attributes[HIDDEN]), getattr(edited, attributes[HEADS])
-        if width % heads:
-            below = width // heads * heads
+    axes = derive_axes(config)
+    require_known(config, axes, architecture)
+    for hidden, heads in head_sizes(axes):
+        width = architecture.get(hidden, axes[hidden].value)
+        count = architecture.get(heads, axes[heads].value)
+        if width % count:
+            below = width // count * count
             raise InvalidArchitectureError(
-                f"Architecture: {HEADS} must divide {HIDDEN}",
-                f"{HIDDEN}={width} is not a multiple of {HEADS}={heads}",
-                f"The nearest widths that are: {', '.join(str(size) for size in (below, below + heads) if size)}",
+                f"Architecture: {heads} must divide {hidden}",
+                f"{hidden}={width} is not a multiple of {heads}={count}",
+                f"The nearest widths that are: {', '.join(str(size) for size in (below, below + count) if size)}",
             )
-    return edited
+    return apply_values(config, axes, architecture)

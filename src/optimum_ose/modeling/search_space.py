@@ -1,58 +1,24 @@
 """Derives the search space of a config: axes, default values, constraints and exact costs."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from transformers import PretrainedConfig
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.constraints import Constraint, Divides
 from optimum_ose.core.costs import CostModel
-from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.exceptions import InvalidArchitectureError
-from optimum_ose.modeling.axes import HEADS, HIDDEN, INTERMEDIATE, LAYERS, axis_attributes
-from optimum_ose.modeling.building import build_on_meta, edit_config, parameter_shapes, read_integer
-from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
-from optimum_ose.modeling.operations import multiply_add_polynomial
-
-_DEPTH_LIMIT = 8
-"""At most this many depths by default."""
-_WIDTH_SHARES = (1 / 12, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1)
-_INNER_SHARES = (1 / 24, 1 / 12, 1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1)
-_WIDTH_STEP = 8
-"""Default widths are multiples of this, so that vector units are filled."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeadSize:
-    """Every head keeps the size that it has in the maximum point, so that heads can be inherited whole."""
-
-    size: int
-    """Width of one head."""
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """See `Constraint.axes`."""
-        return (HIDDEN, HEADS)
-
-    @property
-    def sentence(self) -> str:
-        """See `Constraint.sentence`."""
-        return f"{HIDDEN} is {self.size} times {HEADS}"
-
-    def holds(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
-        """See `Constraint.holds`."""
-        return np.asarray(columns[HIDDEN] == self.size * columns[HEADS])
-
-    def violation(self, architecture: Architecture) -> str:
-        """See `Constraint.violation`."""
-        return (
-            f"{HIDDEN}={architecture[HIDDEN]} is not {self.size} times {HEADS}={architecture[HEADS]}; "
-            f"that would be {self.size * architecture[HEADS]}"
-        )
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.axes import derive_axes, require_known
+from optimum_ose.modeling.axis import Axis
+from optimum_ose.modeling.counting import ParameterCount, SizeModel
+from optimum_ose.modeling.feasibility import Settled, settle
+from optimum_ose.modeling.grids import MIN_CANDIDATES, default_values, head_sizes
+from optimum_ose.modeling.interpolation import interpolate
+from optimum_ose.modeling.operations import OperationCount
+from optimum_ose.modeling.probing import Prober
+from optimum_ose.modeling.rules import HeadSize
 
 
 def derive_search_space(
@@ -60,122 +26,91 @@ def derive_search_space(
 ) -> SearchSpace:
     """The search space of a config: every valid architecture at most as large as the config itself.
 
-    Axes are found by probing (see `modeling.axes`). Default values: every depth up to eight, else eight at equal
-    ratios; widths at fixed shares of the config's,
-    rounded to whole heads; inner widths at fixed shares, rounded to multiples of 8. Heads keep their size, unless
-    the user chooses the values
-    of `hidden_size` or `num_attention_heads`; then any number of heads that divides the width is valid.
+    Axes are found by probing (see `modeling.axes`), and so are the rules between them (see `modeling.feasibility`).
+    Default values: every depth up to eight, else eight at equal ratios; widths at fixed shares of the config's, rounded
+    to whole heads; inner widths at fixed shares, rounded to multiples of 8; fewer of each where there are many axes.
+    Heads keep their size, unless the user chooses the values of the width or of the heads; then any number of heads
+    that divides the width is valid. Axes without a standard role vary if the user names them, or if the others give
+    hardly any candidates.
+
+    Parameters are counted by a polynomial where one was verified at every value of every axis and on candidates drawn
+    at random, else by building each architecture that is asked for; multiply-adds likewise.
 
     Args:
         config: a Transformers config; it becomes the maximum point T.
         task: counts the head of this task too; None counts the bare `AutoModel`.
-        **axes: values of an axis instead of the default ones; a single integer fixes it.
+        **axes: values of an axis instead of the default ones; a single integer fixes it. Axes whose names are no
+            identifiers are given as `**{"vision_config.hidden_size": (256, 512)}`.
 
     Raises:
-        UnsupportedModelError: if no axis, or no exact count, can be derived.
+        UnsupportedModelError: if the model cannot be built, or no axis can be derived.
         InvalidArchitectureError: for an axis that the config does not have, or a value beyond the config's.
         InfeasibleError: if no combination of the values is valid.
     """
-    attributes = axis_attributes(config, task)
-    dimension_map = derive_dimension_map(config, task)
-    maximum_point = Architecture({axis: read_integer(config, attribute) for axis, attribute in attributes.items()})
-    unknown = sorted(set(axes) - set(attributes))
-    if unknown:
-        raise InvalidArchitectureError(
-            f"model type {config.model_type!r} has the axes {', '.join(attributes)}",
-            f"got {', '.join(unknown)}",
-            "Use these names",
-        )
-    values = _default_values(maximum_point)
+    known = derive_axes(config, task)
+    require_known(config, known, axes)
+    selected = _selected(known, axes)
+    tied = {pair: size for pair, size in head_sizes(selected).items() if not set(pair) & set(axes)}
+    values = default_values(selected, tied)
     for axis, chosen in axes.items():
         values[axis] = (chosen,) if isinstance(chosen, int) else tuple(int(value) for value in chosen)
-    values = _regular(values, config, task, dimension_map, chosen=axes)
-    return SearchSpace(
+    prober = Prober(config, task)
+    settled = settle(
+        prober,
+        selected,
         values,
-        maximum_point=maximum_point,
-        constraints=_constraints(maximum_point, free_heads=bool({HIDDEN, HEADS} & set(axes))),
-        cost_model=CostModel(
-            embedding_parameters=_count(dimension_map, is_embedding=True),
-            other_parameters=_count(dimension_map, is_embedding=False),
-            multiply_adds=multiply_add_polynomial(
-                config, dimension_map, task=task, attributes=attributes, values=dict(maximum_point)
-            ),
-        ),
+        _constraints(selected, tied),
+        formula=interpolate(prober, selected, values, head_sizes=tied),
+        chosen=axes,
     )
+    if not axes and all(len(kept) == 1 for kept in settled.values.values()):
+        raise UnsupportedModelError(
+            f"model type {config.model_type!r} must have a config integer that can be made smaller",
+            f"none of {', '.join(selected)} can",
+            "Give values of an axis, or choose another model",
+        )
+    return _space(config, task, selected, settled, tied)
 
 
-def _regular(
-    values: Mapping[str, tuple[int, ...]],
+def _selected(known: Mapping[str, Axis], chosen: Collection[str]) -> dict[str, Axis]:
+    """Axes with a standard role and those that the user names; all, if these are few."""
+    selected = {name: axis for name, axis in known.items() if axis.role != "other" or name in chosen}
+    tied = head_sizes(selected)
+    followers = {heads for _, heads in tied}
+    defaults = default_values(selected, tied)
+    size = math.prod(len(values) for axis, values in defaults.items() if axis not in followers)
+    return selected if selected and size >= MIN_CANDIDATES else dict(known)
+
+
+def _constraints(axes: Mapping[str, Axis], tied: Mapping[tuple[str, str], int]) -> tuple[Constraint, ...]:
+    """Heads divide the width, or keep their size; heads of keys and values divide the heads."""
+    rules: list[Constraint] = []
+    for hidden, heads in head_sizes(axes):
+        size = tied.get((hidden, heads))
+        rules.append(HeadSize(size, hidden, heads) if size else Divides(divisor=heads, dividend=hidden))
+    for shared in axes.values():
+        partners = [axis for axis in axes.values() if axis.role == "heads" and axis.scope == shared.scope]
+        if shared.role == "kv_heads" and partners and partners[0].value % shared.value == 0:
+            rules.append(Divides(divisor=shared.name, dividend=partners[0].name))
+    return tuple(rules)
+
+
+def _space(
     config: PretrainedConfig,
     task: str | None,
-    dimension_map: DimensionMap,
-    *,
-    chosen: Collection[str],
-) -> dict[str, tuple[int, ...]]:
-    """The values at which the model has the tensors that the map says: ELECTRA drops a projection at one width.
-
-    Raises:
-        InvalidArchitectureError: if the user chose another value.
-    """
-    attributes = axis_attributes(config, task)
-    own = {axis: read_integer(config, attribute) for axis, attribute in attributes.items()}
-    kept: dict[str, tuple[int, ...]] = {}
-    for axis, candidates in values.items():
-        regular = []
-        for value in candidates:
-            point = own | {axis: value} | _fitting(axis, value, own)
-            built = build_on_meta(edit_config(config, {attributes[name]: size for name, size in point.items()}), task)
-            if value > own[axis] or dimension_map.shapes(point) == parameter_shapes(built):
-                regular.append(value)
-            elif axis in chosen:
-                raise InvalidArchitectureError(
-                    f"model type {config.model_type!r} must have the same tensors at every {axis}",
-                    f"at {value} it has others",
-                    "Choose another value",
-                )
-        kept[axis] = tuple(regular)
-    return kept
-
-
-def _fitting(axis: str, value: int, own: Mapping[str, int]) -> dict[str, int]:
-    """Width and heads must fit each other when one of them is changed alone."""
-    if not {HIDDEN, HEADS} <= set(own):
-        return {}
-    return {HIDDEN: {HEADS: 1}, HEADS: {HIDDEN: own[HIDDEN] // own[HEADS] * value}}.get(axis, {})
-
-
-def _count(dimension_map: DimensionMap, *, is_embedding: bool) -> Polynomial:
-    total = Polynomial.constant(0)
-    for tensor in dimension_map.tensors:
-        if tensor.is_embedding == is_embedding:
-            total = total + tensor.polynomial()
-    return total
-
-
-def _default_values(maximum_point: Architecture) -> dict[str, tuple[int, ...]]:
-    values: dict[str, tuple[int, ...]] = {axis: (value,) for axis, value in maximum_point.items()}
-    if LAYERS in maximum_point:
-        depth = maximum_point[LAYERS]
-        spaced = range(1, depth + 1) if depth <= _DEPTH_LIMIT else np.geomspace(1, depth, _DEPTH_LIMIT)
-        values[LAYERS] = tuple(sorted({round(layers) for layers in spaced}))
-    if HIDDEN in maximum_point:
-        step = maximum_point[HIDDEN] // maximum_point[HEADS] if HEADS in maximum_point else _WIDTH_STEP
-        values[HIDDEN] = _shares(maximum_point[HIDDEN], _WIDTH_SHARES, step)
-        if HEADS in maximum_point:
-            values[HEADS] = tuple(width // step for width in values[HIDDEN])
-    if INTERMEDIATE in maximum_point:
-        values[INTERMEDIATE] = _shares(maximum_point[INTERMEDIATE], _INNER_SHARES, _WIDTH_STEP)
-    return values
-
-
-def _shares(largest: int, shares: Sequence[float], step: int) -> tuple[int, ...]:
-    rounded = {max(step, round(largest * share / step) * step) for share in shares if share < 1}
-    return tuple(sorted({value for value in rounded if value < largest} | {largest}))
-
-
-def _constraints(maximum_point: Architecture, *, free_heads: bool) -> tuple[Constraint, ...]:
-    if not {HIDDEN, HEADS} <= set(maximum_point):
-        return ()
-    if free_heads or maximum_point[HIDDEN] % maximum_point[HEADS]:
-        return (Divides(divisor=HEADS, dividend=HIDDEN),)
-    return (HeadSize(maximum_point[HIDDEN] // maximum_point[HEADS]),)
+    axes: Mapping[str, Axis],
+    settled: Settled,
+    tied: Mapping[tuple[str, str], int],
+) -> SearchSpace:
+    ordered = {name: axes[name] for name in sorted(axes)}
+    model = SizeModel(config, task, ordered, settled.values, head_sizes=tied, formula=settled.formula)
+    return SearchSpace(
+        settled.values,
+        maximum_point=Architecture({name: axis.value for name, axis in axes.items()}),
+        constraints=settled.constraints,
+        cost_model=CostModel(
+            embedding_parameters=ParameterCount(model=model, in_embeddings=True),
+            other_parameters=ParameterCount(model=model, in_embeddings=False),
+            multiply_adds=OperationCount(config, task, ordered),
+        ),
+    )

@@ -1,6 +1,7 @@
 """A search space as text."""
 
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.exceptions import UnsupportedModelError
 
 
 def space_table(space: SearchSpace, *, sequence_length: int) -> str:
@@ -11,10 +12,12 @@ def space_table(space: SearchSpace, *, sequence_length: int) -> str:
     lines.append(f"|Xi| = {len(space)} architectures")
     size = int(space.parameter_size([largest])[0])
     inner = int(space.parameter_size([largest], count_embeddings=False)[0])
-    operations = int(space.multiply_adds([largest], sequence_length=sequence_length)[0])
+    try:
+        operations = f"{int(space.multiply_adds([largest], sequence_length=sequence_length)[0]):,} multiply-adds"
+    except UnsupportedModelError as error:
+        operations = f"multiply-adds unknown ({error.actual})"
     described = ", ".join(f"{axis}={value}" for axis, value in largest.items())
     lines.append(
-        f"T: {described}: {size:,} parameters ({inner:,} without embeddings), "
-        f"{operations:,} multiply-adds at {sequence_length} tokens"
+        f"T: {described}: {size:,} parameters ({inner:,} without embeddings), {operations} at {sequence_length} tokens"
     )
     return "\n".join(lines)

@@ -1,0 +1,180 @@
+"""Makes example inputs for a model of any modality, from its config and the signature of its forward pass."""
+
+import inspect
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.building import BUILD_ERRORS
+
+_MAX_TOKEN = 40
+"""Token ids stay below this: special tokens of composite models lie high up."""
+Inputs = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Inputs that a model answers, and its answer."""
+
+    choice: int
+    """Number of the inputs among those worth trying."""
+    inputs: Inputs
+    """By name."""
+    output: Any
+    """What the forward pass gave."""
+
+
+def run_example(
+    model: PreTrainedModel, *, batch_size: int = 1, num_tokens: int = 16, choice: int | None = None
+) -> Example:
+    """Inputs that a model answers, and its answer, on the model's device.
+
+    Args:
+        model: in any mode; no gradients are recorded. On `meta`, its way of routing tokens to experts is changed.
+        batch_size: number of rows.
+        num_tokens: length of a text; images and sounds have the size that the config names.
+        choice: tries only the inputs of this number, which answered before; by default all.
+
+    Raises:
+        UnsupportedModelError: if it answers none of the inputs that its signature suggests.
+    """
+    reason, most = "", 0
+    _route_on_meta(model)
+    # Some models make a cache that fits their usual pattern of layers only; others detect packed texts without one.
+    switches = [{}, {"use_cache": False}] if "use_cache" in inspect.signature(model.forward).parameters else [{}]
+    tries = example_inputs(model, batch_size=batch_size, num_tokens=num_tokens)
+    for number, (inputs, switch) in enumerate(itertools.product(tries, switches)):
+        if choice is not None and number != choice:
+            continue
+        try:
+            with torch.no_grad():
+                return Example(number, inputs, model(**inputs, **switch))
+        except (*BUILD_ERRORS, NotImplementedError) as error:
+            if len(inputs) > most:
+                reason, most = f"on {', '.join(inputs)}: {' '.join(str(error).split())[:300]}", len(inputs)
+    raise UnsupportedModelError(
+        "a model must answer text, an image, a sound or a usual combination, without data-dependent steps",
+        f"{type(model).__name__} failed {reason or 'to name such an input'}",
+        "Choose another model, or measure its costs yourself",
+    )
+
+
+def _route_on_meta(model: PreTrainedModel) -> None:
+    """Give each token its own copy of its experts: the only way of routing that asks for no data."""
+    has_experts = any(name.endswith("experts") for name, _ in model.named_modules())
+    if has_experts and model.device.type == "meta":
+        model.set_experts_implementation("batched_mm")
+
+
+def example_inputs(model: PreTrainedModel, *, batch_size: int, num_tokens: int) -> Iterator[Inputs]:
+    """Inputs worth trying, the likeliest first."""
+    accepted = inspect.signature(model.forward).parameters
+    made = _makers(model, batch_size, num_tokens)
+    decoder = {"decoder_input_ids"} & set(accepted)
+    main = model.main_input_name if isinstance(model.main_input_name, str) else model.main_input_name[0]
+    required = [
+        name
+        for name, item in accepted.items()
+        if item.default is inspect.Parameter.empty and item.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    wanted: list[tuple[str, ...]] = [tuple(required)] if required else []
+    wanted += [(main,), (main, *required), (main, *decoder)]
+    senses = ("pixel_values", "input_features", "input_values", "pixel_values_videos")
+    wanted += [("input_features", "input_features_mask"), ("input_features", "attention_mask")]
+    wanted += [("input_ids", sense) for sense in senses] + [(sense,) for sense in senses] + [("input_ids",)]
+    wanted += [("input_ids", sense, *decoder) for sense in senses] + [("inputs_embeds",)]
+    wanted += [("input_ids", "bbox"), ("input_ids", "pixel_values", "bbox"), ("past_values", "past_time_features")]
+    for names in dict.fromkeys(wanted):
+        if all(name in accepted and name in made for name in names):
+            for choice in range(max((len(made[name]) for name in names), default=0)):
+                yield {name: made[name][min(choice, len(made[name]) - 1)] for name in names}
+
+
+def _makers(model: PreTrainedModel, batch_size: int, num_tokens: int) -> dict[str, list[torch.Tensor]]:
+    """For each input name, tensors of the shapes worth trying."""
+    config, device = model.config, model.device
+    generator = torch.Generator().manual_seed(0)
+
+    def floats(*shape: int) -> torch.Tensor:
+        if device.type == "meta":
+            return torch.zeros(shape, device=device)
+        return torch.randn(shape, generator=generator).to(device)
+
+    def tokens(*shape: int) -> torch.Tensor:
+        if device.type == "meta":
+            return torch.zeros(shape, dtype=torch.long, device=device)
+        top = min(_MAX_TOKEN, _find(config, ("vocab_size", "text_vocab_size"), _MAX_TOKEN))
+        return torch.randint(min(5, top - 1), top, shape, generator=generator).to(device)
+
+    text = [tokens(batch_size, num_tokens)]
+    channels = _find(config, ("num_channels", "in_channels", "in_chans"), 3)
+    sizes = [_image_size(config), (224, 224), (64, 64), (384, 384)]
+    images = [floats(batch_size, channels, *size) for size in dict.fromkeys(sizes)]
+    frames = _find(config, ("num_frames", "frames_per_clip"), 4)
+    videos = [floats(batch_size, frames, channels, *sizes[0]), floats(batch_size, 2, channels, *sizes[0])]
+    mels = _find(config, ("num_mel_bins", "n_mels", "input_feat_per_channel", "feature_size", "num_mel_bands"), 80)
+    length = 2 * _find(config, ("max_source_positions",), 256)
+    sounds = [floats(batch_size, mels, length), floats(batch_size, length, mels), floats(batch_size, 1, length, mels)]
+    waves = [floats(batch_size, 16000), floats(batch_size, 1, 16000), floats(batch_size, 1024, mels)]
+    width = _find(config, ("hidden_size", "d_model"), 64)
+    patch = channels * _find(config, ("temporal_patch_size",), 1) * _find(config, ("patch_size",), 14) ** 2
+    grid = torch.tensor([[1, 4, 4]], device=device)
+    return {
+        "input_ids": [*text, tokens(batch_size, num_tokens, _find(config, ("num_codebooks",), 8))],
+        "decoder_input_ids": text,
+        "pixel_values": [*images, *videos],
+        "pixel_values_videos": videos,
+        "input_features": sounds,
+        "input_features_mask": [torch.ones(batch_size, length, dtype=torch.long, device=device)],
+        "attention_mask": [torch.ones(batch_size, length, dtype=torch.long, device=device)],
+        "query_embeds": [floats(batch_size, num_tokens, width)],
+        "input_values": waves,
+        "audio_values": waves,
+        "inputs_embeds": [floats(batch_size, num_tokens, width)],
+        "hidden_states": [floats(16, patch), floats(batch_size, num_tokens, width)],
+        "grid_thw": [grid],
+        "bbox": [torch.zeros(batch_size, num_tokens, 4, dtype=torch.long, device=device)],
+        "past_values": [floats(batch_size, *_series(config))],
+        "inputs": [floats(batch_size, num_tokens, _find(config, ("d_model",), width)), *text],
+    }
+
+
+def _series(config: PretrainedConfig) -> tuple[int, ...]:
+    length = _find(config, ("context_length", "seq_length"), 32)
+    return (length, _find(config, ("num_input_channels", "input_size"), 1))
+
+
+def _image_size(config: PretrainedConfig) -> tuple[int, int]:
+    for holder in _holders(config):
+        size = getattr(holder, "image_size", None) or getattr(holder, "input_size", None)
+        if isinstance(size, Mapping):
+            size = tuple(size.values())
+        if isinstance(size, int):
+            return (size, size)
+        if isinstance(size, list | tuple) and len(size) >= 2:
+            return (int(size[-2]), int(size[-1]))
+        if isinstance(size, list | tuple) and size:
+            return (int(size[0]), int(size[0]))
+    return (224, 224)
+
+
+def _find(config: PretrainedConfig, names: tuple[str, ...], default: int) -> int:
+    """The first integer of one of these names in a config or its nested configs."""
+    for holder in _holders(config):
+        for name in names:
+            value = getattr(holder, name, None)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                return value
+    return default
+
+
+def _holders(config: PretrainedConfig) -> Iterator[PretrainedConfig]:
+    yield config
+    for value in vars(config).values():
+        if isinstance(value, PretrainedConfig):
+            yield from _holders(value)
