@@ -158,6 +158,9 @@ def test_costs_that_are_no_polynomials_have_no_terms() -> None:
         def evaluate(self, columns: dict[str, np.ndarray]) -> np.ndarray:
             return columns["depth"]
 
+        def polynomial(self) -> None:
+            return None
+
     costs = CostModel(embedding_parameters=Built(), other_parameters=Built(), multiply_adds=Built())
     with pytest.raises(InvalidConfigError, match="counted by building"):
         latency_terms(costs, ("depth",))

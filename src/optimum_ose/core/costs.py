@@ -7,6 +7,8 @@ from typing import Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
+from optimum_ose.core.polynomial import Polynomial
+
 SEQUENCE_LENGTH = "sequence_length"
 """Name of the variable for tokens per sequence in `CostModel.multiply_adds`."""
 
@@ -23,6 +25,10 @@ class Quantity(Protocol):
         Returns:
             int64 array of shape (n,).
         """
+        ...
+
+    def polynomial(self) -> Polynomial | None:
+        """The function as a polynomial in the axes; None where none is known."""
         ...
 
 

@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 
 from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
 from optimum_ose.core.latency_setting import MIN_CANDIDATES
-from optimum_ose.core.polynomial import Monomial, Polynomial
+from optimum_ose.core.polynomial import Monomial
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
 Array = NDArray[np.float64]
@@ -91,11 +91,8 @@ def latency_terms(cost_model: CostModel, axes: Collection[str]) -> tuple[Monomia
     Raises:
         InvalidConfigError: if no count is a polynomial.
     """
-    counts = [
-        count
-        for count in (cost_model.multiply_adds, cost_model.other_parameters, cost_model.embedding_parameters)
-        if isinstance(count, Polynomial)
-    ]
+    quantities = (cost_model.multiply_adds, cost_model.other_parameters, cost_model.embedding_parameters)
+    counts = [count for quantity in quantities if (count := quantity.polynomial()) is not None]
     if not counts:
         raise InvalidConfigError(
             "A latency model is a sum over the terms of polynomial operation counts",

@@ -68,6 +68,10 @@ class Polynomial:
             default=-1,
         )
 
+    def polynomial(self) -> "Polynomial":
+        """Itself; see `costs.Quantity`."""
+        return self
+
     def evaluate(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
         """Exact values at n points.
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PretrainedConfig
 
+from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.modeling.axis import Axis, apply_values
 from optimum_ose.modeling.building import build_on_meta
 from optimum_ose.modeling.interpolation import SizeFormula, interpolate
@@ -46,23 +47,23 @@ class SizeModel:
         self._axes = axes
         self._values = values
         self._head_sizes = head_sizes
-        self._formula = formula
+        self.formula = formula
         self._counted: dict[tuple[int, ...], tuple[int, int]] = {}
         self._by_depth: dict[tuple[int, ...], SizeFormula | None] = {}
 
     @property
     def has_formula(self) -> bool:
         """Whether one formula counts all candidates."""
-        return self._formula is not None
+        return self.formula is not None
 
     def sizes(self, columns: Columns) -> NDArray[np.int64]:
         """Parameters of n architectures, shape (2, n): in embedding tables, and elsewhere."""
         rows = np.stack([columns[axis] for axis in self._axes], axis=1)
         found = np.full((2, len(rows)), -1, dtype=np.int64)
         inside = self._is_inside(columns)
-        if self._formula is not None and inside.any():
-            found[:, inside] = self._formula.evaluate({axis: columns[axis][inside] for axis in self._axes})
-        elif self._formula is None and inside.any():
+        if self.formula is not None and inside.any():
+            found[:, inside] = self.formula.evaluate({axis: columns[axis][inside] for axis in self._axes})
+        elif self.formula is None and inside.any():
             self._use_formulas_by_depth(found, columns, rows, inside)
         for index in np.flatnonzero(found[1] < 0):
             found[:, index] = self._count(tuple(rows[index].tolist()))
@@ -139,3 +140,10 @@ class ParameterCount:
         if not len(next(iter(columns.values()))):
             return np.zeros(0, dtype=np.int64)
         return np.asarray(self.model.sizes(columns)[0 if self.in_embeddings else 1])
+
+    def polynomial(self) -> Polynomial | None:
+        """See `core.costs.Quantity`."""
+        formula = self.model.formula
+        if formula is None or formula.denominator != 1:
+            return None
+        return formula.embedding if self.in_embeddings else formula.other

@@ -62,12 +62,17 @@ class OperationCount:
         Raises:
             UnsupportedModelError: if the model does not run on `meta`, so that nothing can be counted.
         """
-        if not self._has_tried:
-            self._polynomial, self._has_tried = self._derive(), True
-        if self._polynomial is not None:
-            return self._polynomial.evaluate(columns)
+        known = self.polynomial()
+        if known is not None:
+            return known.evaluate(columns)
         rows = np.stack([*(columns[axis] for axis in self._axes), columns[SEQUENCE_LENGTH]], axis=1).tolist()
         return np.array([self._count(tuple(row)) for row in rows], dtype=np.int64)
+
+    def polynomial(self) -> Polynomial | None:
+        """See `core.costs.Quantity`; derived at the first question."""
+        if not self._has_tried:
+            self._polynomial, self._has_tried = self._derive(), True
+        return self._polynomial
 
     def _derive(self) -> Polynomial | None:
         try:
