@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
+from optimum_ose.configuration import (
+    DEFAULT_BUDGET,
+    AgoraConfig,
+    DistillationConfig,
+    ExportConfig,
+    OSEConfig,
+    SearchConfig,
+)
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.serialization import canonical_json, config_from_dict, config_to_dict
 
@@ -78,3 +85,10 @@ def test_an_unknown_key_of_a_newer_version_is_a_warning(caplog: pytest.LogCaptur
 def test_a_config_that_is_no_mapping_is_refused() -> None:
     with pytest.raises(InvalidConfigError, match="SearchConfig must be given as a mapping"):
         config_from_dict(OSEConfig, {"search": 3})
+
+
+def test_only_the_certified_method_has_a_budget_of_its_own() -> None:
+    assert SearchConfig().budget == DEFAULT_BUDGET
+    assert SearchConfig(max_evaluations=500).budget == 500
+    assert SearchConfig(method="exhaustive").budget is None
+    assert SearchConfig(method="stride", max_evaluations=7).budget == 7

@@ -15,6 +15,10 @@ from optimum_ose.exceptions import InvalidConfigError
 Theta = Mapping[str, Any]
 """One hyperparameter set: names of `DistillationConfig` fields and the values to try."""
 
+DEFAULT_BUDGET = 48
+"""Short distillations of a certified search that was given no budget. Ours: some minutes for a small encoder on two
+cores; where it does not suffice for epsilon, the certificate says which ratio was reached."""
+
 
 def _check(owner: str, rules: Sequence[tuple[bool, str, object]]) -> None:
     """Raise one error that names every rule that does not hold: (holds, what must hold, what came)."""
@@ -49,7 +53,7 @@ class SearchConfig:
     batch_size: int = 32
     """Rows per step of the short distillations, >= 1."""
     max_evaluations: int | None = None
-    """Budget of short distillations; None: as many as the exhaustive method."""
+    """Budget of short distillations; None: `DEFAULT_BUDGET` for the certified method, all that the others ask for."""
     max_parameters: int | None = None
     """Upper bound on the parameter count of the student, embeddings included."""
     max_latency_ms: float | None = None
@@ -69,6 +73,11 @@ class SearchConfig:
     """Relative standard deviation of e-hat between seeds; None: estimated by replicates."""
     seed: int = 0
     """Seed of batches, initialization and design."""
+
+    @property
+    def budget(self) -> int | None:
+        """Short distillations allowed; None: no limit."""
+        return DEFAULT_BUDGET if self.max_evaluations is None and self.method == "certified" else self.max_evaluations
 
     def __post_init__(self) -> None:
         _check(

@@ -79,7 +79,7 @@ def _extract(
         num_done += 1
         listener.advance(num_done, f"W {evaluation.w:.3f}")
 
-    listener.stage("extract", settings.max_evaluations)
+    listener.stage("extract", settings.budget)
     result = extract(
         space,
         parameter_size=space.parameter_size,
@@ -92,7 +92,7 @@ def _extract(
         noise=settings.noise,
         constraints=_constraints(setting, allowed),
         max_error=settings.max_error,
-        max_evaluations=settings.max_evaluations,
+        max_evaluations=settings.budget,
         seed=settings.seed,
         on_evaluation=advance,
     )
