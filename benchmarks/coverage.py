@@ -5,8 +5,9 @@ build five candidates drawn at random on `meta` and compare their parameters wit
 candidate with random weights and run it. One row per type is appended to the output as soon as it is known; types that
 are in it already are skipped, so a run that was stopped goes on where it was.
 
-Types whose optional packages are missing are refused with the package's name. For the published figures timm and the
-torchvision that fits the installed torch were present; natten, detectron2 and torchaudio were not.
+Types whose optional packages are missing are refused with the package's name. For the published figures timm was
+present, with a torchvision whose meta registrations were emptied because it did not fit the installed torch; natten,
+detectron2 and torchaudio were not.
 """
 
 import argparse
