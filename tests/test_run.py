@@ -206,7 +206,10 @@ def test_a_signal_ends_the_run_with_its_code_and_keeps_what_was_finished(
 ) -> None:
     output = tmp_path / "out"
     journal = output / "ose" / "journal.jsonl"
-    words = arguments(output, verb="extract", model=teacher_folder)
+    settings = tmp_path / "long.yaml"
+    slow_search = {**SETTINGS["search"], "max_training_steps": 200}
+    settings.write_text(yaml.safe_dump({**SETTINGS, "search": slow_search}))
+    words = arguments(output, verb="extract", model=teacher_folder, config=settings)
     assert killed_when(words, lambda: num_lines(journal) >= 3, number) == code
     assert num_lines(journal) >= 3
     assert json.loads((output / "ose" / "run.json").read_text())["stages"].keys() == {"teacher"}
