@@ -180,7 +180,11 @@ def num_lines(path: Path) -> int:
 
 def killed_when(words: list[str], condition: Callable[[], bool], with_signal: int) -> int:
     process = subprocess.Popen(
-        [sys.executable, "-m", "optimum_ose", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "optimum_ose", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A shell lets what it starts in the background ignore SIGINT, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not condition():
         pass
