@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel, PreTrainedTokenizerFast
+
+from tiny_tokenizer import SPECIAL, word_piece_tokenizer
 
 THEMES = {
     "animals": ("cat", "dog", "cow", "hen", "fox", "owl", "bee", "ant"),
@@ -12,7 +13,6 @@ THEMES = {
     "tools": ("saw", "axe", "pen", "cup", "jar", "pan", "key", "bag"),
 }
 FILLERS = ("the", "a", "one", "this", "that", "some", "old", "new", "big", "tiny", "red", "blue", "my", "your")
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 VOCABULARY = (*SPECIAL, *FILLERS, *(word for words in THEMES.values() for word in words))
 
 
@@ -29,23 +29,7 @@ def theme_table(num_rows: int, seed: int) -> pd.DataFrame:
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
-    ids = {word: index for index, word in enumerate(VOCABULARY)}
-    backend = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer()
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=32,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
+    return word_piece_tokenizer(VOCABULARY, model_max_length=32)
 
 
 def teacher_config(**settings: object) -> BertConfig:

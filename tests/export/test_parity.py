@@ -8,7 +8,7 @@ import torch
 from export.tiny_text import tiny_classifier, tiny_tokenizer
 from optimum_ose.exceptions import ExportError
 from optimum_ose.export.onnx_export import export_onnx
-from optimum_ose.export.parity import check_parity, evaluation_mode
+from optimum_ose.export.parity import check_parity
 
 TOKENIZER = tiny_tokenizer()
 
@@ -52,12 +52,3 @@ def test_another_number_of_labels_is_refused(exported: Path) -> None:
 def test_the_shapes_are_cut_to_what_the_model_takes(exported: Path) -> None:
     parity = check_parity(tiny_classifier(), exported, TOKENIZER, shapes=((2, 500), (1, 5)))
     assert parity.shapes == ((2, 62), (1, 5))
-
-
-def test_evaluation_mode_gives_each_module_its_flag_back() -> None:
-    model = tiny_classifier().train()
-    model.classifier.eval()
-    with evaluation_mode(model):
-        assert not any(module.training for module in model.modules())
-    assert model.training
-    assert not model.classifier.training

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -12,7 +11,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+from tiny_tokenizer import SPECIAL, word_piece_tokenizer
+
 WORDS = [*SPECIAL, "the", "cat", "sat", "on", "a", "mat", "good", "bad", "movie", "##s", "##ing", "great", "film", "."]
 BERT_SIZES = {
     "vocab_size": len(WORDS),
@@ -27,22 +27,7 @@ BERT_SIZES = {
 
 
 def tiny_tokenizer(*, segments: bool = True) -> PreTrainedTokenizerFast:
-    backend = Tokenizer(models.WordPiece({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer()
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=64,
-        model_input_names=["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"],
-    )
+    return word_piece_tokenizer(WORDS, model_max_length=64, segments=segments)
 
 
 def tiny_classifier(config: PretrainedConfig | None = None, *, seed: int = 0, **settings: object) -> PreTrainedModel:

@@ -4,31 +4,19 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from tiny_tokenizer import SPECIAL, word_piece_tokenizer
 
 ANIMALS = ("cat", "dog", "cow", "hen", "fox", "owl", "bee", "ant")
 TOOLS = ("saw", "axe", "pen", "cup", "jar", "pan", "key", "bag")
 FILLERS = ("the", "a", "one", "this", "that", "some", "old", "new", "big", "tiny", "red", "blue")
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 VOCABULARY = (*SPECIAL, *ANIMALS, *TOOLS, *FILLERS, "##s", "##let", "##y", "7", "8", "9", "?", "[unused0]")
 
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
-    ids = {token: index for index, token in enumerate(VOCABULARY)}
-    backend = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    backend.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        pad_token="[PAD]",
-        mask_token="[MASK]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
+    return word_piece_tokenizer(VOCABULARY)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import pytest
 import torch
 from transformers import (
     AutoModel,
-    AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
     ElectraConfig,
@@ -16,6 +15,7 @@ from transformers import (
     RobertaConfig,
 )
 
+from modeling.tiny_teachers import teacher_of
 from optimum_ose import Architecture
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
@@ -25,15 +25,6 @@ from optimum_ose.modeling.search_space import derive_search_space
 
 TASK = "text-classification"
 KINDS = (BertConfig, RobertaConfig, DistilBertConfig, ElectraConfig)
-
-
-def teacher_of(kind: type[PretrainedConfig]) -> PreTrainedModel:
-    sizes = {"hidden_size": 24, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 60}
-    inner = {"hidden_dim": 40} if kind is DistilBertConfig else {"intermediate_size": 40}
-    config = kind(**sizes, **inner, max_position_embeddings=40, num_labels=3, initializer_range=0.2)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return AutoModelForSequenceClassification.from_config(config).eval()
 
 
 def inputs() -> dict[str, torch.Tensor]:

@@ -5,7 +5,6 @@ import torch
 from sklearn.linear_model import Ridge
 from torch import nn
 from transformers import (
-    AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
     ElectraConfig,
@@ -14,6 +13,7 @@ from transformers import (
     RobertaConfig,
 )
 
+from modeling.tiny_teachers import teacher_of
 from optimum_ose import Architecture
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance
@@ -28,15 +28,6 @@ SMALLER = (
     {"hidden_size": 12, "num_attention_heads": 2},
     {"num_hidden_layers": 1, "hidden_size": 18, "num_attention_heads": 3, "intermediate_size": 8},
 )
-
-
-def teacher_of(kind: type[PretrainedConfig]) -> PreTrainedModel:
-    sizes = {"hidden_size": 24, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 60}
-    inner = {"hidden_dim": 40} if kind is DistilBertConfig else {"intermediate_size": 40}
-    config = kind(**sizes, **inner, max_position_embeddings=40, num_labels=3, initializer_range=0.2)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return AutoModelForSequenceClassification.from_config(config).eval()
 
 
 def batch_of(seed: int) -> dict[str, torch.Tensor]:

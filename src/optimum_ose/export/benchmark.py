@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
-from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.example_inputs import timing_inputs
 from optimum_ose.export.latency import measure_latency
 from optimum_ose.export.machine import describe_machine
 from optimum_ose.export.memory import peak_memory_bytes
-from optimum_ose.export.parity import evaluation_mode, open_session, session_feeds
+from optimum_ose.export.parity import open_session, session_feeds
+from optimum_ose.modeling.prediction import evaluating
 
 _ONNX_FILES = {"onnx-fp32": "model.onnx", "onnx-int8": "model_quantized.onnx"}
 
@@ -78,7 +78,7 @@ def benchmark_formats(
         *_subjects("teacher", teacher, Path(teacher_folder), inputs=inputs, num_threads=num_threads),
         *_subjects("student", student, Path(student_folder), inputs=inputs, num_threads=num_threads),
     ]
-    with _torch_threads(num_threads), evaluation_mode(teacher), evaluation_mode(student):
+    with _torch_threads(num_threads), evaluating(teacher), evaluating(student):
         report = measure_latency(
             {f"{subject.model} {subject.format}": subject.run for subject in subjects},
             num_rounds=num_rounds,
@@ -119,14 +119,7 @@ def _shared_inputs(
 ) -> dict[str, torch.Tensor]:
     """The inputs of the model that takes the shorter sequences."""
     options = [
-        example_inputs(
-            model,
-            tokenizer,
-            batch_size=batch_size,
-            sequence_length=sequence_length,
-            padded=False,
-            generator=np.random.default_rng(0),
-        )
+        timing_inputs(model, tokenizer, batch_size=batch_size, sequence_length=sequence_length)
         for model in (student, teacher)
     ]
     return min(options, key=lambda inputs: inputs["input_ids"].shape[1])
@@ -137,9 +130,7 @@ def _subjects(
 ) -> Iterator[_Subject]:
     tensors = {key: tensor.to(model.device) for key, tensor in inputs.items()}
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
-    yield _Subject(
-        model=name, format="pytorch-fp32", size_bytes=size, run=lambda: _call_torch(model, tensors), source=None
-    )
+    yield _Subject(model=name, format="pytorch-fp32", size_bytes=size, run=lambda: model(**tensors), source=None)
     if not (folder / "onnx" / _ONNX_FILES["onnx-fp32"]).is_file():
         raise ExportError(
             f"A benchmark needs the {name}'s onnx/model.onnx", f"{folder} has none", "Call export_onnx for it first"
@@ -150,11 +141,6 @@ def _subjects(
             session = open_session(path, num_threads=num_threads)
             run = _session_call(session, session_feeds(session, inputs))
             yield _Subject(model=name, format=kind, size_bytes=path.stat().st_size, run=run, source=path)
-
-
-def _call_torch(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> object:
-    with torch.inference_mode():
-        return model(**tensors)
 
 
 def _session_call(session: Any, feeds: Mapping[str, Any]) -> Callable[[], object]:

@@ -86,6 +86,20 @@ def example_inputs(
     return {name: tensors[name] for name in names}
 
 
+def timing_inputs(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, *, batch_size: int, sequence_length: int
+) -> dict[str, torch.Tensor]:
+    """The inputs of every timing: full rows without padding, the same for every candidate."""
+    return example_inputs(
+        model,
+        tokenizer,
+        batch_size=batch_size,
+        sequence_length=sequence_length,
+        padded=False,
+        generator=np.random.default_rng(0),
+    )
+
+
 def rows_and_length(inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
     """Batch x tokens of text inputs, batch x height of images."""
     tensor = next(iter(inputs.values()))

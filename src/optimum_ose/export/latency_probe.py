@@ -11,7 +11,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.example_inputs import timing_inputs
 from optimum_ose.export.latency import measure_latency
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import open_session, session_feeds
@@ -89,20 +89,6 @@ def export_for_timing(
         full.unlink()
     return TimedFile(
         path=path, inputs=timing_inputs(model, tokenizer, batch_size=batch_size, sequence_length=sequence_length)
-    )
-
-
-def timing_inputs(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, *, batch_size: int, sequence_length: int
-) -> dict[str, torch.Tensor]:
-    """The inputs of every timing: full rows without padding, the same for every candidate."""
-    return example_inputs(
-        model,
-        tokenizer,
-        batch_size=batch_size,
-        sequence_length=sequence_length,
-        padded=False,
-        generator=np.random.default_rng(0),
     )
 
 

@@ -1,7 +1,6 @@
 """Whether an ONNX file computes what its PyTorch model computes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -14,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
 from optimum_ose.export.example_inputs import example_inputs, rows_and_length
+from optimum_ose.modeling.prediction import evaluating
 
 _SHAPES = ((1, 8), (3, 24), (2, 128))
 """Batch x length: one row without padding, several rows, and longer than the trace."""
@@ -81,7 +81,7 @@ def check_parity(
 
 def torch_output(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> NDArray[np.float32]:
     """The model's logits, or its last hidden state: (batch, labels) or (batch, length, width)."""
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluating(model):
         output = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}, return_dict=True)
     array: NDArray[np.float32] = output[output_name(output)].float().cpu().numpy()
     return array
@@ -90,18 +90,6 @@ def torch_output(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> NDA
 def output_name(output: object) -> str:
     """The output that is exported: `logits` where the model has a head, else `last_hidden_state`."""
     return "logits" if "logits" in output else "last_hidden_state"  # type: ignore[operator]
-
-
-@contextmanager
-def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
-    """Dropout off in the block; the training flag of every module as before afterwards."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def open_session(onnx_path: Path, *, num_threads: int | None = None) -> onnxruntime.InferenceSession:

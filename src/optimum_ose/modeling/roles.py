@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from optimum_ose.modeling.attributes import Attribute
-from optimum_ose.modeling.probing import Effect
+from optimum_ose.modeling.probing import Effect, is_indexed
 
 Role = Literal["layers", "hidden", "heads", "kv_heads", "intermediate", "other"]
 """What an axis sizes: the depth, the residual stream, attention heads, heads of keys and values, the inner width of a
@@ -145,4 +145,4 @@ def _secondary(
 
 def is_layered_name(item: Effect) -> bool:
     """Whether an integer adds or removes tensors in lists of modules."""
-    return any(part.isdigit() for name in item.renamed for part in name.split("."))
+    return any(is_indexed(name) for name in item.renamed)
