@@ -12,7 +12,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
 
 if TYPE_CHECKING:
-    from optimum_ose.optimizer.pipeline import Run
+    from optimum_ose.optimizer.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     from optimum_ose.data.reading import read_tables
     from optimum_ose.data.splits import Columns, make_splits
     from optimum_ose.optimizer.optimizer import OSEOptimizer
-    from optimum_ose.optimizer.pipeline import Rows, open_run
+    from optimum_ose.optimizer.run import Rows, open_run
     from optimum_ose.serialization import ose_config_from_dict
 
     config = seeded(ose_config_from_dict(request.config), request.seed)

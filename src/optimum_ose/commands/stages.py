@@ -8,7 +8,7 @@ from optimum_ose.commands.request import add_run_arguments, open_request, reopen
 from optimum_ose.commands.verb import Verb
 
 if TYPE_CHECKING:
-    from optimum_ose.optimizer.pipeline import Stage
+    from optimum_ose.optimizer.stages import Stage
 
 
 class ExtractCommand(Verb):

@@ -8,6 +8,14 @@ from transformers import PretrainedConfig
 from optimum_ose.exceptions import InvalidDataError
 
 
+def class_names(dataset: Dataset) -> list[str]:
+    """Names of the classes of a `label` column: those that it declares, else its values in order."""
+    feature = dataset.features["label"]
+    if isinstance(feature, ClassLabel):
+        return list(feature.names)
+    return [str(value) for value in sorted(set(dataset["label"]))]
+
+
 def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
     """The data set with its `label` column renumbered as in the teacher's `label2id`.
 
@@ -21,10 +29,7 @@ def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
     Raises:
         InvalidDataError: if the classes differ.
     """
-    feature = dataset.features["label"]
-    names = (
-        feature.names if isinstance(feature, ClassLabel) else [str(value) for value in sorted(set(dataset["label"]))]
-    )
+    names = class_names(dataset)
     known = {str(name).casefold(): int(index) for name, index in (config.label2id or {}).items()}
     is_unnamed = set(known) == {f"label_{index}" for index in range(len(known))}
     if len(names) != len(known) or not (is_unnamed or {name.casefold() for name in names} <= set(known)):

@@ -11,14 +11,8 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.latency_setting import LatencySetting
-from optimum_ose.export.latency_probe import (
-    Block,
-    TimedFile,
-    export_for_timing,
-    random_model,
-    time_block,
-    timing_inputs,
-)
+from optimum_ose.export.example_inputs import timing_inputs
+from optimum_ose.export.latency_probe import Block, TimedFile, export_for_timing, random_model, time_block
 from optimum_ose.export.machine import describe_machine, usable_cores
 from optimum_ose.journal import Journal
 from optimum_ose.progress import Listener

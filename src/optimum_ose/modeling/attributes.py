@@ -34,8 +34,13 @@ class Attribute:
     @property
     def index(self) -> str:
         """Index in its list with a dot before, or ""."""
-        match = re.search(r"\.\d+$", self.path)
-        return match.group() if match else ""
+        return list_index(self.path)
+
+
+def list_index(path: str) -> str:
+    """Index of an element of a list with a dot before, or ""."""
+    match = re.search(r"\.\d+$", path)
+    return match.group() if match else ""
 
 
 def config_attributes(config: PretrainedConfig) -> tuple[Attribute, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from transformers import PretrainedConfig
 
+from optimum_ose.modeling.attributes import list_index
 from optimum_ose.modeling.building import edit_config
 from optimum_ose.modeling.roles import Role
 
@@ -41,8 +42,7 @@ class Axis:
     @property
     def index(self) -> str:
         """Index in its list with a dot before, or ""."""
-        last = self.path.rsplit(".", 1)[-1]
-        return f".{last}" if last.isdigit() else ""
+        return list_index(self.path)
 
 
 def apply_values(config: PretrainedConfig, axes: Mapping[str, Axis], values: Mapping[str, int]) -> PretrainedConfig:

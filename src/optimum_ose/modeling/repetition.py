@@ -10,9 +10,8 @@ from optimum_ose.modeling.probing import Prober
 
 def repeats_layers(prober: Prober, path: str, depth: int) -> bool:
     """Whether one layer less leaves all tensors as they are and yet saves operations."""
-    if depth < 2 or prober.build({path: depth - 1}) is None:
-        return False
-    if prober.build({path: depth - 1}).shapes != prober.build({}).shapes:  # type: ignore[union-attr]
+    fewer, own = prober.build({path: depth - 1}) if depth > 1 else None, prober.build({})
+    if fewer is None or own is None or fewer.shapes != own.shapes:
         return False
     try:
         return _operations(prober, path, depth - 1) < _operations(prober, path, depth)

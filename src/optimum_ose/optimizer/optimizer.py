@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
 
-from datasets import ClassLabel, Dataset
+from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, TrainingArguments
 
 from optimum_ose.artifact import OSEArtifact
@@ -14,7 +14,7 @@ from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportCon
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.data.labels import align_labels
+from optimum_ose.data.labels import align_labels, class_names
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill, with_teacher_logits
@@ -145,12 +145,7 @@ class OSEOptimizer:
 
         Training goes on from the last checkpoint in `args.output_dir`, if there is one.
         """
-        label = train_dataset.features.get("label")
-        names = (
-            label.names
-            if isinstance(label, ClassLabel)
-            else [str(value) for value in sorted(set(train_dataset["label"]))]
-        )
+        names = class_names(train_dataset)
         rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
         self.teacher.config.id2label = dict(enumerate(names))
         self.teacher.config.label2id = {name: index for index, name in enumerate(names)}
@@ -326,7 +321,8 @@ class OSEOptimizer:
         test_dataset: Dataset,
     ) -> OSEArtifact:
         """All stages, one after the other; called again with the same arguments it goes on where it stopped."""
-        from optimum_ose.optimizer.pipeline import Rows, open_run, run_stages
+        from optimum_ose.optimizer.pipeline import run_stages
+        from optimum_ose.optimizer.run import Rows, open_run
 
         rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset)
         return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))

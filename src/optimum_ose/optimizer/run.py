@@ -1,0 +1,68 @@
+"""One run in one folder: its optimizer, rows and settings, and the question that it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from datasets import Dataset
+
+from optimum_ose.artifact import OSEArtifact
+from optimum_ose.configuration import OSEConfig
+from optimum_ose.core.architecture import Architecture
+from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.question import model_digest, rows_digest
+from optimum_ose.serialization import plain, read_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Train teaches, validation steers, test judges once, at the end."""
+
+    train: Dataset
+    """Rows to learn from."""
+    validation: Dataset
+    """Rows that steer."""
+    test: Dataset
+    """Rows that judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run in one folder."""
+
+    optimizer: OSEOptimizer
+    artifact: OSEArtifact
+    rows: Rows
+    config: OSEConfig
+
+
+def open_run(
+    optimizer: OSEOptimizer,
+    folder: Path,
+    rows: Rows,
+    config: OSEConfig,
+    *,
+    request: Mapping[str, Any] = MappingProxyType({}),
+) -> Run:
+    """Open the output folder for this question.
+
+    Raises:
+        OutputFolderError: if it cannot be written or is not ours.
+        JournalError: if it answers another question.
+    """
+    question = {
+        "task": optimizer.task,
+        "model": model_digest(optimizer.teacher),
+        "config": plain(config),
+        "max_length": optimizer.max_length,
+        **{name: rows_digest(getattr(rows, name)) for name in ("train", "validation", "test")},
+    }
+    artifact = OSEArtifact.create(folder, question=question, request=request)
+    return Run(optimizer=optimizer, artifact=artifact, rows=rows, config=config)
+
+
+def winner(artifact: OSEArtifact) -> Architecture:
+    """The architecture that the search chose."""
+    return Architecture(read_json(artifact.search)["winner"]["architecture"])
