@@ -71,6 +71,9 @@ class SearchConfig:
     """Tokens per sequence for multiply-adds and latency, >= 1."""
     noise: float | None = None
     """Relative standard deviation of e-hat between seeds; None: estimated by replicates."""
+    num_threads: int | None = None
+    """Threads of each short distillation, >= 1; None: what PyTorch takes, and all usable cores in each process of a
+    launch. Errors depend on it in their sixth digit."""
     seed: int = 0
     """Seed of batches, initialization and design."""
 
@@ -109,6 +112,7 @@ class SearchConfig:
                 ),
                 (_none_or_positive(self.max_error), "max_error must be positive", self.max_error),
                 (self.sequence_length >= 1, "sequence_length must be at least 1", self.sequence_length),
+                (_none_or_positive(self.num_threads), "num_threads must be positive", self.num_threads),
                 (self.noise is None or self.noise >= 0, "noise must not be negative", self.noise),
                 (self.seed >= 0, "seed must not be negative", self.seed),
             ],

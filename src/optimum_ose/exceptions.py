@@ -58,3 +58,7 @@ class LabelerError(OSEError, ValueError):
 
 class LatencyBoundError(OSEError, RuntimeError):
     """The finished student was measured to be slower than the user's bound."""
+
+
+class ProcessError(OSEError, RuntimeError):
+    """A process of a launch failed, or was asked for what only a single process does."""

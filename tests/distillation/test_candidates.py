@@ -1,6 +1,6 @@
 """The error of a candidate is measured once, journaled, and found again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,13 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from optimum_ose import Architecture, SearchConfig
 from optimum_ose.data.tokenization import tokenize
-from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, short_run
+from optimum_ose.distillation.candidates import (
+    CandidateError,
+    CandidateRun,
+    CandidateSetting,
+    CandidateTrainer,
+    short_run,
+)
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
@@ -46,7 +52,8 @@ def counting(setting: CandidateSetting, calls: list[Architecture]) -> CandidateS
 
 
 def error_of(setting: CandidateSetting, path: Path, clock: Callable[[], float] = lambda: 0.0) -> CandidateError:
-    return CandidateError(setting, journal=Journal(path, question={"x": 1}), clock=clock)
+    trainer = CandidateTrainer(setting, clock=clock)
+    return CandidateError(lambda runs: [trainer.measure(runs[0])], journal=Journal(path, question={"x": 1}))
 
 
 def test_what_the_journal_holds_is_not_trained_again(setting: CandidateSetting, tmp_path: Path) -> None:
@@ -72,6 +79,29 @@ def test_the_task_metric_is_one_minus_accuracy(setting: CandidateSetting, tmp_pa
     measured = error_of(replace(setting, search=replace(SEARCH, error="task-metric")), tmp_path / "journal.jsonl")
     assert measured(SMALL, {}) * 20 == pytest.approx(round(measured(SMALL, {}) * 20), abs=1)
     assert 0.0 <= measured(SMALL, {}) <= 1.0
+
+
+def test_others_may_begin_with_what_is_planned_and_the_errors_stay_the_same(
+    setting: CandidateSetting, tmp_path: Path
+) -> None:
+    other = Architecture({**SMALL, "hidden_size": 24})
+    alone = error_of(setting, tmp_path / "alone.jsonl")
+    wanted = [(SMALL, {}), (other, {}), (SMALL, {})]
+    expected = [alone(*pair) for pair in wanted]
+    calls: list[list[CandidateRun]] = []
+
+    def measure(runs: Sequence[CandidateRun]) -> list[dict[str, object]]:
+        calls.append(list(runs[:2]))
+        return [CandidateTrainer(setting, clock=lambda: 0.0).measure(run) for run in runs[:2]]
+
+    shared = CandidateError(measure, journal=Journal(tmp_path / "shared.jsonl", question={"x": 1}))
+    shared.plan(wanted)
+    assert [shared(*pair) for pair in wanted] == expected
+    assert [[(run.architecture, run.replicate) for run in runs] for runs in calls] == [
+        [(SMALL, 0), (other, 0)],
+        [(SMALL, 1)],
+    ]
+    assert len(Journal(tmp_path / "shared.jsonl", question={"x": 1})) == 3
 
 
 def test_divergence_is_a_recorded_result(setting: CandidateSetting, tmp_path: Path) -> None:

@@ -26,13 +26,15 @@ class ExtractCommand(Verb):
         """See `Verb`."""
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
         from optimum_ose.optimizer.pipeline import run_stages
+        from optimum_ose.optimizer.team import is_first_process
         from optimum_ose.report.search_table import search_table
         from optimum_ose.serialization import read_json
 
         quiet_libraries()
         run = open_request(request_of(self.args), self.args.output, TerminalListener())
         artifact = run_stages(run, only=("teacher", "extract"))
-        print(search_table(read_json(artifact.search)))
+        if is_first_process():
+            print(search_table(read_json(artifact.search)))
 
 
 class _StageCommand(Verb):

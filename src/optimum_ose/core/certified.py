@@ -39,6 +39,7 @@ def search(
         start: candidates trained first, shape (k,), from `starting_design`.
         features: coordinates of all candidates, from `axis_features`.
     """
+    trainings.plan(start)
     for index in start:
         trainings.train(int(index))
     num_replicated = min(len(features) // _REPLICATED_SHARE, _NUM_REPLICATED) if noise is None else 0
@@ -81,6 +82,7 @@ def _train_rivals(trainings: Trainings, assessment: Assessment, noise: float | N
     if not len(useful) and assessment.winner is not None:
         useful = np.flatnonzero(~trained & ~observations.excluded)
     done = False
+    trainings.plan(useful[~trained[useful]])
     for index in map(int, useful[:batch]):
         if not trained[index]:
             done |= trainings.train(index)

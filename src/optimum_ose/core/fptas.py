@@ -16,7 +16,7 @@ from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.question import Cost, Predicate, pose_question
 from optimum_ose.core.results import Evaluation, SearchResult, Theta
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.core.trainings import ErrorFunction, Trainings
+from optimum_ose.core.trainings import ErrorFunction, Plan, Trainings
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
 
 Method = Literal["certified", "stride", "exhaustive"]
@@ -40,6 +40,7 @@ def extract(
     seed: int = 0,
     alpha: float = 0.01,
     on_evaluation: Callable[[Evaluation], None] | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
 ) -> SearchResult:
     """The architecture of highest W-coefficient in a search space, and a certificate of how close to the best it is.
 
@@ -67,6 +68,8 @@ def extract(
         seed: shifts the candidates that "certified" trains first.
         alpha: accepted probability that a bound which rests on noise or surrogate fails, in (0, 0.5).
         on_evaluation: told of each call of `error`.
+        on_plan: told which calls of `error` will probably come next, in order, so that several processes may begin
+            with them. The result does not depend on it.
 
     Raises:
         InvalidConfigError: if a setting is outside its range.
@@ -93,14 +96,21 @@ def extract(
     price = len(question.candidates) * len(hyperparameters)
     budget = price if max_evaluations is None else max_evaluations
     trainings = Trainings(
-        question, error, hyperparameters=hyperparameters, max_evaluations=budget, on_evaluation=on_evaluation
+        question,
+        error,
+        hyperparameters=hyperparameters,
+        max_evaluations=budget,
+        on_evaluation=on_evaluation,
+        on_plan=on_plan,
     )
     if method == "certified":
         features = axis_features(question.candidates.columns)
         start = starting_design(question, features, np.random.default_rng(np.random.SeedSequence(seed)))
         assessment = search(trainings, epsilon=epsilon, noise=noise, alpha=alpha, start=start, features=features)
     else:
-        for index in stride(question, interval_size if method == "stride" else 1):
+        order = stride(question, interval_size if method == "stride" else 1)
+        for position, index in enumerate(order):
+            trainings.plan(order[position:])
             trainings.train(int(index))
         assessment = assess(trainings, epsilon=epsilon, noise=noise, alpha=alpha, features=None)
     return _result(trainings, assessment, epsilon=epsilon, alpha=alpha)

@@ -17,6 +17,11 @@ ErrorFunction = Callable[[Architecture, Theta], float]
 
 Called again with the same arguments it is a replicate: another seed, if training is random."""
 
+Plan = Sequence[tuple[Architecture, Theta]]
+"""Calls of the error function that will probably be made next, in order."""
+_LONGEST_PLAN = 64
+"""Candidates; more processes than that find nothing to begin with."""
+
 
 @final
 class Trainings:
@@ -28,6 +33,7 @@ class Trainings:
         hyperparameters: Theta.
         max_evaluations: calls of `error` that may be made.
         on_evaluation: told of each call.
+        on_plan: told which calls come next, in order; later ones may be left out.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class Trainings:
         hyperparameters: Sequence[Theta],
         max_evaluations: int,
         on_evaluation: Callable[[Evaluation], None] | None = None,
+        on_plan: Callable[[Plan], None] | None = None,
     ) -> None:
         self.question = question
         self.evaluations: list[Evaluation] = []
@@ -45,6 +52,7 @@ class Trainings:
         self._hyperparameters = tuple(hyperparameters)
         self._max_evaluations = max_evaluations
         self._on_evaluation = on_evaluation
+        self._on_plan = on_plan
         self._errors: dict[int, list[list[float]]] = {}
 
     @property
@@ -56,6 +64,12 @@ class Trainings:
     def succeeded(self) -> NDArray[np.int64]:
         """The candidates with a finite error, ascending."""
         return np.array(sorted(index for index in self._errors if self.distinct_errors(index)), dtype=np.int64)
+
+    def plan(self, indices: Sequence[int] | NDArray[np.int64]) -> None:
+        """Tell which candidates will be trained next, as far as is known; the first ones surely."""
+        if self._on_plan is not None:
+            candidates = [self.question.candidates[int(index)] for index in indices[:_LONGEST_PLAN]]
+            self._on_plan([(candidate, theta) for candidate in candidates for theta in self._hyperparameters])
 
     def train(self, index: int) -> bool:
         """Train a candidate with every theta; False, and nothing done, if the budget does not allow it."""

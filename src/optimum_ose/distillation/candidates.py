@@ -1,7 +1,7 @@
 """The real error of a candidate: what a short distillation from inherited weights leaves, journaled as it ends."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
@@ -45,54 +45,66 @@ class CandidateSetting:
 
 
 @final
-class CandidateError:
-    """The error of (architecture, theta), measured; calling it again with the same arguments trains with another seed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateRun:
+    """One short distillation that the search wants."""
 
-    Every finished measurement is one journal entry. What the journal already holds is not trained again. A training
-    that diverges or runs
-    out of memory has the error NaN, and is journaled too.
+    architecture: Architecture
+    theta: Mapping[str, Any]
+    replicate: int
+    """Which seed; 0 the first time."""
+
+    @property
+    def key(self) -> str:
+        """The same for equal runs."""
+        return _key(self.architecture, self.theta, self.replicate)
+
+
+Measure = Callable[[Sequence[CandidateRun]], Sequence[Mapping[str, Any]]]
+"""Measures at least the first of some runs, and returns the journal entries of those that it measured."""
+
+
+@final
+class CandidateTrainer:
+    """Trains candidates, each on its own, and measures their errors.
 
     Args:
         setting: what all candidates share.
-        journal: of this search.
         clock: seconds, for the wall time in the journal.
     """
 
-    def __init__(self, setting: CandidateSetting, *, journal: Journal, clock: Callable[[], float]) -> None:
+    def __init__(self, setting: CandidateSetting, *, clock: Callable[[], float]) -> None:
         self._setting = setting
-        self._journal = journal
         self._clock = clock
         self._answers: torch.Tensor | None = None
-        self._num_calls: Counter[str] = Counter()
-        trainings = [entry for entry in journal if "theta" in entry]
-        self._known = {_key(entry["architecture"], entry["theta"], entry["replicate"]): entry for entry in trainings}
 
-    def __call__(self, architecture: Architecture, theta: Mapping[str, Any]) -> float:
-        """The error, at least zero; NaN if the training failed."""
-        replicate = self._num_calls[_key(architecture, theta, 0)]
-        self._num_calls[_key(architecture, theta, 0)] += 1
-        known = self._known.get(_key(architecture, theta, replicate))
-        if known is None:
-            start = self._clock()
-            error, failure = self._train(architecture, theta, replicate)
-            known = {
-                "architecture": dict(architecture),
-                "theta": dict(theta),
-                "replicate": replicate,
-                "max_training_steps": self._setting.search.max_training_steps,
-                "error": error,
-                "failure": failure,
-                "wall_time_s": round(self._clock() - start, 3),
-            }
-            self._journal.append(known)
-        return float("nan") if known["error"] is None else float(known["error"])
+    def measure(self, run: CandidateRun) -> dict[str, Any]:
+        """The journal entry of a run. A training that diverges or runs out of memory has the error None."""
+        start = self._clock()
+        error, failure = self._train(run.architecture, run.theta, run.replicate)
+        return {
+            "architecture": dict(run.architecture),
+            "theta": dict(run.theta),
+            "replicate": run.replicate,
+            "max_training_steps": self._setting.search.max_training_steps,
+            "error": error,
+            "failure": failure,
+            "wall_time_s": round(self._clock() - start, 3),
+        }
 
     def _train(self, architecture: Architecture, theta: Mapping[str, Any], replicate: int) -> tuple[float, str | None]:
         setting = self._setting
         student = setting.initialize(architecture)
         config = short_run(setting.search, theta, replicate)
         try:
-            distill(student, setting.teacher, rows=setting.rows, tokenizer=setting.tokenizer, config=config)
+            distill(
+                student,
+                setting.teacher,
+                rows=setting.rows,
+                tokenizer=setting.tokenizer,
+                config=config,
+                is_shared=False,
+            )
             error = self._measure(student)
         except (RuntimeError, MemoryError) as failure:
             if not isinstance(failure, MemoryError | torch.OutOfMemoryError) and _OUT_OF_MEMORY not in str(failure):
@@ -111,6 +123,55 @@ class CandidateError:
                 predict_logits(setting.teacher, setting.eval_rows, tokenizer=setting.tokenizer)
             )
         return float(cross_entropy_to_teacher(found.double(), self._answers.double()))
+
+
+@final
+class CandidateError:
+    """The error of (architecture, theta), measured; calling it again with the same arguments trains with another seed.
+
+    Every finished measurement is one journal entry. What the journal already holds is not trained again.
+
+    Args:
+        measure: trains candidates.
+        journal: of this search.
+    """
+
+    def __init__(self, measure: Measure, *, journal: Journal) -> None:
+        self._measure = measure
+        self._journal = journal
+        self._num_calls: Counter[str] = Counter()
+        self._planned: list[tuple[Architecture, Mapping[str, Any]]] = []
+        trainings = [entry for entry in journal if "theta" in entry]
+        self._known: dict[str, Mapping[str, Any]] = {
+            _key(entry["architecture"], entry["theta"], entry["replicate"]): entry for entry in trainings
+        }
+
+    def plan(self, candidates: Sequence[tuple[Architecture, Mapping[str, Any]]]) -> None:
+        """What will probably be asked next, in this order: several processes may begin with it."""
+        self._planned = list(candidates)
+
+    def __call__(self, architecture: Architecture, theta: Mapping[str, Any]) -> float:
+        """The error, at least zero; NaN if the training failed."""
+        (run,) = self._runs([(architecture, theta)])
+        self._num_calls[_key(architecture, theta, 0)] += 1
+        if (architecture, theta) in self._planned:
+            self._planned.remove((architecture, theta))
+        if run.key not in self._known:
+            ahead = [later for later in self._runs(self._planned) if later.key not in self._known]
+            for entry in self._measure([run, *ahead]):
+                self._journal.append(entry)
+                self._known[_key(entry["architecture"], entry["theta"], entry["replicate"])] = entry
+        error = self._known[run.key]["error"]
+        return float("nan") if error is None else float(error)
+
+    def _runs(self, candidates: Sequence[tuple[Architecture, Mapping[str, Any]]]) -> list[CandidateRun]:
+        """The next run of each candidate."""
+        return [
+            CandidateRun(
+                architecture=architecture, theta=theta, replicate=self._num_calls[_key(architecture, theta, 0)]
+            )
+            for architecture, theta in candidates
+        ]
 
 
 def short_run(search: SearchConfig, theta: Mapping[str, Any], replicate: int) -> DistillationConfig:

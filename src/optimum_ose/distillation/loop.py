@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_sc
 
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import training_batches
+from optimum_ose.distillation.local_process import LocalProcess
 from optimum_ose.distillation.losses import StudentWithProjections
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.prediction import predict_logits
@@ -55,6 +56,7 @@ def distill(
     config: DistillationConfig,
     checkpoint_folder: Path | None = None,
     on_step: OnStep | None = None,
+    is_shared: bool = True,
 ) -> DistillationReport:
     """Train the student, in place, to answer as the teacher does.
 
@@ -66,6 +68,7 @@ def distill(
         config: the recipe.
         checkpoint_folder: where the state is kept every `config.checkpoint_steps`; a state found there is gone on from.
         on_step: listener.
+        is_shared: the processes of a launch train one student together; else this one trains a student of its own.
 
     Raises:
         InvalidConfigError: if student and teacher answer with different classes.
@@ -78,10 +81,13 @@ def distill(
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return _run(student, teacher, rows, tokenizer, config, checkpoint_folder, on_step)
+        if not is_shared:
+            return _run(LocalProcess(), student, teacher, rows, tokenizer, config, None, on_step)
+        return _run(Accelerator(), student, teacher, rows, tokenizer, config, checkpoint_folder, on_step)
 
 
 def _run(
+    accelerator: Accelerator | LocalProcess,
     student: PreTrainedModel,
     teacher: PreTrainedModel,
     rows: Dataset,
@@ -90,7 +96,6 @@ def _run(
     checkpoint_folder: Path | None,
     on_step: OnStep | None,
 ) -> DistillationReport:
-    accelerator = Accelerator()
     pupil = StudentWithProjections(
         student,
         teacher_width=teacher.config.hidden_size,
@@ -104,10 +109,12 @@ def _run(
     rows = with_teacher_logits(rows, teacher, tokenizer=tokenizer)
     loader = training_batches(rows, tokenizer, batch_size=config.batch_size, seed=config.seed)
     pupil, optimizer, loader = accelerator.prepare(pupil, optimizer, loader)
-    accelerator.register_for_checkpointing(scheduler)
     torch.nn.Module.to(teacher, accelerator.device)
     teacher.eval()
-    start = _load_latest(accelerator, checkpoint_folder)
+    start = 0
+    if isinstance(accelerator, Accelerator):
+        accelerator.register_for_checkpointing(scheduler)
+        start = _load_latest(accelerator, checkpoint_folder)
     # Without dropout: a student this small has no capacity to spare.
     pupil.eval()
     step, loss = start, torch.tensor(math.nan)
@@ -117,7 +124,8 @@ def _run(
         step += 1
         if on_step is not None:
             on_step(step, float(loss))
-        if checkpoint_folder is not None and step % config.checkpoint_steps == 0 and step < config.num_steps:
+        is_due = step % config.checkpoint_steps == 0 and step < config.num_steps
+        if isinstance(accelerator, Accelerator) and checkpoint_folder is not None and is_due:
             _save(accelerator, checkpoint_folder, step)
     torch.nn.Module.to(student, "cpu")
     student.eval()
@@ -125,7 +133,7 @@ def _run(
 
 
 def _step(
-    accelerator: Accelerator,
+    accelerator: Accelerator | LocalProcess,
     pupil: Any,
     teacher: PreTrainedModel,
     batch: Any,

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +15,7 @@ from optimum_ose.export.latency import measure_latency
 from optimum_ose.export.machine import describe_machine
 from optimum_ose.export.memory import peak_memory_bytes
 from optimum_ose.export.parity import open_session, session_feeds
-from optimum_ose.modeling.prediction import evaluating
+from optimum_ose.modeling.prediction import evaluating, torch_threads
 
 _ONNX_FILES = {"onnx-fp32": "model.onnx", "onnx-int8": "model_quantized.onnx"}
 
@@ -78,7 +77,7 @@ def benchmark_formats(
         *_subjects("teacher", teacher, Path(teacher_folder), inputs=inputs, num_threads=num_threads),
         *_subjects("student", student, Path(student_folder), inputs=inputs, num_threads=num_threads),
     ]
-    with _torch_threads(num_threads), evaluating(teacher), evaluating(student):
+    with torch_threads(num_threads), evaluating(teacher), evaluating(student):
         report = measure_latency(
             {f"{subject.model} {subject.format}": subject.run for subject in subjects},
             num_rounds=num_rounds,
@@ -166,13 +165,3 @@ def _peaks(
                 source, batch_size=batch_size, sequence_length=sequence_length, num_threads=num_threads
             )
     return peaks
-
-
-@contextmanager
-def _torch_threads(num_threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

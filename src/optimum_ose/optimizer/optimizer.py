@@ -1,6 +1,7 @@
 """OSEOptimizer: a teacher, a tokenizer and a task, with one verb per stage."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from optimum_ose.core.results import SearchResult
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.labels import align_labels, class_names
 from optimum_ose.data.tokenization import tokenize
-from optimum_ose.distillation.candidates import CandidateSetting
+from optimum_ose.distillation.candidates import CandidateSetting, CandidateTrainer
 from optimum_ose.distillation.loop import distill, with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.export.latency_meter import LatencyMeter
@@ -27,6 +28,7 @@ from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.loading import has_head, load_config, load_teacher, load_tokenizer
+from optimum_ose.modeling.prediction import torch_threads
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.tasks import require_trainable
 from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
@@ -34,6 +36,7 @@ from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.latency import LatencyFinding
 from optimum_ose.optimizer.search import search_architecture
 from optimum_ose.optimizer.students import StudentMaker
+from optimum_ose.optimizer.team import Team, is_first_process, search_threads
 from optimum_ose.progress import Listener, SilentListener
 from optimum_ose.question import search_question
 
@@ -186,29 +189,36 @@ class OSEOptimizer:
         """
         self._require_head()
         settings = config or SearchConfig()
-        rows, eval_rows = self._answered_rows(train_dataset), self.rows(eval_dataset)
-        self._make_student = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
-        shuffled = eval_rows.shuffle(seed=settings.seed)
-        setting = CandidateSetting(
-            teacher=self.teacher,
-            tokenizer=self.tokenizer,
-            rows=rows,
-            eval_rows=shuffled.select(range(min(settings.num_eval_rows, len(shuffled)))),
-            initialize=self._make_student,
-            search=settings,
-        )
-        question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
-        with TemporaryDirectory() as folder:
-            path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
-            kept = Journal(path, question=question)
-            result, self.latency = search_architecture(
-                self.search_space(settings),
-                setting,
-                journal=kept,
-                listener=self.listener,
-                meter=self._meter(settings, kept, path.with_name(f".{path.name}.latency")),
+        with torch_threads(search_threads(settings.num_threads)):
+            rows, eval_rows = self._answered_rows(train_dataset), self.rows(eval_dataset)
+            self._make_student = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
+            shuffled = eval_rows.shuffle(seed=settings.seed)
+            setting = CandidateSetting(
+                teacher=self.teacher,
+                tokenizer=self.tokenizer,
+                rows=rows,
+                eval_rows=shuffled.select(range(min(settings.num_eval_rows, len(shuffled)))),
+                initialize=self._make_student,
+                search=settings,
             )
-            return result
+            team = Team(CandidateTrainer(setting, clock=time.perf_counter))
+            if not is_first_process():
+                result, self.latency = team.follow()
+                return result  # type: ignore[no-any-return]
+            with team.leading() as conclude, TemporaryDirectory() as folder:
+                path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
+                question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
+                kept = Journal(path, question=question)
+                result, self.latency = search_architecture(
+                    self.search_space(settings),
+                    setting,
+                    measure=team.measure,
+                    journal=kept,
+                    listener=self.listener,
+                    meter=self._meter(settings, kept, path.with_name(f".{path.name}.latency")),
+                )
+                conclude((result, self.latency))
+                return result
 
     def initialize(
         self, architecture: Architecture, *, calibration_dataset: Dataset | None = None, scratch_seed: int | None = None

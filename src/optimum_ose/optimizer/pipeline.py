@@ -3,7 +3,7 @@
 import time
 
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.exceptions import InvalidConfigError, ProcessError
 from optimum_ose.optimizer.evaluation import measure
 from optimum_ose.optimizer.run import Run
 from optimum_ose.optimizer.stages import (
@@ -15,6 +15,7 @@ from optimum_ose.optimizer.stages import (
     teacher_export,
     use_finished_teacher,
 )
+from optimum_ose.optimizer.team import is_first_process, num_processes, wait_for_all
 from optimum_ose.report.writing import write_report
 from optimum_ose.serialization import canonical_json, read_json, write_atomic
 
@@ -28,7 +29,9 @@ def run_stages(run: Run, *, only: tuple[Stage, ...] = STAGES) -> OSEArtifact:
 
     Raises:
         InvalidConfigError: if a stage before the first of `only` is not finished.
+        ProcessError: if several processes were launched for what only one does.
     """
+    _require_one_process(run, only)
     for stage in STAGES[: STAGES.index(only[0])]:
         if run.artifact.stage(stage) is None:
             raise InvalidConfigError(
@@ -40,12 +43,15 @@ def run_stages(run: Run, *, only: tuple[Stage, ...] = STAGES) -> OSEArtifact:
         use_finished_teacher(run)
     for stage in only:
         record = run.artifact.stage(stage)
+        wait_for_all()
         if record is None:
             start = time.perf_counter()
             found = STAGE_FUNCTIONS[stage](run)
-            run.artifact.finish_stage(stage, {**found, "seconds": round(time.perf_counter() - start, 1)})
+            if is_first_process():
+                run.artifact.finish_stage(stage, {**found, "seconds": round(time.perf_counter() - start, 1)})
         elif stage == "teacher":
             use_finished_teacher(run)
+        wait_for_all()
     return run.artifact
 
 
@@ -65,3 +71,15 @@ def measure_again(run: Run) -> OSEArtifact:
     write_atomic(artifact.benchmark, canonical_json(content))
     write_report(artifact)
     return artifact
+
+
+def _require_one_process(run: Run, only: tuple[Stage, ...]) -> None:
+    """Refuse a launch of several processes where they would not share the work."""
+    trains_teacher = "teacher" in only and not run.optimizer.has_head and run.artifact.stage("teacher") is None
+    if num_processes() > 1 and (trains_teacher or not set(only) <= {"teacher", "extract"}):
+        raise ProcessError(
+            "Several processes share `extract`, for a teacher whose head is trained",
+            f"{num_processes()} processes were asked for {', '.join(only)}"
+            + (", and the teacher is to be fine-tuned first" if trains_teacher else ""),
+            "Launch `optimum_ose extract` with several processes, and everything else with one",
+        )

@@ -1,15 +1,15 @@
 """The search with its real error: `extract` over short distillations, told to a listener."""
 
-import time
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import extract
 from optimum_ose.core.question import Cost, Predicate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.distillation.candidates import CandidateError, CandidateSetting
+from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, Measure
 from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.journal import Journal
 from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency
@@ -20,6 +20,7 @@ def search_architecture(
     space: SearchSpace,
     setting: CandidateSetting,
     *,
+    measure: Measure,
     journal: Journal,
     listener: Listener,
     meter: LatencyMeter | None = None,
@@ -32,6 +33,7 @@ def search_architecture(
     Args:
         space: the teacher's search space.
         setting: what all candidates share, the search's own settings included.
+        measure: trains candidates.
         journal: of finished evaluations and timing blocks.
         listener: hears of each evaluation.
         meter: measures latency; needed if latency is bounded or is the cost.
@@ -46,12 +48,15 @@ def search_architecture(
     settings = setting.search
     finding = None if meter is None else fit_latency(space, meter, settings)
     limit = settings.max_latency_ms
+    ask = partial(_extract, space, setting, measure=measure, journal=journal, listener=listener)
     if meter is None or finding is None or limit is None:
-        return _extract(space, setting, finding, journal=journal, listener=listener, allowed=None), finding
+        return _extract(
+            space, setting, finding, measure=measure, journal=journal, listener=listener, allowed=None
+        ), finding
     while True:
         allowed = admitted(space, finding, max_latency_ms=limit, max_parameters=settings.max_parameters)
         finding = finding if finding.refused else replace(finding, num_admitted=len(allowed))
-        result = _extract(space, setting, finding, journal=journal, listener=listener, allowed=allowed)
+        result = ask(finding, allowed=allowed)
         (measured,) = meter.measure([result.architecture])
         if measured.latency_ms <= limit:
             return result, replace(finding, winner=measured)
@@ -67,6 +72,7 @@ def _extract(
     setting: CandidateSetting,
     finding: LatencyFinding | None,
     *,
+    measure: Measure,
     journal: Journal,
     listener: Listener,
     allowed: Collection[Architecture] | None,
@@ -79,13 +85,14 @@ def _extract(
         num_done += 1
         listener.advance(num_done, f"W {evaluation.w:.3f}")
 
+    error = CandidateError(measure, journal=journal)
     listener.stage("extract", settings.budget)
     result = extract(
         space,
         parameter_size=space.parameter_size,
         inference_cost=_inference_cost(space, setting, finding),
-        error=CandidateError(setting, journal=journal, clock=time.perf_counter),
-        hyperparameters=settings.hyperparameters,
+        error=error,
+        hyperparameters=[dict(theta) for theta in settings.hyperparameters],
         epsilon=settings.epsilon,
         method=settings.method,
         interval_size=settings.interval_size,
@@ -95,6 +102,7 @@ def _extract(
         max_evaluations=settings.budget,
         seed=settings.seed,
         on_evaluation=advance,
+        on_plan=error.plan,
     )
     listener.finish()
     return result

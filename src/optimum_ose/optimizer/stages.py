@@ -13,6 +13,7 @@ from optimum_ose.optimizer.evaluation import accuracy, compare, examples
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.latency import check_bound
 from optimum_ose.optimizer.run import Run, winner
+from optimum_ose.optimizer.team import is_first_process
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.writing import write_report
@@ -54,7 +55,8 @@ def _extract(run: Run) -> dict[str, Any]:
     content = {**result_to_dict(result), "space": described, "settings": plain(config)}
     if optimizer.latency is not None:
         content["latency"] = optimizer.latency.to_dict(space, result.architecture)
-    write_atomic(run.artifact.search, canonical_json(content))
+    if is_first_process():
+        write_atomic(run.artifact.search, canonical_json(content))
     return {"num_evaluations": result.certificate.num_evaluations}
 
 

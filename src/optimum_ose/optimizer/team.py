@@ -1,0 +1,138 @@
+"""The processes of one launch, sharing the candidates of a search: the first one decides and writes, all train."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, final
+
+import torch
+from accelerate.utils import broadcast_object_list, gather_object
+
+from optimum_ose.distillation.candidates import CandidateRun, CandidateTrainer
+from optimum_ose.distillation.local_process import process_state
+from optimum_ose.exceptions import OSEError, ProcessError
+from optimum_ose.export.machine import usable_cores
+
+_Entry = dict[str, Any]
+
+
+def num_processes() -> int:
+    """Processes of this launch; 1 without a launcher.
+
+    Raises:
+        ProcessError: if the launcher started several that Accelerate did not connect.
+    """
+    connected, started = int(process_state().num_processes), int(os.environ.get("WORLD_SIZE", "1"))
+    if connected != started:
+        raise ProcessError(
+            "Accelerate must connect all processes of a launch",
+            f"{started} were started, and this one knows of {connected}",
+            "Look at the launcher's settings, or start a single process",
+        )
+    return connected
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that decides, writes and prints."""
+    return bool(process_state().is_main_process)
+
+
+def wait_for_all() -> None:
+    """Go on when all processes of the launch have come here."""
+    process_state().wait_for_everyone()
+
+
+@final
+class Team:
+    """Measures candidates with all processes of the launch.
+
+    The first process calls `measure` between `leading`'s bounds; all others call `follow`.
+
+    Args:
+        trainer: of this process.
+    """
+
+    def __init__(self, trainer: CandidateTrainer) -> None:
+        self._trainer = trainer
+        self._state = process_state()
+
+    def measure(self, runs: Sequence[CandidateRun]) -> list[_Entry]:
+        """Journal entries of the first of some runs, one per process.
+
+        Raises:
+            ProcessError: if another process failed.
+        """
+        shared = list(runs[: self._state.num_processes])
+        if self._state.num_processes == 1:
+            return [self._trainer.measure(shared[0])]
+        _tell(("train", shared))
+        return self._train(shared)
+
+    @contextmanager
+    def leading(self) -> Iterator[Callable[[object], None]]:
+        """Lead the others until the block ends; what is given to the yielded function is what they return."""
+        outcome: list[object] = [None]
+        try:
+            yield lambda found: outcome.__setitem__(0, found)
+        except Exception as error:
+            self._end(error if isinstance(error, OSEError) else _stopped(0, error))
+            raise
+        self._end(outcome[0])
+
+    def follow(self) -> Any:
+        """Train what the first process hands out until it ends; what it found.
+
+        Raises:
+            OSEError: if it stopped with an error.
+        """
+        while True:
+            kind, content = _tell(None)
+            if kind == "train":
+                self._train(content)
+            elif isinstance(content, OSEError):
+                raise content
+            else:
+                return content
+
+    def _end(self, outcome: object) -> None:
+        if self._state.num_processes > 1:
+            _tell(("end", outcome))
+
+    def _train(self, runs: Sequence[CandidateRun]) -> list[_Entry]:
+        """Train this process's run, and collect what all have found."""
+        rank = int(self._state.process_index)
+        found: list[_Entry | ProcessError] = []
+        if rank < len(runs):
+            try:
+                found = [self._trainer.measure(runs[rank])]
+            except Exception as error:  # noqa: BLE001  (the others wait: they must hear of it)
+                found = [_stopped(rank, error)]
+        entries: list[_Entry] = []
+        for entry in gather_object(found):
+            if isinstance(entry, ProcessError):
+                raise entry
+            entries.append(entry)
+        return entries
+
+
+def _tell(message: object) -> Any:
+    """What the first process says, in every process."""
+    return broadcast_object_list([message])[0]
+
+
+def _stopped(rank: int, error: Exception) -> ProcessError:
+    return ProcessError(
+        "All processes of a launch must come to the end of the search",
+        f"process {rank} stopped with {type(error).__name__}: {error}",
+        "Mend that and start again: what was finished is kept",
+    )
+
+
+def search_threads(wanted: int | None) -> int:
+    """Threads of a short distillation.
+
+    Launchers set OMP_NUM_THREADS on their own account; under one, all usable cores are taken, as without it.
+    """
+    if wanted is not None:
+        return wanted
+    return torch.get_num_threads() if num_processes() == 1 else usable_cores()
