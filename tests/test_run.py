@@ -41,6 +41,7 @@ LAYOUT = [
     "ose/journal.jsonl",
     "ose/benchmark.json",
     "ose/pareto.png",
+    "ose/report.html",
     "ose/environment.json",
 ]
 

@@ -59,6 +59,11 @@ class OSEArtifact:
         return self.path / "ose" / "pareto.png"
 
     @property
+    def page(self) -> Path:
+        """The report as one HTML page. It shows rows of the test split: `push_to_hub` leaves it out."""
+        return self.path / "ose" / "report.html"
+
+    @property
     def card(self) -> Path:
         """The model card."""
         return self.path / "README.md"

@@ -33,7 +33,7 @@ class BenchCommand(Verb):
 
 
 class ReportCommand(Verb):
-    """Write model card and Pareto plot again, from what is on disk, and print the search."""
+    """Write model card, HTML page and Pareto plot again, from what is on disk, and print the search."""
 
     EXAMPLE = "optimum-cli ose report out"
 
@@ -53,7 +53,7 @@ class ReportCommand(Verb):
         artifact = OSEArtifact.open(self.args.folder)
         write_report(artifact)
         print(search_table(read_json(artifact.search)))
-        print(f"\nwritten: {artifact.card}, {artifact.pareto_plot}, {artifact.environment}")
+        print(f"\nwritten: {artifact.card}, {artifact.page}, {artifact.pareto_plot}, {artifact.environment}")
 
 
 class PushCommand(Verb):

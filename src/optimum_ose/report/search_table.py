@@ -21,10 +21,16 @@ def ranked_candidates(search: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def search_table(search: Mapping[str, Any]) -> str:
     """Winner, runners-up, T, the certificate and, where latency was asked for, what is known of it."""
+    latency = [prediction_sentence(search["latency"])] if "latency" in search else []
+    return "\n".join([*aligned(search_rows(search)), "", search["certificate"]["statement"], *latency])
+
+
+def search_rows(search: Mapping[str, Any], *, num_rows: int = _NUM_ROWS) -> list[tuple[str, ...]]:
+    """Titles, winner, runners-up, T: axis values, p, i, e and W."""
     axes = list(search["space"]["axes"])
     cost, cost_form = cost_unit(search)
-    rows = [("", *axes, "parameters", cost, "error", "W")]
-    for number, item in enumerate(ranked_candidates(search)[:_NUM_ROWS]):
+    rows: list[tuple[str, ...]] = [("", *axes, "parameters", cost, "error", "W")]
+    for number, item in enumerate(ranked_candidates(search)[:num_rows]):
         objectives = item["objectives"]
         rows.append(
             (
@@ -39,8 +45,7 @@ def search_table(search: Mapping[str, Any]) -> str:
     size, largest_cost = search["maximum_point"]
     largest = search["space"]["maximum_point"]
     rows.append(("T", *(str(largest[axis]) for axis in axes), f"{size:,.0f}", cost_form.format(largest_cost), "", "0"))
-    latency = [prediction_sentence(search["latency"])] if "latency" in search else []
-    return "\n".join([*aligned(rows), "", search["certificate"]["statement"], *latency])
+    return rows
 
 
 def cost_unit(search: Mapping[str, Any]) -> tuple[str, str]:

@@ -10,10 +10,14 @@ FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8"
 
 
 def comparison_table(benchmark: Mapping[str, Any]) -> str:
-    """Teacher and student side by side, from what `benchmark.json` holds."""
+    """Teacher and student side by side, from what `benchmark.json` holds, as text."""
+    return "\n".join([*aligned(comparison_rows(benchmark)), "", *comparison_notes(benchmark)])
+
+
+def comparison_rows(benchmark: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """The same as rows of (what, teacher, student, ratio), titles first."""
     sizes, scores = benchmark["sizes"], benchmark["scores"]
     latency = {(row["model"], row["format"]): row for row in benchmark["latency"]["results"]}
-    setting = benchmark["latency"]
     rows: list[tuple[str, str, str, str]] = [("", "teacher", "student", "student / teacher")]
     for name, label in FORMATS.items():
         if name in scores["student"]:
@@ -36,12 +40,18 @@ def comparison_table(benchmark: Mapping[str, Any]) -> str:
             rows.append(
                 _row(f"size, {label}, MB", (pair[0]["size_bytes"] / 1e6, pair[1]["size_bytes"] / 1e6), "{:.1f}")
             )
-    note = (
+    return rows
+
+
+def comparison_notes(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
+    """How the rows were measured, and what they say in short."""
+    setting = benchmark["latency"]
+    how = (
         f"Latency: batch {setting['batch_size']}, {setting['sequence_length']} tokens, "
         f"{setting['num_threads']} threads, interleaved in one run. Test rows: {benchmark['num_test_rows']}, used once."
     )
-    bound = [bound_sentence(benchmark["latency_bound"])] if "latency_bound" in benchmark else []
-    return "\n".join([*aligned(rows), "", note, *headline(benchmark), *bound])
+    bound = (bound_sentence(benchmark["latency_bound"]),) if "latency_bound" in benchmark else ()
+    return how, *headline(benchmark), *bound
 
 
 def headline(benchmark: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Writes plot, environment and model card of a finished run, from what is on disk."""
+"""Writes plot, page, environment and model card of a finished run, from what is on disk."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +9,7 @@ from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.hub.card import build_model_card
 from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
+from optimum_ose.report.page import build_page
 from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.search_table import ranked_candidates
 from optimum_ose.serialization import canonical_json, read_json, write_atomic
@@ -28,7 +29,7 @@ _NUM_RUNNERS_UP = 5
 
 
 def write_report(artifact: OSEArtifact) -> None:
-    """Write `ose/environment.json`, `ose/pareto.png` and `README.md`.
+    """Write `ose/environment.json`, `ose/pareto.png`, `ose/report.html` and `README.md`.
 
     Raises:
         OutputFolderError: if the run is not finished.
@@ -47,7 +48,11 @@ def write_report(artifact: OSEArtifact) -> None:
         "machine": benchmark["latency"]["machine"],
     }
     write_atomic(artifact.environment, canonical_json(environment))
-    write_atomic(artifact.pareto_plot, draw_pareto(search))
+    plot = draw_pareto(search)
+    write_atomic(artifact.pareto_plot, plot)
+    examples = (artifact.stage("benchmark") or {}).get("examples", ())
+    page = build_page(search, benchmark, title=artifact.path.resolve().name, examples=examples, plot=plot)
+    write_atomic(artifact.page, page)
     write_atomic(artifact.card, build_model_card(_facts(artifact, search, benchmark)))
 
 

@@ -1,0 +1,52 @@
+"""The report as one HTML page that stands alone: no script, no other file, no network."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from optimum_ose.report.latency_text import prediction_sentence
+from optimum_ose.report.search_table import search_rows
+from optimum_ose.report.table import comparison_notes, comparison_rows
+
+_NUM_CANDIDATES = 16
+
+
+def build_page(
+    search: Mapping[str, Any],
+    benchmark: Mapping[str, Any],
+    *,
+    title: str,
+    examples: Sequence[Mapping[str, Any]],
+    plot: bytes,
+) -> str:
+    """The page.
+
+    Args:
+        search: what `search.json` holds.
+        benchmark: what `benchmark.json` holds.
+        title: name of the model.
+        examples: rows of the test split with the student's answers.
+        plot: the Pareto plot, a PNG.
+    """
+    environment = Environment(
+        loader=PackageLoader("optimum_ose.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    certificate = search["certificate"]
+    return environment.get_template("page.html").render(
+        title=title,
+        statement=certificate["statement"],
+        satisfied=certificate["satisfied"],
+        violations=len(certificate["violations"]),
+        notes=comparison_notes(benchmark),
+        comparison=comparison_rows(benchmark),
+        candidates=search_rows(search, num_rows=_NUM_CANDIDATES),
+        latency=prediction_sentence(search["latency"]) if "latency" in search else "",
+        space=search["space"],
+        num_trained=certificate["num_trained"],
+        num_evaluations=certificate["num_evaluations"],
+        examples=examples,
+        machine=benchmark["latency"]["machine"],
+        plot=base64.b64encode(plot).decode(),
+    )
