@@ -53,7 +53,7 @@ def main() -> int:
         folder = options.files or Path(scratch)
         for name in options.models:
             _export(name, folder / name.replace(" ", "-").lower())
-        print(f"exported; measuring with {options.threads} threads, load {os.getloadavg()[0]:.1f}", flush=True)
+        print(f"exported; loading, {options.threads} threads", flush=True)
         reports = {size: _measure(options, folder, size) for size in options.batch_sizes}
     for size, report in reports.items():
         print(f"\n{table(report, size)}")
@@ -143,6 +143,7 @@ def _measure(options: argparse.Namespace, folder: Path, batch_size: int) -> Late
     for name in options.models:
         runners |= _runners(name, folder / name.replace(" ", "-").lower(), batch_size, options.threads)
     gc.collect()
+    print(f"measuring batch {batch_size}, load {os.getloadavg()[0]:.1f}", flush=True)
     return measure_latency(runners, num_rounds=options.rounds, block_seconds=options.block_seconds, warmup=2)
 
 
