@@ -74,6 +74,22 @@ def test_a_latency_of_the_assumed_form_is_recovered(seed: int) -> None:
     assert model.worst_error < 0.05
 
 
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.floats(0, 1))
+def test_a_last_layer_that_costs_less_than_the_others_is_recovered(seed: int, share: float) -> None:
+    depth, hidden, inner = (COLUMNS[name].astype(float) for name in ("depth", "hidden", "inner"))
+    latency = 1.0 + (depth - 1 + share) * (4 * hidden**2 + 2 * hidden * inner) * 1e-6
+    model = fitted(chosen_by(np.random.default_rng(seed), 24), latency)
+    np.testing.assert_allclose(model.predict(COLUMNS), latency, rtol=0.02)
+
+
+def test_an_axis_that_is_one_throughout_is_no_work() -> None:
+    columns = {name: values[:12] for name, values in COLUMNS.items()} | {"depth": np.ones(12, dtype=np.int64)}
+    model = fit_latency_model(TERMS, columns, 1.0 + columns["inner"] * 1e-3)
+    assert np.isfinite(model.coefficients).all()
+    np.testing.assert_allclose(model.predict(columns), 1.0 + columns["inner"] * 1e-3, rtol=0.02)
+
+
 @settings(max_examples=40, deadline=None)
 @given(seeds, st.sampled_from(sorted(AXES)))
 def test_nothing_costs_less_than_nothing_so_growing_an_axis_never_predicts_a_gain(seed: int, axis: str) -> None:

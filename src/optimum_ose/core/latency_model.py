@@ -27,7 +27,7 @@ class LatencyModel:
     """Predicts the latency of any candidate of a search space, and knows by how much it was wrong.
 
     Attributes:
-        terms: monomials in the axes, the kinds of work.
+        terms: monomials in the axes less one, the kinds of work; see `work`.
         coefficients: milliseconds per unit of each term, none negative, so that no candidate is predicted slower than
             one that is at least as large in every axis.
         num_measured: candidates that were fitted.
@@ -153,18 +153,23 @@ def fit_latency_model(
 
 
 def work(terms: Sequence[Monomial], columns: Columns) -> Array:
-    """Value of each term at each of n candidates, shape (n, number of terms)."""
+    """Value of each term at each of n candidates, shape (n, number of terms).
+
+    Every axis counts from one: depth * width is (depth - 1) * width + width, a sum of two terms. Apart, they can cost
+    unlike, as they do where the last layer computes one token only; and growing an axis still never predicts a gain.
+    """
     length = len(next(iter(columns.values())))
     values = np.ones((length, len(terms)))
     for position, monomial in enumerate(terms):
         for name, exponent in monomial:
-            values[:, position] *= columns[name].astype(np.float64) ** exponent
+            values[:, position] *= (columns[name] - 1).astype(np.float64) ** exponent
     return values
 
 
 def _coefficients(matrix: Array) -> Array:
     """Non-negative c with matrix @ c near one in every row; columns are scaled alike first, for the solver's sake."""
-    scale = np.linalg.norm(matrix, axis=0)
+    norms = np.linalg.norm(matrix, axis=0)
+    scale = np.where(norms > 0, norms, 1.0)  # no work at all where an axis is one throughout
     solution, _ = nnls(matrix / scale, np.ones(len(matrix)))
     return np.asarray(solution / scale)
 

@@ -13,6 +13,7 @@ from optimum_ose.exceptions import ExportError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.example_inputs import PIXELS, example_inputs
 from optimum_ose.export.parity import check_parity, output_name
+from optimum_ose.export.rewriting import rewrite_for_runtime
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
 
@@ -30,7 +31,8 @@ def export_onnx(
     Inputs: `input_ids`, `attention_mask` and, where the model and its tokenizer have it, `token_type_ids`, each int64
     of shape (batch, sequence); of an image model `pixel_values`, float32 of shape (batch, channels, height, width) with
     only the batch dynamic. Output: `logits`, or `last_hidden_state` of a model without a head. An earlier file of that
-    name stays whole until the new one is complete, compared with the model, and on the disk.
+    name stays whole until the new one is complete, compared with the model, and on the disk. The last layer of a model
+    whose head reads the first token computes no other (`rewriting`).
 
     Args:
         model: a text or image model with float32 weights, on any device, with any attention implementation. It is not
@@ -58,6 +60,7 @@ def export_onnx(
                 f"tracing failed: {str(error).splitlines()[0]}",
                 "Set pad_token_id if the model has none; decoder-only models need transformers 5",
             ) from error
+        rewrite_for_runtime(temporary)
         check_parity(model, temporary, tokenizer, tolerance=tolerance)
     return path
 

@@ -1,0 +1,38 @@
+"""Rewrites an exported graph into the form that ONNX Runtime's CPU kernels run fastest. What it computes stays."""
+
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto
+
+from optimum_ose.export.narrowing import narrow_to_read_tokens
+
+
+def rewrite_for_runtime(path: Path) -> None:
+    """Rewrite an ONNX file in place: see `narrow_to_read_tokens` and `separate_residuals`.
+
+    Args:
+        path: a file that holds its weights.
+    """
+    model = onnx.load(path)
+    narrow_to_read_tokens(model)
+    separate_residuals(model)
+    onnx.save(model, path)
+
+
+def separate_residuals(model: ModelProto) -> int:
+    """Turn the addition before each layer norm from Add into Sum, which is the same, in place.
+
+    ONNX Runtime (1.31, CPU) joins Add and LayerNormalization into SkipLayerNormalization, which took seven times as
+    long as the two apart for 128 x 1024 numbers: a fifth of the int8 graph of Bort. It does not join what is a Sum.
+
+    Returns:
+        How many additions were turned.
+    """
+    producers = {name: node for node in model.graph.node for name in node.output}
+    norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
+    sums = [producers[norm.input[0]] for norm in norms if norm.input[0] in producers]
+    residuals = [node for node in sums if node.op_type == "Add"]
+    for node in residuals:
+        node.op_type = "Sum"
+    return len(residuals)
