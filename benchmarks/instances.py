@@ -143,7 +143,12 @@ def _grid(*lists: Iterable[int]) -> NDArray[np.int64]:
 
 _BORT = _grid((2, 4, 6, 8, 10, 12), (4, 8, 12, 16), (512, 768, 1024), (256, 512, 768, 1024, 3072))
 SPACES = {
-    "bort": (("depth", "heads", "hidden", "inner"), _BORT[_BORT[:, 2] % _BORT[:, 1] == 0], (24, 16, 1024, 4096), 50_265),
+    "bort": (
+        ("depth", "heads", "hidden", "inner"),
+        _BORT[_BORT[:, 2] % _BORT[:, 1] == 0],
+        (24, 16, 1024, 4096),
+        50_265,
+    ),
     "bert": (
         ("depth", "hidden", "inner"),
         _grid(range(1, 13), range(128, 769, 64), (512, 1024, 2048, 3072)),
@@ -163,7 +168,9 @@ def _broken_law(generator: np.random.Generator, x: Array) -> Array:
     size = x @ generator.dirichlet(np.ones(x.shape[1]))
     bend, sharpness = generator.uniform(0.25, 0.75), generator.uniform(5, 40)
     before, after = generator.uniform(0.1, 3.5, 2)
-    return np.asarray(np.exp(-before * size + (before - after) * np.logaddexp(0, sharpness * (size - bend)) / sharpness))
+    return np.asarray(
+        np.exp(-before * size + (before - after) * np.logaddexp(0, sharpness * (size - bend)) / sharpness)
+    )
 
 
 def _interactions(generator: np.random.Generator, x: Array) -> Array:

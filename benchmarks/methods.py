@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 
 from optimum_ose.core.fptas import extract
 
+EPSILON = 0.05
+"""Accepted shortfall where the certificate ends the search."""
+FINE = 0.01
+"""Accepted shortfall where the budget is to end the search, not the certificate."""
 POPULATION = 6
 """Population of NSGA-II, and random trials before TPE and the Gaussian process: half of the smaller budget."""
+MAX_LEVELS = 16
+"""An axis of more values is continuous to optuna: its Gaussian process takes half a minute a run otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +59,9 @@ def _snapshots(
         yield budget, _best(draws)
 
 
-def extracted(draws: Draws, budget: int, *, method: Literal["certified", "stride", "exhaustive"]) -> Found:
+def extracted(
+    draws: Draws, budget: int, *, method: Literal["certified", "stride", "exhaustive"], epsilon: float = EPSILON
+) -> Found:
     """A method of `extract`; the budget of the stride sets its interval, the exhaustive method ignores it.
 
     The certified search is not told the noise; the others are, for they would take the errors as exact.
@@ -67,6 +75,7 @@ def extracted(draws: Draws, budget: int, *, method: Literal["certified", "stride
         inference_cost=lambda some: [table.inference_cost[row_of[entry]] for entry in some],
         error=lambda architecture, _: draws.train(row_of[architecture]),
         maximum_point=table.maximum_point,
+        epsilon=epsilon,
         method=method,
         interval_size=interval if method == "stride" else 1,
         noise=None if method == "certified" else draws.noise,
@@ -113,15 +122,19 @@ def random_search(draws: Draws) -> Iterator[None]:
 def sampled(draws: Draws, *, sampler: Callable[[int], Any], is_single: bool) -> Iterator[None]:
     """A sampler of optuna over the positions of the values on each axis.
 
-    What it proposes is moved to the nearest candidate that is not trained yet, so no evaluation is spent twice. A single
-    objective is log W to maximize, and the sampler is told the candidate that was trained; else it minimizes (p, i, e).
+    What it proposes is moved to the nearest candidate that is not trained yet, so no evaluation is spent twice. A
+    single objective is log W to maximize, and the sampler is told the candidate that was trained; else (p, i, e) are
+    minimized.
     """
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = draws.table
     positions = np.stack([np.unique(column, return_inverse=True)[1] for column in table.values.T], axis=1)
     distributions: dict[str, Any] = {
         axis: optuna.distributions.IntDistribution(0, int(column.max()))
+        if column.max() < MAX_LEVELS
+        else optuna.distributions.FloatDistribution(0, float(column.max()))
         for axis, column in zip(table.axes, positions.T, strict=True)
     }
     directions = ["maximize"] if is_single else ["minimize"] * 3
@@ -173,12 +186,15 @@ def _best(draws: Draws) -> Found:
 
 
 METHODS: Mapping[str, Callable[[Draws, int], Found]] = {
-    "certified": partial(extracted, method="certified"),
+    "certified": partial(extracted, method="certified", epsilon=FINE),
+    "certified to its end": partial(extracted, method="certified"),
     "size rule": size_rule,
     "stride": partial(extracted, method="stride"),
     "exhaustive": partial(extracted, method="exhaustive"),
 }
 """Methods that use a budget as a whole."""
+UNBOUNDED = ("certified to its end", "exhaustive")
+"""Those that get as many evaluations as there are candidates."""
 ENDLESS: Mapping[str, Callable[[Draws], Iterable[None]]] = {
     "random": random_search,
     "nsga2": partial(sampled, sampler=_nsga2, is_single=False),
@@ -187,3 +203,4 @@ ENDLESS: Mapping[str, Callable[[Draws], Iterable[None]]] = {
 }
 """Methods that train one candidate after the other; they stop when the budget is spent."""
 OF_OPTUNA = ("nsga2", "tpe", "gp")
+SLOW = ("gp", "certified to its end", "exhaustive")
