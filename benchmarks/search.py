@@ -26,10 +26,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from instances import FAMILIES, SPACES, Table, synthetic_table, trained_tables
+from families import FAMILIES, SPACES, synthetic_table
+from instances import Table
 from methods import ENDLESS, METHODS, OF_OPTUNA, SLOW, UNBOUNDED, find
 from summary import summarize
 from tqdm import tqdm
+from trained import trained_tables
 
 NOISES = (0.0, 0.02, 0.05, 0.1)
 BUDGETS = (12, 24)
