@@ -22,7 +22,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +56,10 @@ def main() -> int:
         _TRAINED.update(trained_tables(Path(folder) / "tables"))
     else:
         print("trained networks are left out: neither --data nor OSE_DATA names the folder that holds tables/")
-    wanted = list(_jobs(options, methods))
-    rows = _read(options.output)
-    done = {(row["space"], row["family"], float(row["noise"]), int(row["seed"]), row["method"]) for row in rows}
-    waiting = [job for job in wanted if job not in done]
-    rows += _run(waiting, options)
-    kept = set(wanted)
-    job_of = [(row["space"], row["family"], float(row["noise"]), int(row["seed"]), row["method"]) for row in rows]
-    return summarize([row for row, job in zip(rows, job_of, strict=True) if job in kept])
+    wanted = dict.fromkeys(_jobs(options, methods))
+    known = [row for row in _read(options.output) if _job(row) in wanted]
+    done = {_job(row) for row in known}
+    return summarize(known + _run([job for job in wanted if job not in done], options))
 
 
 def _parse() -> argparse.Namespace:
@@ -76,7 +72,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--noises", default=",".join(map(str, NOISES)), help="levels of noise (default: all)")
     parser.add_argument("--methods", default=",".join(ALL_METHODS), help="methods, separated by commas (default: all)")
     parser.add_argument("--data", help="folder that holds tables/; default: $OSE_DATA; skipped without")
-    parser.add_argument("--output", type=Path, help="csv file; what stands in it is not run again")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="csv file; what stands in it is not run again: begin a new one when the search has changed",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     options = parser.parse_args()
     unknown = set(options.methods.split(",")) - set(ALL_METHODS)
@@ -102,6 +102,10 @@ def _jobs(options: argparse.Namespace, methods: list[str]) -> Iterator[Job]:
         for (space, family), noise, method in itertools.product(tables, noises, methods):
             if method not in SLOW or seed < options.first + options.slow_seeds:
                 yield space, family, noise, seed, method
+
+
+def _job(row: Mapping[str, str]) -> Job:
+    return row["space"], row["family"], float(row["noise"]), int(row["seed"]), row["method"]
 
 
 def _read(path: Path | None) -> list[dict[str, str]]:
