@@ -1,7 +1,7 @@
 """Owns the tables that `search.py` prints, and the verdict on its promises."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -43,7 +43,7 @@ def regrets_kept(rows: Sequence[Row], budget: str) -> bool:
     """Mean regrets with one budget, instance by instance; whether ours is better as often as promised."""
     regrets = _regrets(row for row in rows if row["budget"] == budget)
     reference = _regrets(row for row in rows if row["method"] == REFERENCE)
-    methods = sorted({method for by_method in regrets.values() for method in by_method}, key=lambda name: name != OURS)
+    methods = list(dict.fromkeys(method for by_method in regrets.values() for method in by_method))
     print(f"\n## Regret after {budget} evaluations, in percent: mean over the seeds\n")
     print("| space | family | noise | " + " | ".join([*methods, f"{REFERENCE} (all)"]) + " |")
     print("|---" * (4 + len(methods)) + "|")
@@ -52,9 +52,12 @@ def regrets_kept(rows: Sequence[Row], budget: str) -> bool:
         lowest = min((mean for mean in means[:-1] if mean is not None), default=None)
         cells = [_cell(mean, bold=mean is not None and mean == lowest) for mean in means]
         print(f"| {instance.space} | {instance.family} | {instance.noise:.0%} | " + " | ".join(cells) + " |")
-    means = [_mean_of_means(regrets.values(), method) for method in methods]
-    means.append(_mean_of_means(reference.values(), REFERENCE))
-    print("| all | all | all | " + " | ".join(_cell(mean, bold=False) for mean in means) + " |\n")
+    noises = sorted({instance.noise for instance in regrets})
+    for name, chosen in [*((f"{noise:.0%}", {noise}) for noise in noises), ("all", set(noises))]:
+        means = [_mean_of_means(regrets, method, chosen) for method in methods]
+        means.append(_mean_of_means(reference, REFERENCE, chosen))
+        print(f"| all | all | {name} | " + " | ".join(_cell(mean, bold=False) for mean in means) + " |")
+    print()
     return _wins_kept(regrets, [method for method in methods if method != OURS], budget)
 
 
@@ -83,7 +86,8 @@ def _wins_kept(
     share = better_than_all / max(total, 1)
     kept &= share >= BETTER_SHARE
     print(f"| every one at once | {share:.1%} of {total}{'' if kept else ' BROKEN'} | | |")
-    ours, rule = (_mean_of_means(regrets.values(), method) for method in (OURS, RULE))
+    noises = {instance.noise for instance in regrets}
+    ours, rule = (_mean_of_means(regrets, method, noises) for method in (OURS, RULE))
     if ours is not None and rule is not None:
         kept &= ours <= rule
         print(f"\nOn average {ours:.2%}, the size rule {rule:.2%}{'' if ours <= rule else ' BROKEN'}")
@@ -186,8 +190,11 @@ def _mean(by_seed: Mapping[int, float] | None) -> float | None:
     return float(np.mean(list(by_seed.values()))) if by_seed else None
 
 
-def _mean_of_means(instances: Iterable[Mapping[str, Mapping[int, float]]], method: str) -> float | None:
-    means = [mean for by_method in instances if (mean := _mean(by_method.get(method))) is not None]
+def _mean_of_means(
+    regrets: Mapping[Instance, Mapping[str, Mapping[int, float]]], method: str, noises: Collection[float]
+) -> float | None:
+    chosen = [by_method.get(method) for instance, by_method in regrets.items() if instance.noise in noises]
+    means = [mean for by_seed in chosen if (mean := _mean(by_seed)) is not None]
     return float(np.mean(means)) if means else None
 
 
