@@ -161,6 +161,16 @@ def test_unknown_noise_is_measured_by_replicates():
     assert result.certificate.satisfied
 
 
+def test_a_small_budget_goes_to_different_candidates_and_a_larger_one_to_the_best_again():
+    small, large = (search(noisy(power_law, 0.1, seed=4), max_evaluations=number) for number in (12, 17))
+    assert small.certificate.num_trained == 12
+    trained = [entry.architecture for entry in large.evaluations]
+    first, again = trained[:14], trained[14:]
+    assert len(set(first)) == 14
+    best = sorted(large.evaluations[:14], key=lambda entry: -entry.w)[:3]
+    assert again == [entry.architecture for entry in best]
+
+
 @pytest.mark.parametrize("noise", [0.02, 0.05])
 @pytest.mark.parametrize("told", [True, False])
 def test_a_certificate_under_noise_is_true(noise, told):

@@ -11,9 +11,12 @@ from optimum_ose.core.trainings import Trainings
 from optimum_ose.exceptions import InfeasibleError
 
 _NUM_REPLICATED = 3
-"""Candidates of the start that are trained twice where the noise is unknown."""
+"""Candidates that are trained twice where the noise is unknown, to measure it: the best so far."""
 _REPLICATED_SHARE = 16
-"""At most one in so many of all candidates is trained twice at the start."""
+"""At most one in so many of all candidates is trained twice for that."""
+_REPLICATED_AFTER = 2
+"""So many times the trainings of the start are made before: first of all a good candidate is wanted; set by
+benchmarks/search.py."""
 _NUM_CHALLENGES = 6
 """Trainings made to refute a surrogate that says the search is over; set by benchmarks/certificate.py."""
 _BATCH_SHARE = 12
@@ -27,9 +30,10 @@ def search(
     """Train until the winner is proven to be within epsilon of the best, or the budget is spent.
 
     Every step bounds the W of all candidates from above, by monotony and by the surrogate, and trains the one most
-    likely to exceed the winner; or trains again the winner or its rival where noise is all that separates them. Once
-    the surrogate sees no risk, it is challenged: candidates whose training would cut off most of those that monotony
-    alone still admits are trained, for a jump that the surrogate missed would show there.
+    likely to exceed the winner; or trains again the winner or its rival where noise is all that separates them. Noise
+    that nobody told is measured by replicates of the best, before anything is certain. Once the surrogate sees no risk,
+    it is challenged: candidates whose training would cut off most of those that monotony alone still admits are
+    trained, for a jump that the surrogate missed would show there.
 
     Args:
         trainings: the ledger, still empty.
@@ -42,19 +46,20 @@ def search(
     trainings.plan(start)
     for index in start:
         trainings.train(int(index))
-    num_replicated = min(len(features) // _REPLICATED_SHARE, _NUM_REPLICATED) if noise is None else 0
-    for index in trainings.succeeded[:num_replicated]:
-        trainings.replicate(int(index))
     if not len(trainings.succeeded):
         raise InfeasibleError(
             "At least one training must end with a finite error",
             f"all of the first {len(trainings.evaluations)} ended with NaN or infinity",
             "Lower the learning rate or the batch size, or look at the messages of the trainings.",
         )
-    challenges = 0
+    challenges, is_noise_open = 0, noise is None
     while True:
         assessment = assess(trainings, epsilon=epsilon, noise=noise, alpha=alpha, features=features)
         certain = assessment.winner is not None and assessment.risk.sum() <= alpha / 2
+        if is_noise_open and (certain or len(trainings.trained) >= _REPLICATED_AFTER * len(start)):
+            is_noise_open = False
+            _replicate_best(trainings, assessment)
+            continue
         challenger = _challenger(trainings, assessment, epsilon) if certain and challenges < _NUM_CHALLENGES else None
         if certain and challenger is None:
             return assessment
@@ -64,6 +69,15 @@ def search(
         )
         if not progressed:
             return replace(assessment, challenged=challenger is None)
+
+
+def _replicate_best(trainings: Trainings, assessment: Assessment) -> None:
+    """Train the best candidates again; what tells their noise also tells which of them is the best."""
+    observations = assessment.observations
+    scores = log_savings(trainings.question)[observations.trained] - observations.log_errors
+    count = min(len(observations.excluded) // _REPLICATED_SHARE, _NUM_REPLICATED)
+    for index in observations.trained[np.argsort(-scores, kind="stable")[:count]]:
+        trainings.replicate(int(index))
 
 
 def _train_rivals(trainings: Trainings, assessment: Assessment, noise: float | None) -> bool:

@@ -6,8 +6,9 @@ from scipy.optimize import brentq
 
 from optimum_ose.core.question import Question
 
-_EXTRA_DESIGN = 4
-"""Trainings at the start beyond the number of the trend's coefficients."""
+_EXTRA_DESIGN = 3
+"""Trainings at the start beyond the number of the trend's coefficients: the fewest that the surrogate can be fitted
+to, for what comes after is chosen better; set by benchmarks/search.py."""
 
 
 def stride(question: Question, interval_size: int) -> NDArray[np.int64]:
