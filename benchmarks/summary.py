@@ -116,19 +116,28 @@ def honesty_kept(rows: Sequence[Row]) -> bool:
     print("\n## Honesty: claims of a ratio that the truth falls short of\n")
     print("| method | evaluations | assumption | " + f"{MONOTONE} | {OTHER} |")
     print("|---|---|---|---|---|")
+    for (method, budget, assumption), group in sorted(_grouped(claims, _claim).items()):
+        print(f"| {method} | {budget} | {assumption} | {_false_claims(group, '1')} | {_false_claims(group, '0')} |")
     kept = True
-    groups = _grouped(claims, lambda row: (row["method"], row["budget"], row["assumption"]))
-    for (method, budget, assumption), group in sorted(groups.items()):
-        cells = []
-        for is_monotone in ("1", "0"):
-            chosen = [row for row in group if row["monotone"] == is_monotone]
-            false = sum(1 - float(row["regret"]) < float(row["ratio"]) - 2e-9 for row in chosen)
-            applies = is_monotone == "1" or assumption == "exhaustive"
-            is_broken = applies and false > MAX_FALSE * len(chosen)
-            kept &= not is_broken
-            cells.append(f"{false} of {len(chosen)}{' BROKEN' if is_broken else ''}")
-        print(f"| {method} | {budget} | {assumption} | {cells[0]} | {cells[1]} |")
+    for assumption, group in sorted(_grouped(claims, lambda row: row["assumption"]).items()):
+        is_broken = sum(map(_is_false, group)) > MAX_FALSE * len(group)
+        kept &= not is_broken
+        cells = f"{_false_claims(group, '1')} | {_false_claims(group, '0')}{' BROKEN' if is_broken else ''}"
+        print(f"| all | all | {assumption} | {cells} |")
     return kept
+
+
+def _claim(row: Row) -> tuple[str, str, str]:
+    return row["method"], row["budget"], row["assumption"]
+
+
+def _false_claims(rows: Iterable[Row], is_monotone: str) -> str:
+    chosen = [row for row in rows if row["monotone"] == is_monotone]
+    return f"{sum(map(_is_false, chosen))} of {len(chosen)}"
+
+
+def _is_false(row: Row) -> bool:
+    return 1 - float(row["regret"]) < float(row["ratio"]) - 2e-9
 
 
 def trainings_kept(rows: Sequence[Row]) -> bool:
