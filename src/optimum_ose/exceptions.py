@@ -58,3 +58,7 @@ class LabelerError(OSEError, ValueError):
 
 class LatencyBoundError(OSEError, RuntimeError):
     """The finished student was measured to be slower than the user's bound."""
+
+
+class MissingDependencyError(OSEError, ImportError):
+    """A package of an optional extra is not installed."""
