@@ -30,7 +30,14 @@ class Model:
 
 
 def batcher(model: Model, *, workers: int = 1, on_batch: Callable[[int, int], None] = lambda *_: None) -> Batcher:
-    return Batcher(model, max_batch_texts=3, max_queue_texts=8, num_workers=workers, on_batch=on_batch)
+    return Batcher(
+        model,
+        max_batch_texts=3,
+        max_batch_characters=1000,
+        max_queue_texts=8,
+        num_workers=workers,
+        on_batch=on_batch,
+    )
 
 
 def lengths(rows: Rows) -> list[float]:
@@ -70,6 +77,24 @@ def test_a_request_of_many_texts_gets_its_rows_in_order() -> None:
         assert await queue.rows([]) == []
         await queue.close()
         assert sorted(map(len, model.batches)) == [1, 3, 3]
+
+    asyncio.run(scenario())
+
+
+def test_a_large_request_delays_no_small_one_and_long_texts_fill_a_batch() -> None:
+    async def scenario() -> None:
+        model = Model()
+        queue = batcher(model)
+        model.free.clear()
+        first = asyncio.create_task(queue.rows(text_pairs("a")))
+        await until(lambda: model.batches)
+        large = asyncio.create_task(queue.rows(text_pairs(["l" * 600] * 5)))
+        small = asyncio.create_task(queue.rows(text_pairs("s")))
+        await until(lambda: queue.num_waiting == 6)
+        model.free.set()
+        await asyncio.gather(first, large, small)
+        await queue.close()
+        assert [[text[0] for text in batch] for batch in model.batches] == [["a"], ["l", "s", "l"], ["l", "l"], ["l"]]
 
     asyncio.run(scenario())
 

@@ -114,7 +114,7 @@ def test_the_image_needs_only_what_its_file_installs(folder: Path, tmp_path: Pat
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wheels = tmp_path / "wheels"
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), str(ROOT)]
-    requirements = ["-c", str(ROOT / "constraints.txt"), "-r", str(ROOT / "docker/requirements.txt")]
+    requirements = ["-c", str(ROOT / "constraints.txt"), "-r", str(ROOT / "deploy/requirements.txt")]
     # tokenizers' requirement huggingface_hub serves downloads only
     for command in (build, [*install, *requirements], [*install, *requirements[:2], "--no-deps", "tokenizers"]):
         subprocess.run(command, check=True)

@@ -34,6 +34,8 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.protocol import RequestError, ServerLimits, error_body, parse_request
 
 _LOGGER = logging.getLogger(__name__)
+_CHARACTERS_PER_TOKEN = 4
+"""About; of European languages."""
 _CLOSING = {HTTPStatus.LENGTH_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT}
 """Refusals after which a rest of the body may still be on its way."""
 
@@ -63,6 +65,7 @@ class PredictionApp:
         self._batcher = Batcher(
             partial(pipeline.rows, batch_size=self.limits.max_batch_texts, max_tokens=self.limits.max_batch_tokens),
             max_batch_texts=self.limits.max_batch_texts,
+            max_batch_characters=_CHARACTERS_PER_TOKEN * self.limits.max_batch_tokens,
             max_queue_texts=self.limits.max_queue_texts,
             num_workers=num_workers,
             on_batch=self._metrics.on_batch,

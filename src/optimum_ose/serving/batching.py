@@ -23,9 +23,10 @@ class QueueFullError(Exception):
 @final
 @dataclass(slots=True)
 class _Job:
-    """The texts of one request, and the rows that are there already."""
+    """The texts of one request, which of them wait (the next one last), and the rows that are there already."""
 
     pairs: list[TextPair]
+    waiting: list[int]
     rows: list[Any]
     missing: int
     done: asyncio.Future[Rows]
@@ -36,7 +37,7 @@ class Batcher:
     """A bounded queue of texts before a number of worker threads. To be used within one event loop.
 
     No worker waits for company: a batch is what came in while all workers were busy, so a lone request is not delayed
-    and the batches grow with the load. A request of many texts is spread over the batches, its texts ordered by length.
+    and the batches grow with the load. Requests take turns, text by text, so that a large one delays no small one.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Batcher:
         compute: Callable[[list[TextPair]], Rows],
         *,
         max_batch_texts: int,
+        max_batch_characters: int,
         max_queue_texts: int,
         num_workers: int,
         on_batch: Callable[[int, int], None],
@@ -53,23 +55,22 @@ class Batcher:
         Args:
             compute: the rows of texts; called in a thread.
             max_batch_texts: texts per call of it.
+            max_batch_characters: characters per call of it, after which no further text is taken.
             max_queue_texts: texts that may wait.
             num_workers: calls of it at once.
             on_batch: told of each finished batch its number of texts, and how many wait.
         """
         self._compute = compute
         self._max_batch_texts = max_batch_texts
+        self._max_batch_characters = max_batch_characters
         self._max_queue_texts = max_queue_texts
         self._num_workers = num_workers
         self._on_batch = on_batch
-        self._waiting: deque[tuple[_Job, int]] = deque()
+        self._jobs: deque[_Job] = deque()
+        self.num_waiting = 0
+        """Texts in the queue."""
         self._pool: ThreadPoolExecutor | None = None
         self._running: set[asyncio.Task[None]] = set()
-
-    @property
-    def num_waiting(self) -> int:
-        """Texts in the queue."""
-        return len(self._waiting)
 
     async def rows(self, pairs: list[TextPair]) -> Rows:
         """The rows of one request's texts, in order.
@@ -79,11 +80,13 @@ class Batcher:
         """
         if not pairs:
             return []
-        if len(self._waiting) + len(pairs) > self._max_queue_texts:
+        if self.num_waiting + len(pairs) > self._max_queue_texts:
             raise QueueFullError
-        job = _Job(pairs, [None] * len(pairs), len(pairs), asyncio.get_running_loop().create_future())
-        order = sorted(range(len(pairs)), key=lambda index: sum(len(text or "") for text in pairs[index]))
-        self._waiting.extend((job, index) for index in order)
+        longest_first = sorted(range(len(pairs)), key=lambda index: _size(pairs[index]), reverse=True)
+        done = asyncio.get_running_loop().create_future()
+        job = _Job(pairs, longest_first, [None] * len(pairs), len(pairs), done)
+        self._jobs.append(job)
+        self.num_waiting += len(pairs)
         self._employ()
         return await job.done
 
@@ -107,7 +110,7 @@ class Batcher:
                 await self._compute_batch(batch)
         finally:
             # Here and not in a callback of the task: between the two a request could come and find no worker.
-            self._running.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._running.discard(asyncio.current_task())
 
     async def _compute_batch(self, batch: list[tuple[_Job, int]]) -> None:
         pairs = [job.pairs[index] for job, index in batch]
@@ -119,16 +122,28 @@ class Batcher:
                     job.done.set_exception(error)
         else:
             _hand_out(batch, rows)
-        self._on_batch(len(batch), len(self._waiting))
+        self._on_batch(len(batch), self.num_waiting)
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
-        """The texts that wait longest, without those of requests that were given up."""
+        """One text of each waiting request in turn, without those of requests that were given up."""
         batch: list[tuple[_Job, int]] = []
-        while self._waiting and len(batch) < self._max_batch_texts:
-            item = self._waiting.popleft()
-            if not item[0].done.done():
-                batch.append(item)
+        num_characters = 0
+        while self._jobs and len(batch) < self._max_batch_texts and num_characters < self._max_batch_characters:
+            job = self._jobs.popleft()
+            if job.done.done():
+                self.num_waiting -= len(job.waiting)
+                continue
+            index = job.waiting.pop()
+            self.num_waiting -= 1
+            num_characters += _size(job.pairs[index])
+            batch.append((job, index))
+            if job.waiting:
+                self._jobs.append(job)
         return batch
+
+
+def _size(pair: TextPair) -> int:
+    return sum(len(text) for text in pair if text is not None)
 
 
 def _hand_out(batch: list[tuple[_Job, int]], rows: Rows) -> None:

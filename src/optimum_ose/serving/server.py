@@ -53,19 +53,23 @@ def create_server(
     """
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name, num_threads=num_threads)
     app = PredictionApp(pipeline, name=name or Path(folder).resolve().name, limits=limits, num_workers=num_workers)
-    return PredictionServer(_listen(host, port), app)
+    return PredictionServer(app, host=host, port=port)
 
 
 @final
 class PredictionServer:
     """A bound port, and what answers on it."""
 
-    def __init__(self, listener: socket.socket, app: PredictionApp) -> None:
-        """Use `create_server`."""
-        self.port = int(listener.getsockname()[1])
+    def __init__(self, app: PredictionApp, *, host: str, port: int) -> None:
+        """Bind the port; see `create_server`.
+
+        Raises:
+            OSError: if it is taken.
+        """
+        self._listener = _listen(host, port)
+        self.port = int(self._listener.getsockname()[1])
         """The port that clients connect to."""
         limits = app.limits
-        self._listener = listener
         self._server = _DrainingServer(
             Config(
                 app,
