@@ -23,6 +23,7 @@ from optimum_ose.serving import OnnxPipeline
 
 HEAD = "{} {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n"
 SENTENCE = "the what of a good how is film bad who many in year city was long river does short it"
+IDLE_SECONDS = 30
 BAD = {
     "malformed": (b'{"inputs": ', {400}),
     "wrong type": (b'{"inputs": {"text": [7]}}', {400}),
@@ -32,7 +33,7 @@ BAD = {
     "ten thousand texts": (json.dumps({"inputs": ["a"] * 10_000}).encode(), {422}),
     "long text": (json.dumps({"inputs": "a " * 100_000}).encode(), {422}),
     "control characters": (json.dumps({"inputs": "".join(map(chr, range(32))) * 20}).encode(), {200}),
-    "largest": (json.dumps({"inputs": ["the film " * 200] * 256}).encode(), {200}),
+    "largest": (json.dumps({"inputs": ["the film " * 200] * 256}).encode(), {200, 504}),
 }
 
 
@@ -53,8 +54,12 @@ class Soak:
 
     async def good(self, seed: int) -> None:
         """One client with one connection, whose every answer must be right."""
-        rng, connection = random.Random(seed), None
+        rng, connection, answered = random.Random(seed), None, 0.0
         while not self.stopping:
+            if connection and time.monotonic() - answered > IDLE_SECONDS / 2:  # this process was held up
+                self.seen["reconnected"] += 1
+                connection[1].close()
+                connection = None
             indices = rng.sample(range(len(self.texts)), rng.choice((1, 1, 1, 8)))
             body = json.dumps({"inputs": [self.texts[index] for index in indices]}).encode()
             try:
@@ -62,8 +67,9 @@ class Soak:
                 status, content, closing = await request(connection, body)
             except (OSError, asyncio.IncompleteReadError) as error:
                 if not self.stopping:
-                    self.faults.append(f"lost: {error!r}")
+                    self.faults.append(f"lost after {len(self.memory)} s: {error!r}")
                 return
+            answered = time.monotonic()
             self.seen[f"good {status}"] += 1
             answers = [{item["label"]: item["score"] for item in answer} for answer in json.loads(content)]
             wanted = [self.expected[index] for index in indices]
@@ -164,7 +170,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "optimum_ose.serving", str(arguments.folder), "--port", "0"]
-    command += ["--num-threads", "1", "--request-seconds", "5"]
+    command += ["--num-threads", "1", "--request-seconds", "5", "--idle-seconds", str(IDLE_SECONDS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         port = int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
         soak = Soak(port, OnnxPipeline.from_pretrained(arguments.folder, num_threads=1), arguments.seconds)
