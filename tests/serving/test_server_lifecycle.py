@@ -127,6 +127,28 @@ def test_a_client_that_drips_does_not_gain_time(folder: Path) -> None:
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"\0" * 100, 400),
+        (b"GET /h\xc3\xa4 HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://x HTTP/1.1\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na", 400),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 200),
+        (b"GET /health HTTP/1.0\r\n\r\n", 200),
+        (b"POST /predict HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n" + BODY, 100),
+    ],
+    ids=["tls", "zeros", "path", "no path", "two sizes", "smuggled", "upgrade", "1.0", "expect"],
+)
+def test_odd_requests_get_a_status(folder: Path, sent: bytes, status: int) -> None:
+    with running(serve(folder, request_seconds=2)) as port, connected(port) as odd:
+        odd.sendall(sent)
+        assert odd.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+        assert predict(port, "a")[0] == 200
+
+
 def test_headers_without_end_are_refused(folder: Path) -> None:
     with running(serve(folder, max_head_bytes=4000)) as port, connected(port) as endless:
         endless.sendall(b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 800)
