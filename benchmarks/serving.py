@@ -20,6 +20,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 CLIENTS = (1, 8, 64, 200)
+WARM_SECONDS = 1.0
+"""Until every client's requests are in turn; answers before do not count."""
 SENTENCE = "what is the capital of a country where people speak french and who was first to walk on the moon"
 MAX_BATCH, MAX_TOKENS = 32, 4096
 
@@ -30,8 +32,8 @@ def sentences() -> list[str]:
     return [" ".join(rng.choices(words, k=rng.randint(4, 24))) for _ in range(512)]
 
 
-async def client(port: int, bodies: list[bytes], start: int, end: float, latencies: list[float]) -> None:
-    """One connection that asks again as soon as it was answered."""
+async def client(port: int, bodies: list[bytes], start: int, end: float, seconds: float, seen: list[float]) -> None:
+    """One connection that asks again as soon as it was answered; answers of the last seconds count."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     index = start
     while (began := time.perf_counter()) < end:
@@ -42,8 +44,8 @@ async def client(port: int, bodies: list[bytes], start: int, end: float, latenci
         await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.decode())
-        if time.perf_counter() < end:
-            latencies.append(time.perf_counter() - began)
+        if end - seconds < time.perf_counter() < end:
+            seen.append(time.perf_counter() - began)
     writer.close()
 
 
@@ -53,8 +55,9 @@ async def load(port: int, num_clients: int, seconds: float, texts_per_request: i
     groups = (texts[index : index + texts_per_request] for index in range(0, len(texts), texts_per_request))
     bodies = [json.dumps({"inputs": group}).encode() for group in groups]
     latencies: list[float] = []
-    end = time.perf_counter() + seconds
-    await asyncio.gather(*(client(port, bodies, 7 * index, end, latencies) for index in range(num_clients)))
+    end = time.perf_counter() + WARM_SECONDS + seconds
+    clients = (client(port, bodies, 7 * index, end, seconds, latencies) for index in range(num_clients))
+    await asyncio.gather(*clients)
     return latencies
 
 
@@ -110,7 +113,6 @@ def measure(port: int, pipeline, arguments: argparse.Namespace) -> list[dict[str
     """One row per number of clients: medians over the rounds."""
     rows = []
     for num_clients in CLIENTS:
-        _, _ = load_apart(port, num_clients, arguments)
         rounds, latencies, size = [], [], 1
         for index in range(arguments.rounds + 1):  # the first round tells the size of the batches
             before = metrics(port)
@@ -179,7 +181,8 @@ def main() -> None:
     from optimum_ose.serving import OnnxPipeline
 
     pipeline = OnnxPipeline.from_pretrained(arguments.folder, num_threads=arguments.num_threads)
-    options = ["--port", "0", "--num-threads", str(arguments.num_threads), "--workers", str(arguments.workers)]
+    options = ["--max-queue-texts", str(2 * CLIENTS[-1] * arguments.texts)]
+    options += ["--port", "0", "--num-threads", str(arguments.num_threads), "--workers", str(arguments.workers)]
     with server([sys.executable, "-m", "optimum_ose.serving", str(arguments.folder), *options]) as (port, pid, cold):
         ours = measure(port, pipeline, arguments)
         memory = metrics(port)["process_resident_memory_bytes"] / 2**20
