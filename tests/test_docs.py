@@ -1,11 +1,14 @@
 """The docs name functions, tests and settings that exist."""
 
+import dataclasses
 import re
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 
 import pytest
+
+from optimum_ose.serving.protocol import ServerLimits
 
 ROOT = Path(__file__).parents[1]
 PAPER_MAP = (ROOT / "docs" / "paper-map.md").read_text(encoding="utf-8")
@@ -36,3 +39,10 @@ def test_every_room_of_the_architecture_page_exists() -> None:
     assert sorted(rooms) == sorted(
         path.name for path in source.iterdir() if path.is_dir() and path.name != "__pycache__"
     )
+
+
+def test_the_serving_page_names_every_limit() -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    table = page[page.index("| limit |") :]
+    for field in dataclasses.fields(ServerLimits):
+        assert f"`{field.name}`" in table

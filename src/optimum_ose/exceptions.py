@@ -62,3 +62,7 @@ class LatencyBoundError(OSEError, RuntimeError):
 
 class ProcessError(OSEError, RuntimeError):
     """A process of a launch failed, or was asked for what only a single process does."""
+
+
+class MissingDependencyError(OSEError, ImportError):
+    """A package of an optional extra is not installed."""

@@ -12,20 +12,19 @@ from optimum_ose.serving.server import PredictionServer
 
 @contextmanager
 def running(server: PredictionServer) -> Iterator[int]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        yield server.server_port
+        yield server.port
     finally:
         server.stop()
-        server.server_close()
         thread.join()
 
 
 def ask(
     port: int, body: bytes | None, *, method: str = "POST", path: str = "/predict", **headers: str
 ) -> tuple[int, Any]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
@@ -36,3 +35,12 @@ def ask(
 
 def predict(port: int, inputs: object, **parameters: object) -> tuple[int, Any]:
     return ask(port, json.dumps({"inputs": inputs, "parameters": parameters}).encode())
+
+
+def metric(port: int, name: str) -> float:
+    """The value of a line of /metrics."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return next(float(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == name)

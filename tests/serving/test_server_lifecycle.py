@@ -2,46 +2,210 @@
 
 import json
 import logging
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPResponse
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPResponse, IncompleteRead
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.protocol import ServerLimits
-from optimum_ose.serving.server import create_server
-from serving.server_client import ask, predict, running
+from optimum_ose.serving.server import PredictionServer, create_server
+from serving.server_client import ask, metric, predict, running
+
+HEAD = b"POST /predict HTTP/1.1\r\nContent-Length: 15\r\n\r\n"
+BODY = b'{"inputs": "a"}'
 
 
-def test_more_clients_than_connections_wait_for_their_turn(folder: Path) -> None:
-    limits = ServerLimits(max_connections=2, max_parallel_predictions=1)
-    server = create_server(folder, port=0, num_threads=1, limits=limits)
-    with running(server) as port, ThreadPoolExecutor(12) as pool:
-        assert [status for status, _ in pool.map(lambda _: predict(port, "a good film"), range(12))] == [200] * 12
+class Gate:
+    """Holds the model back, so that a test knows what waits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.entered, self._opened = threading.Semaphore(0), threading.Event()
+        rows = OnnxPipeline.rows
+
+        def held(*arguments: Any, **options: Any) -> Any:
+            self.entered.release()
+            assert self._opened.wait(20)
+            return rows(*arguments, **options)
+
+        monkeypatch.setattr(OnnxPipeline, "rows", held)
+
+    def open(self) -> None:
+        self._opened.set()
 
 
-def test_a_client_that_drips_is_cut_off_at_the_deadline(folder: Path) -> None:
-    limits = ServerLimits(request_seconds=0.4)
-    with running(create_server(folder, port=0, limits=limits)) as port:
-        start = time.monotonic()
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as drip:
-            drip.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
-            response = HTTPResponse(drip)
-            for _ in range(4):
-                drip.sendall(b" ")
-                time.sleep(0.05)
-            response.begin()
-            assert response.status == 408
-            assert json.loads(response.read())["expected"] == "A request must arrive within 0.4 seconds"
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
-            assert silent.recv(1) == b""
-        assert time.monotonic() - start < 3
+@contextmanager
+def connected(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        yield connection
+
+
+def status_of(connection: socket.socket) -> int:
+    with HTTPResponse(connection) as response:
+        response.begin()
+        response.read()
+        return response.status
+
+
+def send_until_refused(connection: socket.socket, data: bytes) -> None:
+    for _ in range(2**16):
+        connection.sendall(data)
+
+
+def serve(folder: Path, **limits: Any) -> PredictionServer:
+    return create_server(folder, port=0, num_threads=1, limits=ServerLimits(**limits))
+
+
+def test_texts_beyond_the_queue_are_refused_while_those_in_it_are_answered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    with running(serve(folder, max_queue_texts=3, max_batch_texts=1)) as port, ThreadPoolExecutor(4) as pool:
+        computing = pool.submit(predict, port, "a")
+        assert gate.entered.acquire(timeout=20)
+        waiting = pool.submit(predict, port, ["a", "a", "a"])
+        while metric(port, "ose_queue_texts") < 3:
+            pass
+        status, content = predict(port, "a")
+        assert (status, content["expected"]) == (503, "At most 3 texts may wait")
+        gate.open()
+        assert computing.result()[0] == waiting.result()[0] == 200
+        assert predict(port, "a")[0] == 200
+
+
+def test_an_answer_that_takes_too_long_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    with running(serve(folder, answer_seconds=0.2)) as port:
+        status, content = predict(port, "a")
+        assert (status, content["expected"]) == (504, "An answer must be there within 0.2 seconds")
+        gate.open()
+
+
+def test_bodies_beyond_the_budget_are_refused_until_there_is_room(folder: Path) -> None:
+    with running(serve(folder, max_pending_bytes=20)) as port:
+        with connected(port) as first:
+            first.sendall(HEAD + BODY[:5])
+            while metric(port, "ose_pending_bytes") < 15:
+                pass
+            status, content = ask(port, BODY)
+            assert (status, content["actual"]) == (503, "they would hold more")
+            first.sendall(BODY[5:])
+            assert status_of(first) == 200
+        assert ask(port, BODY)[0] == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /pre", HEAD[:-2], b"\r\n", HEAD, HEAD + BODY[:3]], ids=repr)
+def test_a_request_that_does_not_arrive_is_cut_off_at_the_deadline(folder: Path, sent: bytes) -> None:
+    with running(serve(folder, request_seconds=0.2)) as port, connected(port) as slow:
+        slow.sendall(sent)
+        answer = b"".join(iter(lambda: slow.recv(1000), b""))
+        assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n") if sent else answer == b""
+        assert predict(port, "a")[0] == 200
+
+
+def test_a_client_that_drips_does_not_gain_time(folder: Path) -> None:
+    with running(serve(folder, request_seconds=0.3)) as port, connected(port) as drip:
+        drip.sendall(b"POST /predict HTTP/1.1\r\nX: ")
+        drip.settimeout(0.02)
+        answer = b""
+        for _ in range(500):
+            try:
+                answer = drip.recv(1000)
+                break
+            except TimeoutError:
+                drip.sendall(b"x")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"\0" * 100, 400),
+        (b"GET /h\xc3\xa4 HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://x HTTP/1.1\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na", 400),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 200),
+        (b"GET /health HTTP/1.0\r\n\r\n", 200),
+        (b"POST /predict HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n" + BODY, 100),
+    ],
+    ids=["tls", "zeros", "path", "no path", "two sizes", "smuggled", "upgrade", "1.0", "expect"],
+)
+def test_odd_requests_get_a_status(folder: Path, sent: bytes, status: int) -> None:
+    with running(serve(folder, request_seconds=2)) as port, connected(port) as odd:
+        odd.sendall(sent)
+        assert odd.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+        assert predict(port, "a")[0] == 200
+
+
+def test_headers_without_end_are_refused(folder: Path) -> None:
+    with running(serve(folder, max_head_bytes=4000)) as port, connected(port) as endless:
+        endless.sendall(b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 800)
+        assert status_of(endless) == 431
+
+
+def test_a_client_that_does_not_take_its_answer_is_dropped(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = Path(shutil.copytree(folder, tmp_path / "own"))
+    config = json.loads((own / "config.json").read_text())
+    config["id2label"] = {index: name * 5000 for index, name in config["id2label"].items()}
+    (own / "config.json").write_text(json.dumps(config))
+    body = json.dumps({"inputs": ["a"] * 200}).encode()
+    with caplog.at_level(logging.INFO), running(serve(own, request_seconds=0.3)) as port, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        deaf.connect(("127.0.0.1", port))
+        deaf.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        while "a client did not take its answer" not in caplog.text:
+            pass
+        assert ask(port, BODY)[0] == 200
+        deaf.settimeout(20)
+        with pytest.raises((IncompleteRead, ConnectionError)):
+            status_of(deaf)
+
+
+def test_requests_without_end_before_the_first_answer_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    with running(serve(folder)) as port, connected(port) as hasty:
+        hasty.sendall((HEAD + BODY) * 10)
+        assert gate.entered.acquire(timeout=20)
+        gate.open()
+        answers = b""
+        while answers.count(b"HTTP/1.1 200 OK") < 10:
+            answers += hasty.recv(2**16)
+        hasty.sendall((HEAD + BODY) * 1000)
+        with pytest.raises(ConnectionError):
+            send_until_refused(hasty, HEAD + BODY)
+
+
+def test_clients_that_go_away_leave_nothing_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate(monkeypatch)
+    with running(serve(folder, request_seconds=30)) as port, caplog.at_level(logging.WARNING):
+        for sent in (b"", HEAD[:20], HEAD, HEAD + BODY[:5], HEAD + BODY):
+            with connected(port) as gone:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset, not closed
+                gone.sendall(sent)
+        assert gate.entered.acquire(timeout=20)
+        gate.open()
+        assert predict(port, "a")[0] == 200
+        while metric(port, "ose_pending_bytes"):
+            pass
+    assert not caplog.records
 
 
 def test_a_failure_inside_is_logged_and_answered_without_a_traceback(
@@ -50,41 +214,75 @@ def test_a_failure_inside_is_logged_and_answered_without_a_traceback(
     def fail(*_: object, **__: object) -> None:
         raise MemoryError("private detail")
 
-    monkeypatch.setattr(OnnxPipeline, "__call__", fail)
-    with running(create_server(folder, port=0)) as port, caplog.at_level(logging.ERROR):
-        assert predict(port, "a") == (500, {"error": "The server failed; its log tells why"})
-        assert ask(port, None, method="GET", path="/health")[0] == 200
+    with running(serve(folder)) as port, caplog.at_level(logging.ERROR):
+        with monkeypatch.context() as broken:
+            broken.setattr(OnnxPipeline, "ranked", fail)
+            assert predict(port, "a") == (500, {"error": "The server failed; its log tells why"})
+        assert predict(port, "a")[0] == 200
     assert "private detail" in caplog.text
 
 
+def test_a_failing_batch_fails_its_requests_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, failures = OnnxPipeline.rows, [MemoryError()]
+
+    def fail_once(*arguments: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return rows(*arguments, **options)
+
+    monkeypatch.setattr(OnnxPipeline, "rows", fail_once)
+    with running(serve(folder)) as port:
+        assert [predict(port, "a")[0] for _ in range(2)] == [500, 200]
+
+
 def test_a_taken_port_is_an_error_of_the_system(folder: Path) -> None:
-    with running(create_server(folder, port=0)) as port, pytest.raises(OSError, match="in use"):
+    with running(serve(folder)) as port, pytest.raises(OSError, match="in use"):
         create_server(folder, port=port)
 
 
+def test_more_connections_than_allowed_are_refused_and_told_so(folder: Path) -> None:
+    with running(serve(folder, max_connections=2)) as port, connected(port) as one, connected(port) as two:
+        one.sendall(HEAD)
+        two.sendall(HEAD)
+        with connected(port) as three:
+            three.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+            assert status_of(three) == 503
+        one.sendall(BODY)
+        two.sendall(BODY)
+        assert status_of(one) == status_of(two) == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_server_after_the_answers_under_way(folder: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_server_after_everything_accepted_is_answered(folder: Path, number: signal.Signals) -> None:
     script = (
-        "import sys, time; from optimum_ose.serving import OnnxPipeline\n"
-        "from optimum_ose.serving.server import create_server, serve_until_signal\n"
-        "ask = OnnxPipeline.__call__\n"
-        "def slow(*arguments, **options):\n"
-        "    print('asked', flush=True); time.sleep(0.5); return ask(*arguments, **options)\n"
-        "OnnxPipeline.__call__ = slow\n"
-        "server = create_server(sys.argv[1], port=0)\n"
-        "print(server.server_port, flush=True)\n"
-        "sys.exit(128 + serve_until_signal(server))"
+        "import sys, threading; from optimum_ose.serving import OnnxPipeline\n"
+        "from optimum_ose.serving.__main__ import main\n"
+        "rows, opened = OnnxPipeline.rows, threading.Event()\n"
+        "threading.Thread(target=lambda: (sys.stdin.readline(), opened.set())).start()\n"
+        "def held(*arguments, **options):\n"
+        "    print('asked', flush=True); opened.wait(); return rows(*arguments, **options)\n"
+        "OnnxPipeline.rows = held\n"
+        "sys.exit(main())"
     )
-    process = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    port = int(process.stdout.readline())
-    with ThreadPoolExecutor(1) as pool, socket.create_connection(("127.0.0.1", port)) as idle:
-        answer = pool.submit(predict, port, "a good film")
-        assert process.stdout.readline() == "asked\n"
-        process.send_signal(number)
-        assert answer.result()[0] == 200
-        assert process.wait(timeout=5) == 128 + number
-        assert idle.recv(1) == b""
-    process.stdout.close()
+    command = [sys.executable, "-c", script, str(folder), "--port", "0", "--max-batch-texts", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        port = int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
+        with ThreadPoolExecutor(4) as pool, connected(port) as idle:
+            answers: list[Future[tuple[int, Any]]] = [pool.submit(predict, port, "a good film")]
+            assert process.stdout.readline() == "asked\n"
+            answers += [pool.submit(predict, port, ["a", "the cat"]) for _ in range(3)]
+            while metric(port, "ose_queue_texts") < 6:
+                pass
+            process.send_signal(number)
+            while ask(port, None, method="GET", path="/ready") != (503, {"status": "draining", "ready": False}):
+                pass
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert [answer.result()[0] for answer in answers] == [200] * 4
+            assert idle.recv(1) == b""
+        process.stdout.read()
+        assert process.wait(timeout=20) == 128 + number
     with pytest.raises(ConnectionError):
         socket.create_connection(("127.0.0.1", port))

@@ -1,9 +1,11 @@
 """`ose bench`, `report`, `push`, `serve`: verbs on a finished folder."""
 
 from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 
 from optimum_ose.commands.verb import Verb
+from optimum_ose.serving.command import add_options, serve
 
 
 class BenchCommand(Verb):
@@ -90,7 +92,10 @@ class PushCommand(Verb):
 
 
 class ServeCommand(Verb):
-    """Answer POST /predict from the ONNX file, without torch or transformers; GET /health and /ready."""
+    """Answer POST /predict and the Open Inference Protocol from the ONNX file, without torch or transformers.
+
+    GET /health, /ready and /metrics tell how it fares. SIGTERM and SIGINT end it after the answers under way.
+    """
 
     EXAMPLE = "optimum-cli ose serve out --port 8080"
 
@@ -98,23 +103,8 @@ class ServeCommand(Verb):
     def parse_args(parser: ArgumentParser) -> None:
         """See `BaseOptimumCLICommand`."""
         ServeCommand.describe(parser)
-        parser.add_argument("folder", type=Path, help="exported folder")
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-        parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
-        parser.add_argument("--file-name", help="ONNX file relative to the folder; default: the recommended one")
-        parser.add_argument("--num-threads", type=int, help="threads of one prediction")
+        add_options(parser)
 
     def execute(self) -> None:
         """See `Verb`."""
-        from optimum_ose.serving.server import create_server, serve_until_signal
-
-        arguments = self.args
-        server = create_server(
-            arguments.folder,
-            host=arguments.host,
-            port=arguments.port,
-            file_name=arguments.file_name,
-            num_threads=arguments.num_threads,
-        )
-        print(f"serving {arguments.folder} at http://{arguments.host}:{server.server_port}/predict", flush=True)
-        raise SystemExit(128 + serve_until_signal(server))
+        raise SystemExit(serve(self.args, announce=partial(print, flush=True)))

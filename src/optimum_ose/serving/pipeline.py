@@ -8,14 +8,17 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
 from optimum_ose.serving.folder import has_file, read_object, read_tokenizer, resolve_file
-from optimum_ose.serving.inputs import text_pairs
+from optimum_ose.serving.inputs import TextPair, text_pairs
+from optimum_ose.serving.padding import INPUT_NAMES, Padding, run_groups
+
+MAX_BATCH_TOKENS = 2**14
+"""Tokens in one run of the session, so that memory does not depend on how many long texts come together."""
 
 _TASKS = {"ForSequenceClassification": "text-classification", "Model": "feature-extraction"}
-_INPUT_NAMES = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 _OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "ibert"})
 """Model types whose positions start after the padding id, so that two of them hold no token."""
 
@@ -33,7 +36,7 @@ class OnnxPipeline:
         tokenizer: Tokenizer,
         *,
         config: dict[str, Any],
-        padding: "_Padding",
+        padding: Padding,
     ) -> None:
         """Use `from_pretrained`."""
         self._session = session
@@ -68,7 +71,7 @@ class OnnxPipeline:
         model_path = resolve_file(path, file_name or _default_file(path))
         tokenizer = _load_tokenizer(path, max_length=_max_length(config, settings), settings=settings)
         session = _open_session(model_path, num_threads)
-        return cls(session, tokenizer, config=config, padding=_Padding(config, settings, tokenizer))
+        return cls(session, tokenizer, config=config, padding=Padding(config, settings, tokenizer))
 
     def __call__(
         self,
@@ -94,40 +97,51 @@ class OnnxPipeline:
         """
         _check_positive("top_k", 1 if top_k in ("best", None) else top_k)
         _check_positive("batch_size", batch_size)
-        outputs = self._run(text_pairs(inputs), batch_size)
+        outputs = self.rows(text_pairs(inputs), batch_size=batch_size)
         if self.task == "feature-extraction":
             vectors = [output[None].tolist() for output in outputs]
             return vectors if isinstance(inputs, list) else vectors[0]
         answers = [
-            self._ranked(logits, None if top_k is None else 1 if top_k == "best" else top_k) for logits in outputs
+            self.ranked(logits, None if top_k is None else 1 if top_k == "best" else top_k) for logits in outputs
         ]
         if top_k != "best":
             return answers if isinstance(inputs, list) else answers[0]
         best = [answer[0] for answer in answers]
         return best[0] if isinstance(inputs, dict) else best
 
-    def _run(self, pairs: list[tuple[str, str | None]], batch_size: int) -> list[NDArray[np.float32]]:
-        """The output row of each pair, without padding, in the order given."""
+    def rows(
+        self, pairs: list[TextPair], *, batch_size: int = 32, max_tokens: int = MAX_BATCH_TOKENS
+    ) -> list[NDArray[np.float32]]:
+        """The output of each pair without padding, in the order given: logits (labels,) or vectors (tokens, width).
+
+        Args:
+            pairs: texts with their partners.
+            batch_size: texts per run; texts of similar length share one.
+            max_tokens: tokens per run, padding included; a longer text runs alone.
+        """
         encodings = self._tokenizer.encode_batch([text if pair is None else (text, pair) for text, pair in pairs])
-        order = sorted(range(len(encodings)), key=lambda index: len(encodings[index]))
         rows: dict[int, NDArray[np.float32]] = {}
-        for start in range(0, len(order), batch_size):
-            members = order[start : start + batch_size]
+        for members in run_groups([len(encoding) for encoding in encodings], batch_size, max_tokens):
             feeds = self._padding.arrays([encodings[index] for index in members])
             (output,) = self._session.run(None, {name: feeds[name] for name in self._input_names})
             for index, row, mask in zip(members, output, feeds["attention_mask"], strict=True):
                 rows[index] = row[mask == 1] if row.ndim == 2 else row
         return [rows[index] for index in range(len(pairs))]
 
-    def _ranked(self, logits: NDArray[np.float32], top_k: int | None) -> list[dict[str, Any]]:
-        names = self._config.get("id2label") or {}
+    def ranked(self, logits: NDArray[np.float32], top_k: int | None) -> list[dict[str, Any]]:
+        """The `top_k` most probable labels of one row of logits with their scores; None: all."""
         labeled = [
-            {"label": names.get(str(index), f"LABEL_{index}"), "score": score.item()}
-            for index, score in enumerate(self._scores(logits))
+            {"label": self.label(index), "score": score.item()} for index, score in enumerate(self.scores(logits))
         ]
         return sorted(labeled, key=lambda item: item["score"], reverse=True)[:top_k]
 
-    def _scores(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def label(self, index: int) -> str:
+        """The name of a class."""
+        names = self._config.get("id2label") or {}
+        return str(names.get(str(index), f"LABEL_{index}"))
+
+    def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities, or for a regression the values, of one row of logits."""
         problem = self._config.get("problem_type")
         if problem == "regression":
             return logits
@@ -135,30 +149,6 @@ class OnnxPipeline:
             return np.asarray(1.0 / (1.0 + np.exp(-logits)))
         exponentials = np.exp(logits - logits.max())
         return np.asarray(exponentials / exponentials.sum())
-
-
-@final
-class _Padding:
-    """How encodings of different length become one array."""
-
-    def __init__(self, config: dict[str, Any], settings: dict[str, Any], tokenizer: Tokenizer) -> None:
-        token = settings.get("pad_token")
-        known = tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token) if token else None
-        identifier = config.get("pad_token_id")
-        self._id = identifier if isinstance(identifier, int) else known or 0
-        self._left = settings.get("padding_side") == "left"
-
-    def arrays(self, encodings: list[Encoding]) -> dict[str, NDArray[np.int64]]:
-        """The model's inputs, int64 of shape (len(encodings), longest)."""
-        shape = (len(encodings), max(1, *map(len, encodings)))
-        arrays = {name: np.zeros(shape, dtype=np.int64) for name in _INPUT_NAMES}
-        arrays["input_ids"][:] = self._id
-        for row, encoding in enumerate(encodings):
-            columns = slice(shape[1] - len(encoding), None) if self._left else slice(len(encoding))
-            arrays["input_ids"][row, columns] = encoding.ids
-            arrays["attention_mask"][row, columns] = encoding.attention_mask
-            arrays["token_type_ids"][row, columns] = encoding.type_ids
-        return arrays
 
 
 def _task(config: dict[str, Any]) -> str:
@@ -219,10 +209,10 @@ def _open_session(path: Path, num_threads: int | None) -> onnxruntime.InferenceS
         raise InvalidConfigError(
             f"{path.name} must be a model that ONNX Runtime can load", str(error), "Export the model again"
         ) from error
-    unknown = sorted({item.name for item in session.get_inputs()} - _INPUT_NAMES)
+    unknown = sorted({item.name for item in session.get_inputs()} - INPUT_NAMES)
     if unknown:
         raise UnsupportedModelError(
-            f"The ONNX file may have the inputs {', '.join(sorted(_INPUT_NAMES))}",
+            f"The ONNX file may have the inputs {', '.join(sorted(INPUT_NAMES))}",
             f"it has {', '.join(unknown)}",
             "Export the model with optimum-ose",
         )

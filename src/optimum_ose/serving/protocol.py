@@ -1,12 +1,12 @@
 """Requests and answers of the prediction server, in the shape of the Hub's inference API."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from http import HTTPStatus
 from typing import Any, final
 
-from optimum_ose.exceptions import InvalidDataError, OSEError
-from optimum_ose.serving.inputs import text_pairs
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OSEError
+from optimum_ose.serving.inputs import TextPair, text_pairs
 
 
 @final
@@ -20,12 +20,35 @@ class ServerLimits:
     """Texts or pairs in a request."""
     max_text_characters: int = 100_000
     """Length of a text."""
-    max_connections: int = 64
-    """Connections served at once; further ones wait in the kernel's queue."""
-    max_parallel_predictions: int = 2
-    """Predictions computed at once; further ones wait."""
+    max_answer_values: int = 2**20
+    """Numbers in the answer of a feature extraction."""
+    max_pending_bytes: int = 64 * 2**20
+    """Bodies in memory at once; a request beyond them is refused with 503."""
+    max_queue_texts: int = 1024
+    """Texts that wait for a worker; a request beyond them is refused with 503."""
+    max_batch_texts: int = 32
+    """Texts in one run of the model."""
+    max_batch_tokens: int = 4096
+    """Tokens in one run of the model, padding included; a longer text runs alone."""
+    max_connections: int = 512
+    """Connections served at once; a request on a further one is refused with 503."""
+    max_head_bytes: int = 2**15
+    """Size of a request's first line and headers."""
     request_seconds: float = 10.0
-    """Time in which a client must have sent its whole request, or taken its answer."""
+    """Time in which a client must have sent the head, then the body of a request, and then taken its answer."""
+    answer_seconds: float = 30.0
+    """Time in which an answer must be computed, or the request is given up with 504."""
+    idle_seconds: int = 30
+    """Time for which a connection may rest between requests."""
+
+    def __post_init__(self) -> None:
+        low = [field.name for field in fields(self) if not getattr(self, field.name) > 0]
+        if low:
+            raise InvalidConfigError(
+                "The limits of a server must be positive",
+                ", ".join(f"{name} is {getattr(self, name)}" for name in low),
+                "Give larger ones",
+            )
 
 
 @final
@@ -37,16 +60,13 @@ class RequestError(OSEError, ValueError):
         self.status = status
 
 
-def parse_request(body: bytes, limits: ServerLimits) -> tuple[list[Any], int | None]:
-    """The inputs as a list, and `top_k`, of a body `{"inputs": ..., "parameters": {"top_k": ...}}`.
+def parse_request(body: bytes, limits: ServerLimits) -> tuple[list[TextPair], int | None]:
+    """The texts and `top_k` of a body `{"inputs": ..., "parameters": {"top_k": ...}}`.
 
     Raises:
         RequestError: 400 on malformed JSON or wrong types, 422 on too many or too long texts.
     """
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise _bad_request(f"the body is not JSON ({type(error).__name__})") from error
+    content = parse_json(body)
     if not isinstance(content, dict) or "inputs" not in content:
         raise _bad_request("the body is no object with the key inputs")
     parameters = content.get("parameters") or {}
@@ -56,16 +76,27 @@ def parse_request(body: bytes, limits: ServerLimits) -> tuple[list[Any], int | N
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
         raise _bad_request("top_k is no positive whole number")
     inputs = content["inputs"] if isinstance(content["inputs"], list) else [content["inputs"]]
-    _check_size(inputs, limits)
-    return inputs, top_k
+    return checked_pairs(inputs, limits), top_k
 
 
-def error_body(error: OSEError) -> dict[str, str]:
-    """The JSON form of an error: the whole message, and its three parts."""
-    return {"error": str(error), "expected": error.expected, "actual": error.actual, "remedy": error.remedy}
+def parse_json(body: bytes) -> Any:
+    """Any JSON value.
+
+    Raises:
+        RequestError: 400 if it is none, or nested too deeply.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _bad_request(f"the body is not JSON ({type(error).__name__})") from error
 
 
-def _check_size(inputs: list[Any], limits: ServerLimits) -> None:
+def checked_pairs(inputs: list[Any], limits: ServerLimits) -> list[TextPair]:
+    """The texts of a request.
+
+    Raises:
+        RequestError: 400 if one is no text, 422 if there are too many or one is too long.
+    """
     if len(inputs) > limits.max_texts:
         raise RequestError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -74,11 +105,12 @@ def _check_size(inputs: list[Any], limits: ServerLimits) -> None:
             remedy="Send several requests",
         )
     try:
-        longest = max((len(text) for pair in text_pairs(inputs) for text in pair if text is not None), default=0)
+        pairs = text_pairs(inputs)
     except InvalidDataError as error:
         raise RequestError(
             HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy
         ) from error
+    longest = max((len(text) for pair in pairs for text in pair if text is not None), default=0)
     if longest > limits.max_text_characters:
         raise RequestError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -86,6 +118,12 @@ def _check_size(inputs: list[Any], limits: ServerLimits) -> None:
             actual=f"one has {longest}",
             remedy="Cut the text; the model reads its beginning only",
         )
+    return pairs
+
+
+def error_body(error: OSEError) -> dict[str, str]:
+    """The JSON form of an error: the whole message, and its three parts."""
+    return {"error": str(error), "expected": error.expected, "actual": error.actual, "remedy": error.remedy}
 
 
 def _bad_request(actual: str) -> RequestError:

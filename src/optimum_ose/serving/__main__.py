@@ -1,0 +1,27 @@
+"""`python -m optimum_ose.serving DIR`: the server where neither optimum nor transformers is installed."""
+
+import logging
+import sys
+from argparse import ArgumentParser
+from functools import partial
+
+from optimum_ose.exceptions import OSEError
+from optimum_ose.serving.command import add_options, serve
+
+_USER_ERROR = 2
+
+
+def main() -> int:
+    """Serve a folder; the exit code is 2 for a user's mistake, else 128 + the signal."""
+    parser = ArgumentParser("python -m optimum_ose.serving", description=__doc__)
+    add_options(parser)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        return serve(parser.parse_args(), announce=partial(print, flush=True))
+    except (OSEError, OSError) as error:
+        print(f"optimum-ose: {error}", file=sys.stderr)
+        return _USER_ERROR
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

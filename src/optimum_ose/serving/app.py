@@ -1,0 +1,229 @@
+"""The ASGI app around an `OnnxPipeline`: the Hub's `/predict`, the Open Inference Protocol, health and metrics."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from optimum_ose.serving.batching import Batcher, QueueFullError
+from optimum_ose.serving.body import BodyReader
+from optimum_ose.serving.inputs import TextPair
+from optimum_ose.serving.metrics import CONTENT_TYPE, MeasuredApp, Metrics
+from optimum_ose.serving.open_inference import (
+    HEADER_LENGTH,
+    VERSION,
+    model_metadata,
+    parse_infer,
+    render_infer,
+)
+from optimum_ose.serving.pipeline import OnnxPipeline
+from optimum_ose.serving.protocol import RequestError, ServerLimits, error_body, parse_request
+
+_LOGGER = logging.getLogger(__name__)
+_CHARACTERS_PER_TOKEN = 4
+"""About; of European languages."""
+_CLOSING = {HTTPStatus.LENGTH_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT}
+"""Refusals after which a rest of the body may still be on its way."""
+
+
+@final
+class PredictionApp:
+    """An ASGI app for one model. Any ASGI server may run it; `create_server` bounds slow clients as well."""
+
+    def __init__(
+        self, pipeline: OnnxPipeline, *, name: str, limits: ServerLimits | None = None, num_workers: int = 1
+    ) -> None:
+        """Serve a pipeline.
+
+        Args:
+            pipeline: the model.
+            name: of the model in the Open Inference Protocol.
+            limits: sizes and times of requests.
+            num_workers: batches computed at once.
+        """
+        self.limits = limits or ServerLimits()
+        self.draining = False
+        """Whether to tell load balancers and clients to go elsewhere."""
+        self._pipeline = pipeline
+        self._name = name
+        self._metrics = Metrics()
+        self._bodies = BodyReader(self.limits)
+        self._batcher = Batcher(
+            partial(pipeline.rows, batch_size=self.limits.max_batch_texts, max_tokens=self.limits.max_batch_tokens),
+            max_batch_texts=self.limits.max_batch_texts,
+            max_batch_characters=_CHARACTERS_PER_TOKEN * self.limits.max_batch_tokens,
+            max_queue_texts=self.limits.max_queue_texts,
+            num_workers=num_workers,
+            on_batch=self._metrics.on_batch,
+        )
+        self._app = MeasuredApp(self._routed(), self._metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope of ASGI."""
+        await self._app(scope, receive, send)
+
+    def _routed(self) -> Starlette:
+        models = ("/v2/models/{model}", f"/v2/models/{{model}}/versions/{VERSION}")
+        return Starlette(
+            routes=[
+                Route("/predict", self._predict, methods=["POST"]),
+                Route("/health", self._health),
+                Route("/ready", self._ready),
+                Route("/metrics", self._tell_metrics),
+                Route("/v2", self._server_metadata),
+                Route("/v2/health/live", self._health),
+                Route("/v2/health/ready", self._ready),
+                *(Route(path, self._model_metadata) for path in models),
+                *(Route(f"{path}/ready", self._model_ready) for path in models),
+                *(Route(f"{path}/infer", self._infer, methods=["POST"]) for path in models),
+            ],
+            exception_handlers={
+                RequestError: self._refuse,
+                HTTPException: self._refuse_path,
+                ClientDisconnect: self._forget,
+                Exception: self._fail,
+            },
+            lifespan=self._lifespan,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        yield
+        await self._batcher.close()
+
+    async def _predict(self, request: Request) -> Response:
+        async with self._bodies.body(request) as body:
+            pairs, top_k = parse_request(body, self.limits)
+            rows = await self._rows(pairs)
+            if self._pipeline.task == "feature-extraction":
+                return self._reply([row[None].tolist() for row in rows])
+            return self._reply([self._pipeline.ranked(row, top_k) for row in rows])
+
+    async def _infer(self, request: Request) -> Response:
+        self._check_model(request)
+        async with self._bodies.body(request) as body:
+            header_length = request.headers.get(HEADER_LENGTH)
+            parsed = parse_infer(body, header_length, task=self._pipeline.task, limits=self.limits)
+            rows = await self._rows(parsed.pairs)
+            content, json_size = render_infer(parsed, rows, name=self._name, pipeline=self._pipeline)
+        if json_size is None:
+            return self._bytes(content, "application/json")
+        return self._bytes(content, "application/octet-stream", headers={HEADER_LENGTH: str(json_size)})
+
+    async def _rows(self, pairs: list[TextPair]) -> list[NDArray[np.float32]]:
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds):
+                rows = await self._batcher.rows(pairs)
+        except QueueFullError as error:
+            raise RequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                expected=f"At most {self.limits.max_queue_texts} texts may wait",
+                actual="more would",
+                remedy="Send the request again later",
+            ) from error
+        except TimeoutError as error:
+            raise RequestError(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                expected=f"An answer must be there within {self.limits.answer_seconds:g} seconds",
+                actual="it was not",
+                remedy="Send fewer texts, or the request again later",
+            ) from error
+        if (
+            sum(row.size for row in rows) > self.limits.max_answer_values
+            and self._pipeline.task != "text-classification"
+        ):
+            raise RequestError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                expected=f"An answer may hold at most {self.limits.max_answer_values} numbers",
+                actual="it would hold more",
+                remedy="Send fewer or shorter texts",
+            )
+        return rows
+
+    async def _health(self, _request: Request) -> Response:
+        return self._reply({"status": "ok", "live": True})
+
+    async def _ready(self, _request: Request) -> Response:
+        status = HTTPStatus.SERVICE_UNAVAILABLE if self.draining else HTTPStatus.OK
+        return self._reply(
+            {"status": "draining" if self.draining else "ready", "ready": not self.draining}, status=status
+        )
+
+    async def _tell_metrics(self, _request: Request) -> Response:
+        text = self._metrics.text(num_waiting=self._batcher.num_waiting, num_bytes=self._bodies.pending_bytes)
+        return self._bytes(text, CONTENT_TYPE)
+
+    async def _server_metadata(self, _request: Request) -> Response:
+        return self._reply({"name": "optimum-ose", "version": VERSION, "extensions": ["binary_tensor_data"]})
+
+    async def _model_metadata(self, request: Request) -> Response:
+        self._check_model(request)
+        return self._reply(model_metadata(self._name, self._pipeline))
+
+    async def _model_ready(self, request: Request) -> Response:
+        self._check_model(request)
+        return await self._ready(request)
+
+    def _check_model(self, request: Request) -> None:
+        if request.path_params["model"] != self._name:
+            raise RequestError(
+                HTTPStatus.NOT_FOUND,
+                expected=f"The model of this server is {self._name}",
+                actual="another one was asked for",
+                remedy=f"Ask for /v2/models/{self._name}",
+            )
+
+    async def _refuse(self, _request: Request, error: Exception) -> Response:
+        if not isinstance(error, RequestError):
+            raise error
+        response = self._reply(error_body(error), status=error.status)
+        if error.status in _CLOSING:
+            response.headers["connection"] = "close"
+        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["retry-after"] = "1"
+        return response
+
+    async def _refuse_path(self, request: Request, error: Exception) -> Response:
+        status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
+        refusal = RequestError(
+            status,
+            expected="A request must be POST /predict, GET /health, GET /ready, GET /metrics or one of /v2",
+            actual=f"got another one: {status.phrase}",
+            remedy="See the server's documentation",
+        )
+        return await self._refuse(request, refusal)
+
+    async def _forget(self, _request: Request, _error: Exception) -> Response:
+        _LOGGER.debug("client went away")
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+    async def _fail(self, _request: Request, _error: Exception) -> Response:
+        return self._reply({"error": "The server failed; its log tells why"}, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _reply(self, content: Any, *, status: HTTPStatus = HTTPStatus.OK) -> Response:
+        return self._bytes(json.dumps(content, allow_nan=False).encode(), "application/json", status=status)
+
+    def _bytes(
+        self,
+        body: bytes,
+        content_type: str,
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Response:
+        closing = {"connection": "close"} if self.draining else {}
+        return Response(body, status, headers={"content-type": content_type, **headers, **closing})

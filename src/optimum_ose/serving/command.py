@@ -1,0 +1,69 @@
+"""The serving command: its options, and what it does; shared by `ose serve` and `python -m optimum_ose.serving`."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+from optimum_ose.exceptions import InvalidConfigError, MissingDependencyError
+from optimum_ose.serving.protocol import ServerLimits
+
+_ENGINE = {"httptools", "prometheus_client", "starlette", "uvicorn"}
+_SIGNAL_OFFSET = 128
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Give a parser the options of the server."""
+    parser.add_argument("folder", type=Path, help="exported folder")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    parser.add_argument("--model-name", help="name of the model in the Open Inference Protocol; default: the folder's")
+    parser.add_argument("--file-name", help="ONNX file relative to the folder; default: the recommended one")
+    parser.add_argument("--workers", type=int, default=1, help="batches computed at once")
+    parser.add_argument("--num-threads", type=int, help="threads of one batch; default: ONNX Runtime's choice")
+    limits = parser.add_argument_group("limits", "what the server accepts; see docs/serving.md")
+    for field in fields(ServerLimits):
+        option = f"--{field.name.replace('_', '-')}"
+        limits.add_argument(option, type=type(field.default), default=field.default, help="default: %(default)s")
+
+
+def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
+    """Serve until a signal. Main thread only.
+
+    Args:
+        arguments: of the options above.
+        announce: told the address, once requests are taken.
+
+    Returns:
+        The exit code of the process: 128 + the signal.
+
+    Raises:
+        MissingDependencyError: if the extra `serving` is not installed.
+        OSEError: if the folder cannot be loaded, or an option is out of range.
+        OSError: if the port is taken.
+    """
+    try:
+        from optimum_ose.serving.server import create_server, serve_until_signal
+    except ModuleNotFoundError as error:
+        if error.name not in _ENGINE:
+            raise
+        raise MissingDependencyError(
+            "The server needs the packages of the extra serving",
+            f"there is no {error.name}",
+            "Install them with `pip install 'optimum-ose[serving]'`",
+        ) from error
+    for name in ("workers", "num_threads"):
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
+            raise InvalidConfigError(f"{name} must be positive", f"got {getattr(arguments, name)}", "Give 1 or more")
+    server = create_server(
+        arguments.folder,
+        host=arguments.host,
+        port=arguments.port,
+        name=arguments.model_name,
+        file_name=arguments.file_name,
+        num_threads=arguments.num_threads,
+        num_workers=arguments.workers,
+        limits=ServerLimits(**{field.name: getattr(arguments, field.name) for field in fields(ServerLimits)}),
+    )
+    announce(f"serving {arguments.folder} at http://{arguments.host}:{server.port}/predict")
+    return _SIGNAL_OFFSET + serve_until_signal(server)
