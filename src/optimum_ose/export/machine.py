@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,15 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.system(),
         "architecture": platform.machine(),
         "python": platform.python_version(),
-        "libraries": library_versions(),
+        "libraries": installed_versions(_LIBRARIES),
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def library_versions() -> dict[str, str]:
-    """Version of each installed library that the figures depend on."""
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Version of each of some packages that is installed."""
     installed = {}
-    for name in _LIBRARIES:
+    for name in packages:
         try:
             installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

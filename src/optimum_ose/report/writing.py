@@ -1,11 +1,11 @@
 """Writes plot, page, environment and model card of a finished run, from what is on disk."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.export.machine import installed_versions
 from optimum_ose.hub.card import build_model_card
 from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
@@ -44,7 +44,7 @@ def write_report(artifact: OSEArtifact) -> None:
     search, benchmark = read_json(artifact.search), read_json(artifact.benchmark)
     environment = {
         "python": platform.python_version(),
-        "packages": installed_versions(),
+        "packages": installed_versions(_PACKAGES),
         "machine": benchmark["latency"]["machine"],
     }
     write_atomic(artifact.environment, canonical_json(environment))
@@ -54,17 +54,6 @@ def write_report(artifact: OSEArtifact) -> None:
     page = build_page(search, benchmark, title=artifact.path.resolve().name, examples=examples, plot=plot)
     write_atomic(artifact.page, page)
     write_atomic(artifact.card, build_model_card(_facts(artifact, search, benchmark)))
-
-
-def installed_versions() -> dict[str, str]:
-    """Version of each package that the result depends on."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
@@ -101,7 +90,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         latency_sentences=_latency_sentences(search, benchmark),
         certificate=search["certificate"]["statement"],
         candidates=_candidates(search),
-        versions=installed_versions(),
+        versions=installed_versions(_PACKAGES),
     )
 
 
