@@ -39,6 +39,8 @@ class SearchConfig:
     """Relative shortfall from the best W that the user accepts, in (0, 1)."""
     method: Literal["certified", "stride", "exhaustive"] = "certified"
     """How candidates are chosen for training."""
+    objective: Literal["w-coefficient", "error"] = "w-coefficient"
+    """What the winner is best in: the highest W, or the least e-hat under `max_parameters` and `max_latency_ms`."""
     interval_size: int = 1
     """Integer stride of the published algorithm, >= 1 (only `stride`)."""
     max_training_steps: int = 30
@@ -91,6 +93,16 @@ class SearchConfig:
                     self.method in {"certified", "stride", "exhaustive"},
                     "method must be certified, stride or exhaustive",
                     self.method,
+                ),
+                (
+                    self.objective in {"w-coefficient", "error"},
+                    "objective must be w-coefficient or error",
+                    self.objective,
+                ),
+                (
+                    self.objective != "error" or self.max_parameters is not None or self.max_latency_ms is not None,
+                    "objective error needs max_parameters or max_latency_ms (without a bound the maximum point wins)",
+                    self.objective,
                 ),
                 (self.interval_size >= 1, "interval_size must be at least 1", self.interval_size),
                 (self.max_training_steps >= 0, "max_training_steps must not be negative", self.max_training_steps),

@@ -75,6 +75,29 @@ def test_the_certified_winner_is_within_epsilon_of_the_exhaustive_one(seed, epsi
     assert certified.certificate.num_evaluations <= len(SPACE)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.02, 0.1, 0.3]), st.integers(0, len(GRID) - 1))
+def test_the_least_error_under_a_bound_is_found_within_epsilon(seed, epsilon, bound):
+    error, limit = rough(seed), size([GRID[bound]])[0]
+    asked = {"objective": "error", "constraints": [lambda _, p, __: p <= limit], "noise": 0.0}
+    least = min(error(architecture) for architecture in GRID if size([architecture])[0] <= limit)
+    exhaustive = search(error, method="exhaustive", **asked)
+    certified = search(error, epsilon=epsilon, seed=seed, **asked)
+    assert exhaustive.objectives.error == least
+    assert least >= (1 - epsilon) * certified.objectives.error
+    assert certified.certificate.satisfied
+    assert certified.certificate.ratio <= least / certified.objectives.error + 1e-9
+    assert certified.w == pytest.approx(1 / certified.objectives.error)
+
+
+def test_the_certificate_says_that_the_error_was_the_objective():
+    found = search(objective="error", method="exhaustive", constraints=[lambda _, p, __: p <= 3000])
+    assert "the least error of" in found.certificate.statement
+    assert "W of the winner" not in str(found)
+    with pytest.raises(InvalidConfigError, match="objective is w-coefficient or error"):
+        search(objective="size")
+
+
 @given(st.integers(0, 10**6))
 @settings(max_examples=20, deadline=None)
 def test_exhaustive_finds_the_best_and_proves_a_ratio_of_one(seed):

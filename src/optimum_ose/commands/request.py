@@ -62,6 +62,12 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         help="upper bound on the student's median latency in ONNX Runtime on this machine, ms; batch, threads "
         "and precision: `search.latency` in --config (default: 1 row, all cores, fp32)",
     )
+    parser.add_argument("--max-error", type=float, help="upper bound on the student's error in the search")
+    parser.add_argument(
+        "--objective",
+        choices=("w-coefficient", "error"),
+        help="highest W (default), or the least error under --max-parameters and --max-latency-ms",
+    )
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
@@ -73,7 +79,7 @@ def request_of(arguments: Namespace) -> RunRequest:
     """The request that command-line arguments make."""
     config = dict(_read_config(arguments.config)) if arguments.config else {}
     search = dict(config.get("search", {}))
-    for name in ("epsilon", "max_parameters", "max_latency_ms", "max_evaluations"):
+    for name in ("epsilon", "max_parameters", "max_latency_ms", "max_error", "objective", "max_evaluations"):
         value = getattr(arguments, name)
         if value is not None:
             search[name] = value

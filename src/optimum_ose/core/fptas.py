@@ -8,7 +8,7 @@ import numpy as np
 
 from optimum_ose.core.assessment import Assessment, assess, prove
 from optimum_ose.core.bounds import violations
-from optimum_ose.core.certificate import Certificate
+from optimum_ose.core.certificate import Certificate, Objective
 from optimum_ose.core.certified import search
 from optimum_ose.core.design import starting_design, stride
 from optimum_ose.core.features import axis_features
@@ -32,6 +32,7 @@ def extract(
     maximum_point: tuple[float, float] | None = None,
     epsilon: float = 0.05,
     method: Method = "certified",
+    objective: Objective = "w-coefficient",
     interval_size: int = 1,
     noise: float | None = None,
     constraints: Sequence[Predicate] = (),
@@ -58,6 +59,8 @@ def extract(
         epsilon: relative shortfall from the best W that is accepted, in (0, 1).
         method: "certified" trains what could still win until the certificate holds; "stride" is the published
             algorithm, and trains every `interval_size`-th candidate in the order of p; "exhaustive" trains all.
+        objective: "w-coefficient", or "error": the least error that the constraints allow; epsilon is then the relative
+            shortfall of 1 / e.
         interval_size: stride, 1 <= interval_size <= |Xi|; only with method="stride".
         noise: relative standard deviation of the error. None: "certified" estimates it, the other methods take errors
             as exact. An error that repeats exactly may still be one frozen draw: "certified" then allows for as much
@@ -83,6 +86,7 @@ def extract(
         len(space),
         epsilon=epsilon,
         method=method,
+        objective=objective,
         interval_size=interval_size,
         noise=noise,
         hyperparameters=hyperparameters,
@@ -91,7 +95,13 @@ def extract(
         alpha=alpha,
     )
     question = pose_question(
-        space, parameter_size, inference_cost, maximum_point=maximum_point, constraints=constraints, max_error=max_error
+        space,
+        parameter_size,
+        inference_cost,
+        maximum_point=maximum_point,
+        constraints=constraints,
+        max_error=max_error,
+        objective=objective,
     )
     price = len(question.candidates) * len(hyperparameters)
     budget = price if max_evaluations is None else max_evaluations
@@ -113,7 +123,7 @@ def extract(
             trainings.plan(order[position:])
             trainings.train(int(index))
         assessment = assess(trainings, epsilon=epsilon, noise=noise, alpha=alpha, features=None)
-    return _result(trainings, assessment, epsilon=epsilon, alpha=alpha)
+    return _result(trainings, assessment, epsilon=epsilon, alpha=alpha, objective=objective)
 
 
 def _check_settings(
@@ -121,6 +131,7 @@ def _check_settings(
     *,
     epsilon: float,
     method: str,
+    objective: str,
     interval_size: int,
     noise: float | None,
     hyperparameters: Sequence[Theta],
@@ -139,6 +150,12 @@ def _check_settings(
             method in ("certified", "stride", "exhaustive"),
             "method is certified, stride or exhaustive",
             f"method={method!r}",
+            "Choose one.",
+        ),
+        (
+            objective in ("w-coefficient", "error"),
+            "objective is w-coefficient or error",
+            f"objective={objective!r}",
             "Choose one.",
         ),
         (
@@ -178,7 +195,9 @@ def _check_settings(
         raise InvalidConfigError(*("; ".join(parts).rstrip(".") for parts in zip(*broken, strict=True)))
 
 
-def _result(trainings: Trainings, assessment: Assessment, *, epsilon: float, alpha: float) -> SearchResult:
+def _result(
+    trainings: Trainings, assessment: Assessment, *, epsilon: float, alpha: float, objective: Objective
+) -> SearchResult:
     if assessment.winner is None:
         errors = [entry.objectives.error for entry in trainings.evaluations if not entry.failed]
         raise InfeasibleError(
@@ -205,6 +224,7 @@ def _result(trainings: Trainings, assessment: Assessment, *, epsilon: float, alp
         num_trained=len(trainings.trained),
         num_candidates=len(trainings.question.candidates),
         violations=violations(assessment.observations, trainings.question.candidates),
+        objective=objective,
     )
     return SearchResult(
         architecture=winner.architecture,

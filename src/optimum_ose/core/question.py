@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.candidates import Candidates
+from optimum_ose.core.certificate import Objective
 from optimum_ose.core.objectives import relative_savings
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InfeasibleError, InvalidArchitectureError
@@ -31,7 +32,7 @@ class Question:
         candidates: N architectures.
         parameter_size: p, shape (N,).
         inference_cost: i, shape (N,).
-        savings: g = (1 - p/p_T)(1 - i/i_T), shape (N,); W = g / e.
+        savings: g = (1 - p/p_T)(1 - i/i_T), shape (N,); W = g / e. One throughout where the error is the objective.
         maximum_point: (p_T, i_T).
         max_error: error that a winner may not exceed; infinity: any.
     """
@@ -52,6 +53,7 @@ def pose_question(
     maximum_point: tuple[float, float] | None,
     constraints: Sequence[Predicate],
     max_error: float | None,
+    objective: Objective = "w-coefficient",
 ) -> Question:
     """Score all candidates and drop those that a constraint of the user refuses."""
     if maximum_point is None:
@@ -61,6 +63,8 @@ def pose_question(
         )
     p, i = _costs(space.candidates, parameter_size), _costs(space.candidates, inference_cost)
     savings = relative_savings(p, i, maximum_point=maximum_point)
+    if objective == "error":
+        savings = np.ones_like(savings)
     kept = np.arange(len(p))
     if constraints:
         passes = np.array(

@@ -23,7 +23,7 @@ class Evaluation:
         architecture: the candidate.
         theta: the hyperparameters it was trained with.
         objectives: its p, i and e; e is NaN or infinite if the training failed.
-        w: its W-coefficient; zero if the training failed.
+        w: its W-coefficient, or 1 / e where the error is the objective; zero if the training failed.
         num_trainings: trainings whose errors are averaged in e: 1 in the record of a single training.
         failed: whether the training failed.
     """
@@ -44,7 +44,7 @@ class SearchResult:
     Attributes:
         architecture: the winner.
         theta: the hyperparameters with which it did best.
-        w: its W-coefficient.
+        w: its W-coefficient, or 1 / e where the error is the objective.
         objectives: its p, i and e; e is the mean over its replicates.
         evaluations: every training, in order.
         pareto_front: the trained candidates that no other one beats in p, i and e at once, by ascending p.
@@ -68,10 +68,17 @@ class SearchResult:
         )
         others = list({entry.architecture: entry for entry in reversed(ranked)}.values())[::-1][:_NUM_RUNNERS_UP]
         rows = [
-            ("", "W", "p", "i", "e", "architecture"),
+            ("", "W" if self.certificate.objective == "w-coefficient" else "1 / e", "p", "i", "e", "architecture"),
             _row("winner", self.w, self.objectives, self.architecture),
             *(_row("runner-up", entry.w, entry.objectives, entry.architecture) for entry in others),
-            ("T", "0", _number(self.maximum_point[0]), _number(self.maximum_point[1]), "", "maximum point"),
+            (
+                "T",
+                "0" if self.certificate.objective == "w-coefficient" else "",
+                _number(self.maximum_point[0]),
+                _number(self.maximum_point[1]),
+                "",
+                "maximum point",
+            ),
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
         lines = [

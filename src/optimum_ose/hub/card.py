@@ -150,7 +150,7 @@ def _search(facts: CardFacts) -> str:
             )
             for index, candidate in enumerate(facts.candidates)
         ]
-        parts.append(_table(("", *axes, "parameter size", "inference cost", "error", "W"), rows))
+        parts.append(_table(("", *axes, "parameter size", "inference cost", "error", facts.score_name), rows))
     return _section("Architecture search", parts)
 
 

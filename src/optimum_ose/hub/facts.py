@@ -60,7 +60,7 @@ class Candidate:
     error: float
     """e."""
     w: float
-    """The W-coefficient; higher is better."""
+    """The W-coefficient, or 1 / e where the error was the objective; higher is better."""
 
 
 @final
@@ -104,6 +104,8 @@ class CardFacts:
     """The certificate of the search, as one sentence."""
     candidates: tuple[Candidate, ...] = ()
     """The winner first, then the runners-up."""
+    score_name: str = "W"
+    """What `Candidate.w` holds."""
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Versions of the libraries that made the model."""
 

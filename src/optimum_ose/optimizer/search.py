@@ -83,7 +83,7 @@ def _extract(
     def advance(evaluation: Evaluation) -> None:
         nonlocal num_done
         num_done += 1
-        listener.advance(num_done, f"W {evaluation.w:.3f}")
+        listener.advance(num_done, f"error {evaluation.objectives.error:.3f}")
 
     error = CandidateError(measure, journal=journal)
     listener.stage("extract", settings.budget)
@@ -95,6 +95,7 @@ def _extract(
         hyperparameters=[dict(theta) for theta in settings.hyperparameters],
         epsilon=settings.epsilon,
         method=settings.method,
+        objective=settings.objective,
         interval_size=settings.interval_size,
         noise=settings.noise,
         constraints=_constraints(setting, allowed),

@@ -50,7 +50,7 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     axes.set_ylabel("error after a short distillation")
     figure.colorbar(points, label=unit)
     axes.set_title(
-        f"{len(trained)} trainings of {search['space']['num_architectures']} architectures; proven W / best W: "
+        f"{len(trained)} trainings of {search['space']['num_architectures']} architectures; proven share of the best: "
         f"{search['certificate']['ratio']:.3f} ({search['certificate']['assumption']})",
         fontsize=10,
     )

@@ -29,7 +29,7 @@ def search_rows(search: Mapping[str, Any], *, num_rows: int = _NUM_ROWS) -> list
     """Titles, winner, runners-up, T: axis values, p, i, e and W."""
     axes = list(search["space"]["axes"])
     cost, cost_form = cost_unit(search)
-    rows: list[tuple[str, ...]] = [("", *axes, "parameters", cost, "error", "W")]
+    rows: list[tuple[str, ...]] = [("", *axes, "parameters", cost, "error", score_name(search))]
     for number, item in enumerate(ranked_candidates(search)[:num_rows]):
         objectives = item["objectives"]
         rows.append(
@@ -44,8 +44,22 @@ def search_rows(search: Mapping[str, Any], *, num_rows: int = _NUM_ROWS) -> list
         )
     size, largest_cost = search["maximum_point"]
     largest = search["space"]["maximum_point"]
-    rows.append(("T", *(str(largest[axis]) for axis in axes), f"{size:,.0f}", cost_form.format(largest_cost), "", "0"))
+    rows.append(
+        (
+            "T",
+            *(str(largest[axis]) for axis in axes),
+            f"{size:,.0f}",
+            cost_form.format(largest_cost),
+            "",
+            "0" if score_name(search) == "W" else "",
+        )
+    )
     return rows
+
+
+def score_name(search: Mapping[str, Any]) -> str:
+    """What the column w holds."""
+    return "1 / error" if search["certificate"].get("objective") == "error" else "W"
 
 
 def cost_unit(search: Mapping[str, Any]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
 from optimum_ose.report.page import build_page
 from optimum_ose.report.pareto import draw_pareto
-from optimum_ose.report.search_table import ranked_candidates
+from optimum_ose.report.search_table import ranked_candidates, score_name
 from optimum_ose.serialization import canonical_json, read_json, write_atomic
 
 _PACKAGES = (
@@ -90,6 +90,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         latency_sentences=_latency_sentences(search, benchmark),
         certificate=search["certificate"]["statement"],
         candidates=_candidates(search),
+        score_name=score_name(search),
         versions=installed_versions(_PACKAGES),
     )
 
