@@ -5,6 +5,8 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from optimum_ose.modeling.saving import save_tokenizer
+
 
 def save_into(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a `from_pretrained` folder file by file, each whole or not at all; other files in it stay."""
@@ -25,5 +27,5 @@ def save_as(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: 
 def _written_aside(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, temporary: Path) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
+    save_tokenizer(tokenizer, temporary)
     return temporary
