@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.hub.card import build_model_card
 from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
+from optimum_ose.hub.usage import named_card
 
 FORMATS = ("pytorch-fp32", "onnx-fp32", "onnx-int8")
 BENCHMARK = {
@@ -132,6 +133,26 @@ def test_examples_of_use_are_there_for_each_way_to_ask() -> None:
         assert line in card.splitlines()
     for code in (part.split("```")[0] for part in card.split("```python\n")[1:]):
         compile(code, "example", "exec")
+
+
+def test_examples_for_a_folder_become_examples_for_the_repository_it_is_pushed_to() -> None:
+    for pairs in (False, True):
+        local = dataclasses.replace(FACTS, repo_id=None, takes_pairs=pairs)
+        card = build_model_card(local)
+        assert "path/to/this/folder" in card
+        assert named_card(card, "me/tiny") == build_model_card(dataclasses.replace(FACTS, takes_pairs=pairs))
+        edited = card.replace("A text.", "My own text.").replace("A first text.", "My own text.")
+        assert named_card(edited, "me/tiny") == edited
+
+
+def test_the_examples_for_a_folder_show_javascript_too() -> None:
+    card = build_model_card(dataclasses.replace(FACTS, repo_id=None))
+    for line in (
+        'import { env, pipeline } from "@huggingface/transformers";',
+        'env.localModelPath = "path/to/this";',
+        'const model = await pipeline("text-classification", "folder", { dtype: "q8" });',
+    ):
+        assert line in card.splitlines()
 
 
 def test_a_model_of_pairs_shows_pairs_and_no_javascript() -> None:
