@@ -84,6 +84,8 @@ def test_a_pushed_model_comes_back_whole(hub: LoopbackHub, folder: Path, tmp_pat
         """
         import json, torch
         from huggingface_hub import snapshot_download
+        from optimum_ose.commands.provenance import provenance
+        from optimum_ose.commands.request import RunRequest
         from optimum_ose.serving import OnnxPipeline
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
         tokenizer = AutoTokenizer.from_pretrained("me/tiny")
@@ -91,9 +93,12 @@ def test_a_pushed_model_comes_back_whole(hub: LoopbackHub, folder: Path, tmp_pat
         with torch.inference_mode():
             logits = model(**tokenizer("a good film", return_tensors="pt")).logits
         served = OnnxPipeline.from_pretrained(snapshot_download("me/tiny"))("a good film", top_k=None)
-        print(json.dumps({"logits": logits.tolist(), "served": served}))
+        heir = provenance(RunRequest(model="me/tiny", dataset="data"))
+        print(json.dumps({"logits": logits.tolist(), "served": served, "heir": heir}))
         """,
     )
+    inherited = {"base_model": "me/tiny", "license": "apache-2.0", "languages": ["en"]}
+    assert answers["heir"] == {**inherited, "dataset_name": "data", "dataset_id": "data"}
     logits = tiny_classifier()(**tiny_tokenizer()("a good film", return_tensors="pt")).logits
     assert answers["logits"] == [pytest.approx(row, abs=1e-6) for row in logits.tolist()]
     scores = {item["label"]: item["score"] for item in answers["served"]}

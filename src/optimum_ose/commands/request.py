@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from optimum_ose.commands.provenance import provenance
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
@@ -32,11 +33,13 @@ class RunRequest:
     seed: int = 0
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     push_to_hub: str | None = None
+    base_model: str | None = None
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:
     """The arguments that name model, data and settings."""
     parser.add_argument("--model", required=True, help="teacher: a folder or Hub id")
+    parser.add_argument("--base-model", help="Hub id of the teacher, for the model card, where --model is a folder")
     parser.add_argument("--task", default="text-classification", help="what the student shall do")
     parser.add_argument(
         "--dataset",
@@ -113,8 +116,9 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         listener=listener,
     )
     rows = Rows(train=splits.train, validation=splits.validation, test=splits.test)
-    kept = {**asdict(replace(request, config={})), "config": dict(request.config), **_provenance(request)}
+    kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
+    kept["num_rows"] = {name: len(getattr(splits, name)) for name in names}
     return open_run(optimizer, folder, rows, config, request=kept)
 
 
@@ -153,19 +157,3 @@ def _read_config(path: Path) -> Mapping[str, Any]:
             "--config must hold a mapping of OSEConfig fields", f"{path} holds {content!r}", "Write `search:` and so on"
         )
     return content
-
-
-def _provenance(request: RunRequest) -> dict[str, Any]:
-    """What the model card may say about where model and data come from: no paths of this machine."""
-    from huggingface_hub import ModelCard
-
-    found: dict[str, Any] = {"dataset_name": Path(request.dataset).name}
-    if Path(request.model).exists():
-        card = Path(request.model) / "README.md"
-        if card.is_file():
-            found["license"] = getattr(ModelCard.load(card, ignore_metadata_errors=True).data, "license", None)
-    else:
-        found["base_model"] = request.model
-    if not Path(request.dataset).exists():
-        found["dataset_id"] = request.dataset
-    return found
