@@ -74,7 +74,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    add_trust(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder to write; a run that stopped goes on there")
 
 
@@ -122,13 +122,29 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     return open_run(optimizer, folder, rows, config, request=kept)
 
 
-def reopen(folder: Path, listener: Listener) -> "Run":
-    """The run of a folder that an earlier command wrote."""
+def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":
+    """The run of a folder that an earlier command wrote.
+
+    Raises:
+        InvalidConfigError: if its model runs code of its own and this command was not told to trust it: the folder
+            may come from somebody else.
+    """
     from optimum_ose.artifact import OSEArtifact
 
     kept = OSEArtifact.open(folder).request
+    if kept.get("trust_remote_code") and not trust_remote_code:
+        raise InvalidConfigError(
+            "Code that comes with a model must be trusted by whoever runs it",
+            f"ose/run.json in {folder} asks for it, and this command does not",
+            "Give --trust-remote-code if you trust the model",
+        )
     named = {item.name for item in fields(RunRequest)}
     return open_request(RunRequest(**{name: value for name, value in kept.items() if name in named}), folder, listener)
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """The argument that lets a model bring code."""
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
 
 
 def seeded(config: OSEConfig, seed: int) -> OSEConfig:

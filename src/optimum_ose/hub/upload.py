@@ -110,7 +110,8 @@ def layout_files(folder: Path) -> list[str]:
     """The files of the folder that belong to the layout, as sorted POSIX paths relative to it.
 
     Raises:
-        OutputFolderError: if the folder lacks the configuration, the weights or the card.
+        OutputFolderError: if the folder lacks the configuration, the weights or the card, or if a file is a link to
+            something outside of it, which nobody meant to publish.
     """
     found = sorted(
         path.relative_to(folder).as_posix() for pattern in _LAYOUT for path in folder.glob(pattern) if path.is_file()
@@ -123,6 +124,14 @@ def layout_files(folder: Path) -> list[str]:
             f"{folder} must be a complete model folder",
             f"it lacks {', '.join(missing)}",
             "Finish the run, and write the card with `optimum-cli ose report`",
+        )
+    root = folder.resolve()
+    outside = [name for name in found if not (folder / name).resolve().is_relative_to(root)]
+    if outside:
+        raise OutputFolderError(
+            f"{folder} must hold its files itself",
+            f"{', '.join(outside)} lead out of it",
+            "Copy the folder with the files that the links point to (cp -rL)",
         )
     return found
 
