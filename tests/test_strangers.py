@@ -20,7 +20,7 @@ from optimum_ose.commands.request import reopen
 from optimum_ose.exceptions import InvalidConfigError, OSEError, OutputFolderError, UnsupportedModelError
 from optimum_ose.hub.upload import layout_files
 from optimum_ose.optimizer.optimizer import OSEOptimizer
-from optimum_ose.progress import NullListener
+from optimum_ose.progress import SilentListener
 from optimum_ose.serving.pipeline import OnnxPipeline
 
 
@@ -143,7 +143,7 @@ def test_a_record_that_asks_for_trust_does_not_give_it(folder: Path, marker: Pat
     request = {"model": str(folder), "dataset": str(tmp_path), "trust_remote_code": True}
     OSEArtifact.create(tmp_path / "out", question={}, request=request)
     with pytest.raises(InvalidConfigError, match=r"must be trusted by whoever runs it; .* Give --trust-remote-code if"):
-        reopen(tmp_path / "out", NullListener())
+        reopen(tmp_path / "out", SilentListener())
     assert not marker.exists()
 
 

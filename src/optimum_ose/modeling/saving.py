@@ -18,8 +18,16 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     Args:
         tokenizer: any tokenizer.
         folder: created if needed.
+
+    Raises:
+        OSError: if the folder cannot be written or the disk is full.
     """
-    tokenizer.save_pretrained(folder)
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:
+        if type(error) is Exception:  # what the library tokenizers makes of every failure to write
+            raise OSError(str(error)) from error
+        raise
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     if settings.get("tokenizer_class") == "TokenizersBackend":
