@@ -7,7 +7,7 @@ mends them in one go.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.exceptions import InvalidConfigError
@@ -15,13 +15,16 @@ from optimum_ose.exceptions import InvalidConfigError
 Theta = Mapping[str, Any]
 """One hyperparameter set: names of `DistillationConfig` fields and the values to try."""
 
+Rule = tuple[bool, str, object]
+"""Of a setting: whether it holds, what must hold, what came."""
+
 DEFAULT_BUDGET = 48
 """Short distillations of a certified search that was given no budget. Ours: some minutes for a small encoder on two
 cores; where it does not suffice for epsilon, the certificate says which ratio was reached."""
 
 
-def _check(owner: str, rules: Sequence[tuple[bool, str, object]]) -> None:
-    """Raise one error that names every rule that does not hold: (holds, what must hold, what came)."""
+def _check(owner: str, rules: Sequence[Rule]) -> None:
+    """Raise one error that names every rule that does not hold."""
     broken = [(rule, value) for holds, rule, value in rules if not holds]
     if broken:
         raise InvalidConfigError(
@@ -29,6 +32,18 @@ def _check(owner: str, rules: Sequence[tuple[bool, str, object]]) -> None:
             "got " + ", ".join(repr(value) for _, value in broken),
             "Change the named settings",
         )
+
+
+def _choice(config: object, name: str) -> Rule:
+    """A field must have one of the values that its annotation lists."""
+    *others, last = get_args(get_type_hints(type(config))[name])
+    value = getattr(config, name)
+    return value in {*others, last}, f"{name} must be {', '.join(others)} or {last}", value
+
+
+def _none_or_positive(config: object, name: str) -> Rule:
+    value = getattr(config, name)
+    return value is None or value > 0, f"{name} must be positive", value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +104,8 @@ class SearchConfig:
             "SearchConfig",
             [
                 (0.0 < self.epsilon < 1.0, "epsilon must lie in the open interval (0, 1)", self.epsilon),
-                (
-                    self.method in {"certified", "stride", "exhaustive"},
-                    "method must be certified, stride or exhaustive",
-                    self.method,
-                ),
-                (
-                    self.objective in {"w-coefficient", "error"},
-                    "objective must be w-coefficient or error",
-                    self.objective,
-                ),
+                _choice(self, "method"),
+                _choice(self, "objective"),
                 (
                     self.objective != "error" or self.max_parameters is not None or self.max_latency_ms is not None,
                     "objective error needs max_parameters or max_latency_ms (without a bound the maximum point wins)",
@@ -107,24 +114,16 @@ class SearchConfig:
                 (self.interval_size >= 1, "interval_size must be at least 1", self.interval_size),
                 (self.max_training_steps >= 0, "max_training_steps must not be negative", self.max_training_steps),
                 (len(self.hyperparameters) >= 1, "hyperparameters must hold at least one set", self.hyperparameters),
-                (
-                    self.error in {"cross-entropy", "task-metric"},
-                    "error must be cross-entropy or task-metric",
-                    self.error,
-                ),
+                _choice(self, "error"),
                 (self.num_eval_rows >= 1, "num_eval_rows must be at least 1", self.num_eval_rows),
                 (self.batch_size >= 1, "batch_size must be at least 1", self.batch_size),
-                (_none_or_positive(self.max_evaluations), "max_evaluations must be positive", self.max_evaluations),
-                (_none_or_positive(self.max_parameters), "max_parameters must be positive", self.max_parameters),
-                (_none_or_positive(self.max_latency_ms), "max_latency_ms must be positive", self.max_latency_ms),
-                (
-                    self.inference_cost in {"multiply-adds", "latency"},
-                    "inference_cost must be multiply-adds or latency",
-                    self.inference_cost,
-                ),
-                (_none_or_positive(self.max_error), "max_error must be positive", self.max_error),
+                _none_or_positive(self, "max_evaluations"),
+                _none_or_positive(self, "max_parameters"),
+                _none_or_positive(self, "max_latency_ms"),
+                _choice(self, "inference_cost"),
+                _none_or_positive(self, "max_error"),
                 (self.sequence_length >= 1, "sequence_length must be at least 1", self.sequence_length),
-                (_none_or_positive(self.num_threads), "num_threads must be positive", self.num_threads),
+                _none_or_positive(self, "num_threads"),
                 (self.noise is None or self.noise >= 0, "noise must not be negative", self.noise),
                 (self.seed >= 0, "seed must not be negative", self.seed),
             ],
@@ -265,11 +264,7 @@ class ExportConfig:
         _check(
             "ExportConfig",
             [
-                (
-                    self.quantization in {"dynamic-int8", "none"},
-                    "quantization must be dynamic-int8 or none",
-                    self.quantization,
-                ),
+                _choice(self, "quantization"),
                 (self.opset >= 14, "opset must be at least 14", self.opset),
                 (self.tolerance > 0, "tolerance must be positive", self.tolerance),
                 (0 <= self.max_score_loss <= 1, "max_score_loss must lie in [0, 1]", self.max_score_loss),
@@ -300,7 +295,3 @@ class OSEConfig:
 
     def __post_init__(self) -> None:
         _check("OSEConfig", [(self.max_length >= 8, "max_length must be at least 8", self.max_length)])
-
-
-def _none_or_positive(value: float | None) -> bool:
-    return value is None or value > 0

@@ -142,9 +142,7 @@ class CandidateError:
         self._num_calls: Counter[str] = Counter()
         self._planned: list[tuple[Architecture, Mapping[str, Any]]] = []
         trainings = [entry for entry in journal if "theta" in entry]
-        self._known: dict[str, Mapping[str, Any]] = {
-            _key(entry["architecture"], entry["theta"], entry["replicate"]): entry for entry in trainings
-        }
+        self._known: dict[str, Mapping[str, Any]] = {_entry_key(entry): entry for entry in trainings}
 
     def plan(self, candidates: Sequence[tuple[Architecture, Mapping[str, Any]]]) -> None:
         """What will probably be asked next, in this order: several processes may begin with it."""
@@ -152,26 +150,21 @@ class CandidateError:
 
     def __call__(self, architecture: Architecture, theta: Mapping[str, Any]) -> float:
         """The error, at least zero; NaN if the training failed."""
-        (run,) = self._runs([(architecture, theta)])
+        run = self._next_run(architecture, theta)
         self._num_calls[_key(architecture, theta, 0)] += 1
         if (architecture, theta) in self._planned:
             self._planned.remove((architecture, theta))
         if run.key not in self._known:
-            ahead = [later for later in self._runs(self._planned) if later.key not in self._known]
-            for entry in self._measure([run, *ahead]):
+            ahead = [self._next_run(*planned) for planned in self._planned]
+            for entry in self._measure([run, *(later for later in ahead if later.key not in self._known)]):
                 self._journal.append(entry)
-                self._known[_key(entry["architecture"], entry["theta"], entry["replicate"])] = entry
+                self._known[_entry_key(entry)] = entry
         error = self._known[run.key]["error"]
         return float("nan") if error is None else float(error)
 
-    def _runs(self, candidates: Sequence[tuple[Architecture, Mapping[str, Any]]]) -> list[CandidateRun]:
-        """The next run of each candidate."""
-        return [
-            CandidateRun(
-                architecture=architecture, theta=theta, replicate=self._num_calls[_key(architecture, theta, 0)]
-            )
-            for architecture, theta in candidates
-        ]
+    def _next_run(self, architecture: Architecture, theta: Mapping[str, Any]) -> CandidateRun:
+        replicate = self._num_calls[_key(architecture, theta, 0)]
+        return CandidateRun(architecture=architecture, theta=theta, replicate=replicate)
 
 
 def short_run(search: SearchConfig, theta: Mapping[str, Any], replicate: int) -> DistillationConfig:
@@ -195,3 +188,7 @@ def short_run(search: SearchConfig, theta: Mapping[str, Any], replicate: int) ->
 
 def _key(architecture: Mapping[str, int], theta: Mapping[str, Any], replicate: int) -> str:
     return canonical_line([dict(architecture), dict(theta), replicate])
+
+
+def _entry_key(entry: Mapping[str, Any]) -> str:
+    return _key(entry["architecture"], entry["theta"], entry["replicate"])

@@ -68,7 +68,8 @@ def distill(
         config: the recipe.
         checkpoint_folder: where the state is kept every `config.checkpoint_steps`; a state found there is gone on from.
         on_step: listener.
-        is_shared: the processes of a launch train one student together; else this one trains a student of its own.
+        is_shared: the processes of a launch train one student together; else this one trains a student of its own, and
+            keeps no state: a short run begins anew.
 
     Raises:
         InvalidConfigError: if student and teacher answer with different classes.

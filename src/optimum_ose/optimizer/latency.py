@@ -17,8 +17,11 @@ from optimum_ose.core.features import axis_features
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms
 from optimum_ose.core.latency_setting import MIN_CANDIDATES
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
 from optimum_ose.export.latency_meter import LatencyMeter, Measured, measure_file
+from optimum_ose.journal import Journal
+from optimum_ose.progress import Listener
 from optimum_ose.serialization import plain
 
 _ENDS = range(2)
@@ -70,6 +73,23 @@ class LatencyFinding:
                 **(plain(self.winner) if self.winner is not None else {}),
             },
         }
+
+
+def latency_meter(setting: CandidateSetting, journal: Journal, *, task: str, listener: Listener) -> LatencyMeter | None:
+    """What measures candidates, where latency is bounded or is the cost; its files lie beside the journal meanwhile."""
+    settings = setting.search
+    if settings.max_latency_ms is None and settings.inference_cost != "latency":
+        return None
+    return LatencyMeter(
+        setting.teacher.config,
+        setting.tokenizer,
+        task=task,
+        setting=settings.latency,
+        sequence_length=settings.sequence_length,
+        journal=journal,
+        scratch=journal.path.with_name(f".{journal.path.name}.latency"),
+        listener=listener,
+    )
 
 
 def chosen_to_fit(space: SearchSpace, settings: SearchConfig) -> Candidates:

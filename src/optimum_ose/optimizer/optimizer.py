@@ -8,7 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, final
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
@@ -20,7 +27,6 @@ from optimum_ose.data.tokenization import tokenize
 from optimum_ose.distillation.candidates import CandidateSetting, CandidateTrainer
 from optimum_ose.distillation.loop import distill, with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
-from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.finetuning.callback import POOL_FILE
@@ -33,10 +39,10 @@ from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.tasks import require_trainable
 from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.folders import save_into
-from optimum_ose.optimizer.latency import LatencyFinding
+from optimum_ose.optimizer.latency import LatencyFinding, latency_meter
 from optimum_ose.optimizer.search import search_architecture
 from optimum_ose.optimizer.students import StudentMaker
-from optimum_ose.optimizer.team import Team, is_first_process, search_threads
+from optimum_ose.optimizer.team import Team, search_threads
 from optimum_ose.progress import Listener, SilentListener
 from optimum_ose.question import search_question
 
@@ -160,9 +166,7 @@ class OSEOptimizer:
             tokenizer=self.tokenizer,
             callbacks=callbacks,
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(args.output_dir))
-        self.teacher.eval()
+        _train(trainer)
         self.has_head = True
         return scores(trainer)
 
@@ -202,23 +206,23 @@ class OSEOptimizer:
                 search=settings,
             )
             team = Team(CandidateTrainer(setting, clock=time.perf_counter))
-            if not is_first_process():
-                result, self.latency = team.follow()
-                return result  # type: ignore[no-any-return]
-            with team.leading() as conclude, TemporaryDirectory() as folder:
-                path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
-                question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
-                kept = Journal(path, question=question)
-                result, self.latency = search_architecture(
-                    self.search_space(settings),
-                    setting,
-                    measure=team.measure,
-                    journal=kept,
-                    listener=self.listener,
-                    meter=self._meter(settings, kept, path.with_name(f".{path.name}.latency")),
-                )
-                conclude((result, self.latency))
-                return result
+
+            def search() -> tuple[SearchResult, LatencyFinding | None]:
+                with TemporaryDirectory() as folder:
+                    path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
+                    question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
+                    kept = Journal(path, question=question)
+                    return search_architecture(
+                        self.search_space(settings),
+                        setting,
+                        measure=team.measure,
+                        journal=kept,
+                        listener=self.listener,
+                        meter=latency_meter(setting, kept, task=self.task, listener=self.listener),
+                    )
+
+            result, self.latency = team.share(search)
+            return result
 
     def initialize(
         self, architecture: Architecture, *, calibration_dataset: Dataset | None = None, scratch_seed: int | None = None
@@ -299,10 +303,7 @@ class OSEOptimizer:
             labeler=self.teacher if agora is not None else None,
             callbacks=callbacks,
         )
-        trainer.remove_callback(PrinterCallback)
-        needed = (POOL_FILE,) if agora is not None else ()
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(args.output_dir, needed=needed))
-        student.eval()
+        _train(trainer, needed=(POOL_FILE,) if agora is not None else ())
         return student
 
     def export(
@@ -337,20 +338,6 @@ class OSEOptimizer:
         rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset)
         return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))
 
-    def _meter(self, settings: SearchConfig, journal: Journal, scratch: Path) -> LatencyMeter | None:
-        if settings.max_latency_ms is None and settings.inference_cost != "latency":
-            return None
-        return LatencyMeter(
-            self.teacher.config,
-            self.tokenizer,
-            task=self.task,
-            setting=settings.latency,
-            sequence_length=settings.sequence_length,
-            journal=journal,
-            scratch=scratch,
-            listener=self.listener,
-        )
-
     def _require_head(self) -> None:
         if not self.has_head:
             raise InvalidConfigError(
@@ -366,6 +353,14 @@ class OSEOptimizer:
             rows = with_teacher_logits(self.rows(dataset), self.teacher, tokenizer=self.tokenizer)
             self._answered = (key, rows)
         return self._answered[1]
+
+
+def _train(trainer: Trainer, *, needed: tuple[str, ...] = ()) -> None:
+    """Train from the last checkpoint that holds the needed files, and leave the model in evaluation mode."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(trainer.args.output_dir, needed=needed))
+    model: Any = trainer.model
+    model.eval()
 
 
 def scores(trainer: Any) -> dict[str, float]:

@@ -50,9 +50,7 @@ def search_architecture(
     limit = settings.max_latency_ms
     ask = partial(_extract, space, setting, measure=measure, journal=journal, listener=listener)
     if meter is None or finding is None or limit is None:
-        return _extract(
-            space, setting, finding, measure=measure, journal=journal, listener=listener, allowed=None
-        ), finding
+        return ask(finding, allowed=None), finding
     while True:
         allowed = admitted(space, finding, max_latency_ms=limit, max_parameters=settings.max_parameters)
         finding = finding if finding.refused else replace(finding, num_admitted=len(allowed))
