@@ -55,7 +55,7 @@ class SearchConfig:
     method: Literal["certified", "stride", "exhaustive"] = "certified"
     """How candidates are chosen for training."""
     objective: Literal["w-coefficient", "error"] = "w-coefficient"
-    """What the winner is best in: the highest W, or the least e-hat under `max_parameters` and `max_latency_ms`."""
+    """What the winner is best in: the highest W, or the least e-hat under the bounds on size and latency."""
     interval_size: int = 1
     """Integer stride of the published algorithm, >= 1 (only `stride`)."""
     max_training_steps: int = 30
@@ -73,6 +73,8 @@ class SearchConfig:
     """Budget of short distillations; None: `DEFAULT_BUDGET` for the certified method, all that the others ask for."""
     max_parameters: int | None = None
     """Upper bound on the parameter count of the student, embeddings included."""
+    max_non_embedding_parameters: int | None = None
+    """Upper bound on the parameter count of the student without its embeddings."""
     max_latency_ms: float | None = None
     """Upper bound on the median latency of the student in ONNX Runtime on this machine, at the `latency` setting and
     `sequence_length`, milliseconds."""
@@ -99,6 +101,12 @@ class SearchConfig:
         """Short distillations allowed; None: no limit."""
         return DEFAULT_BUDGET if self.max_evaluations is None and self.method == "certified" else self.max_evaluations
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the student's size or latency is bounded from above."""
+        bounds = (self.max_parameters, self.max_non_embedding_parameters, self.max_latency_ms)
+        return any(bound is not None for bound in bounds)
+
     def __post_init__(self) -> None:
         _check(
             "SearchConfig",
@@ -107,8 +115,9 @@ class SearchConfig:
                 _choice(self, "method"),
                 _choice(self, "objective"),
                 (
-                    self.objective != "error" or self.max_parameters is not None or self.max_latency_ms is not None,
-                    "objective error needs max_parameters or max_latency_ms (without a bound the maximum point wins)",
+                    self.objective != "error" or self.is_bounded,
+                    "objective error needs max_parameters, max_non_embedding_parameters or max_latency_ms "
+                    "(without a bound the maximum point wins)",
                     self.objective,
                 ),
                 (self.interval_size >= 1, "interval_size must be at least 1", self.interval_size),
@@ -119,6 +128,7 @@ class SearchConfig:
                 (self.batch_size >= 1, "batch_size must be at least 1", self.batch_size),
                 _none_or_positive(self, "max_evaluations"),
                 _none_or_positive(self, "max_parameters"),
+                _none_or_positive(self, "max_non_embedding_parameters"),
                 _none_or_positive(self, "max_latency_ms"),
                 _choice(self, "inference_cost"),
                 _none_or_positive(self, "max_error"),

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from optimum_ose.optimizer.run import Run
 
 
+_SEARCH_ARGUMENTS = (
+    "epsilon",
+    "max_parameters",
+    "max_non_embedding_parameters",
+    "max_latency_ms",
+    "max_error",
+    "objective",
+    "max_evaluations",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What a user asks for; kept in the output folder so that later stages need not be told again."""
@@ -57,6 +68,9 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
     )
     parser.add_argument(
+        "--max-non-embedding-parameters", type=int, help="upper bound on the student's parameters without embeddings"
+    )
+    parser.add_argument(
         "--max-latency-ms",
         type=float,
         help="upper bound on the student's median latency in ONNX Runtime on this machine, ms; batch, threads "
@@ -66,7 +80,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--objective",
         choices=("w-coefficient", "error"),
-        help="highest W (default), or the least error under --max-parameters and --max-latency-ms",
+        help="highest W (default), or the least error under the bounds on size and latency",
     )
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
@@ -79,7 +93,7 @@ def request_of(arguments: Namespace) -> RunRequest:
     """The request that command-line arguments make."""
     config = dict(_read_config(arguments.config)) if arguments.config else {}
     search = dict(config.get("search", {}))
-    for name in ("epsilon", "max_parameters", "max_latency_ms", "max_error", "objective", "max_evaluations"):
+    for name in _SEARCH_ARGUMENTS:
         value = getattr(arguments, name)
         if value is not None:
             search[name] = value

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import SearchConfig
@@ -21,6 +20,7 @@ from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
 from optimum_ose.export.latency_meter import LatencyMeter, Measured, measure_file
 from optimum_ose.journal import Journal
+from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.progress import Listener
 from optimum_ose.serialization import plain
 
@@ -143,7 +143,7 @@ def fit_latency(space: SearchSpace, meter: LatencyMeter, settings: SearchConfig)
 
 
 def admitted(
-    space: SearchSpace, finding: LatencyFinding, *, max_latency_ms: float, max_parameters: int | None
+    space: SearchSpace, finding: LatencyFinding, *, max_latency_ms: float, settings: SearchConfig
 ) -> frozenset[Architecture]:
     """The candidates that keep the bound by prediction and margin, and have not been measured to miss it.
 
@@ -151,7 +151,7 @@ def admitted(
         InfeasibleError: if there is none, naming the smallest latency that is possible.
     """
     bounds = finding.model.upper_bound(space.candidates.columns)
-    fits = _fits(space, max_parameters)
+    fits = small_enough(space, settings)
     smallest = float(bounds[fits].min()) if fits.any() else float(bounds.min())
     kept = frozenset(space.candidates.take(np.flatnonzero(bounds <= max_latency_ms))) - finding.refused.keys()
     if not kept or smallest > max_latency_ms:
@@ -199,12 +199,6 @@ def check_bound(
         "margin": predicted["model"]["margin"],
         "conditions": predicted["conditions"],
     }
-
-
-def _fits(space: SearchSpace, max_parameters: int | None) -> NDArray[np.bool_]:
-    if max_parameters is None:
-        return np.ones(len(space), dtype=np.bool_)
-    return np.asarray(space.parameter_size(space.candidates) <= max_parameters)
 
 
 def _listed(measured: Mapping[Architecture, Measured]) -> Sequence[dict[str, Any]]:
