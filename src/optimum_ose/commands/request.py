@@ -43,6 +43,7 @@ class RunRequest:
     seed: int = 0
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     push_to_hub: str | None = None
+    search_from: str | None = None
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:
@@ -83,6 +84,10 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         help="highest W (default), or the least error under the bounds on size and latency",
     )
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
+    parser.add_argument(
+        "--search-from",
+        help="folder of an earlier run with the same data and, as --model, its teacher/: what it trained is taken over",
+    )
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
@@ -111,7 +116,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     from optimum_ose.data.reading import read_tables
     from optimum_ose.data.splits import Columns, make_splits
     from optimum_ose.optimizer.optimizer import OSEOptimizer
-    from optimum_ose.optimizer.run import Rows, open_run
+    from optimum_ose.optimizer.run import Rows, open_run, take_over
     from optimum_ose.serialization import ose_config_from_dict
 
     config = seeded(ose_config_from_dict(request.config), request.seed)
@@ -129,7 +134,10 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     rows = Rows(train=splits.train, validation=splits.validation, test=splits.test)
     kept = {**asdict(replace(request, config={})), "config": dict(request.config), **_provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
-    return open_run(optimizer, folder, rows, config, request=kept)
+    run = open_run(optimizer, folder, rows, config, request=kept)
+    if request.search_from is not None:
+        take_over(run, Path(request.search_from))
+    return run
 
 
 def reopen(folder: Path, listener: Listener) -> "Run":
