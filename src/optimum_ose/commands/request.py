@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from optimum_ose.commands.provenance import provenance
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
@@ -44,11 +45,13 @@ class RunRequest:
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     push_to_hub: str | None = None
     search_from: str | None = None
+    base_model: str | None = None
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:
     """The arguments that name model, data and settings."""
     parser.add_argument("--model", required=True, help="teacher: a folder or Hub id")
+    parser.add_argument("--base-model", help="Hub id of the teacher, for the model card, where --model is a folder")
     parser.add_argument("--task", default="text-classification", help="what the student shall do")
     parser.add_argument(
         "--dataset",
@@ -90,7 +93,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    add_trust(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder to write; a run that stopped goes on there")
 
 
@@ -132,21 +135,38 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         listener=listener,
     )
     rows = Rows(train=splits.train, validation=splits.validation, test=splits.test)
-    kept = {**asdict(replace(request, config={})), "config": dict(request.config), **_provenance(request)}
+    kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
+    kept["num_rows"] = {name: len(getattr(splits, name)) for name in names}
     run = open_run(optimizer, folder, rows, config, request=kept)
     if request.search_from is not None:
         take_over(run, Path(request.search_from))
     return run
 
 
-def reopen(folder: Path, listener: Listener) -> "Run":
-    """The run of a folder that an earlier command wrote."""
+def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":
+    """The run of a folder that an earlier command wrote.
+
+    Raises:
+        InvalidConfigError: if its model runs code of its own and this command was not told to trust it: the folder
+            may come from somebody else.
+    """
     from optimum_ose.artifact import OSEArtifact
 
     kept = OSEArtifact.open(folder).request
+    if kept.get("trust_remote_code") and not trust_remote_code:
+        raise InvalidConfigError(
+            "Code that comes with a model must be trusted by whoever runs it",
+            f"ose/run.json in {folder} asks for it, and this command does not",
+            "Give --trust-remote-code if you trust the model",
+        )
     named = {item.name for item in fields(RunRequest)}
     return open_request(RunRequest(**{name: value for name, value in kept.items() if name in named}), folder, listener)
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """The argument that lets a model bring code."""
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
 
 
 def seeded(config: OSEConfig, seed: int) -> OSEConfig:
@@ -175,19 +195,3 @@ def _read_config(path: Path) -> Mapping[str, Any]:
             "--config must hold a mapping of OSEConfig fields", f"{path} holds {content!r}", "Write `search:` and so on"
         )
     return content
-
-
-def _provenance(request: RunRequest) -> dict[str, Any]:
-    """What the model card may say about where model and data come from: no paths of this machine."""
-    from huggingface_hub import ModelCard
-
-    found: dict[str, Any] = {"dataset_name": Path(request.dataset).name}
-    if Path(request.model).exists():
-        card = Path(request.model) / "README.md"
-        if card.is_file():
-            found["license"] = getattr(ModelCard.load(card, ignore_metadata_errors=True).data, "license", None)
-    else:
-        found["base_model"] = request.model
-    if not Path(request.dataset).exists():
-        found["dataset_id"] = request.dataset
-    return found

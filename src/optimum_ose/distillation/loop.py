@@ -114,8 +114,9 @@ def _run(
     teacher.eval()
     start = 0
     if isinstance(accelerator, Accelerator):
-        accelerator.register_for_checkpointing(scheduler)
         start = _load_latest(accelerator, checkpoint_folder)
+        # All of its state that counts; Accelerate would unpickle it from the folder.
+        scheduler.last_epoch = start
     # Without dropout: a student this small has no capacity to spare.
     pupil.eval()
     step, loss = start, torch.tensor(math.nan)

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.modeling.loading import load_config, require_plain_weights
 from optimum_ose.modeling.tasks import auto_class
 from optimum_ose.optimizer.evaluation import accuracy, compare, examples
 from optimum_ose.optimizer.folders import save_as
@@ -160,6 +161,7 @@ def use_finished_teacher(run: Run) -> None:
 
 def load_model(run: Run, folder: Path) -> PreTrainedModel:
     """A model of the run's task that a stage has saved."""
+    require_plain_weights(str(folder), load_config(str(folder)))
     model: PreTrainedModel = auto_class(run.optimizer.task).from_pretrained(folder, use_safetensors=True)
     model.eval()
     return model
