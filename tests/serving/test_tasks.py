@@ -132,8 +132,10 @@ def test_masks_get_the_words_of_transformers(filler: Exported, inputs: Any, opti
 
 
 def test_a_text_without_a_mask_is_refused(filler: Exported) -> None:
-    with pytest.raises(InvalidDataError, match=r"must hold the mask \[MASK\] .*; one holds none\. Send a text such as"):
+    with pytest.raises(InvalidDataError, match=r"must hold the mask \[MASK\] .*; one holds 0\. Send a text such as"):
         filler[0](["the [MASK]", "the cat"])
+    with pytest.raises(InvalidDataError, match=r"at most 32 times; one holds 40\. Send"):
+        filler[0]("[MASK] " * 40)
 
 
 def test_a_masked_language_model_whose_tokenizer_has_no_mask_is_refused(tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_the_answer_is_the_best_of_all_spans_of_a_context_of_any_length(
 
 
 @pytest.mark.skipif(transformers.__version__ >= "5", reason="transformers 5 has no such pipeline any more")
-@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:__array__ implementation:DeprecationWarning")
 @settings(max_examples=25, deadline=None)
 @given(rows=st.lists(st.fixed_dictionaries({"question": QUESTIONS, "context": CONTEXTS}), min_size=1, max_size=3))
 @pytest.mark.parametrize("top_k", [1, 3])

@@ -10,6 +10,9 @@ from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.classification import softmax
 from optimum_ose.serving.decoding import Decoder
 
+_MAX_MASKS = 32
+"""In one text."""
+
 
 @final
 class MaskFiller:
@@ -22,15 +25,17 @@ class MaskFiller:
         self._pad_id = pad_id
 
     def check(self, encoding: Encoding) -> None:
-        """Refuse a text without a mask.
+        """Refuse a text without a mask, or with so many that their logits fill the memory.
 
         Raises:
-            InvalidDataError: if there is none within the model's limit.
+            InvalidDataError: if there is none within the model's limit, or more than 32.
         """
-        if self._mask_id not in encoding.ids:
+        count = encoding.ids.count(self._mask_id)
+        if not 0 < count <= _MAX_MASKS:
             raise InvalidDataError(
-                f"A text must hold the mask {self._mask} within the length that the model reads",
-                "one holds none",
+                f"A text must hold the mask {self._mask} within the length that the model reads, "
+                f"at most {_MAX_MASKS} times",
+                f"one holds {count}",
                 f'Send a text such as "The capital of France is {self._mask}."',
             )
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
 from optimum_ose.serving.classification import Labels
 from optimum_ose.serving.folder import read_object, resolve_file
 from optimum_ose.serving.inputs import TextPair, question_contexts, text_pairs
@@ -20,6 +20,8 @@ from optimum_ose.serving.token_classification import Aggregation, EntityFinder
 
 _DEFAULT_WORDS = 5
 _DEFAULT_NEW_TOKENS = 20
+_CHARACTERS_PER_NUMBER = 8
+"""Of an answer in JSON, about."""
 _AGGREGATIONS = ("none", "simple", "first", "average", "max")
 
 
@@ -37,6 +39,8 @@ class OnnxPipeline:
         self.task = model.task
         """`text-classification`, `token-classification`, `question-answering`, `fill-mask`, `text-generation`,
         `feature-extraction`, or `sentence-embedding` of a file with pooling inside."""
+        self.rereads_texts = model.task in ("token-classification", "fill-mask")
+        """Whether `check` or `answers` tokenize the texts again."""
 
     @classmethod
     def from_pretrained(
@@ -108,6 +112,7 @@ class OnnxPipeline:
             return self._continue(pairs, inputs, max_new_tokens, batch_size)
         if self.task == "text-classification" and top_k == "best":
             number = 1
+        self.check(pairs)
         rows = self.rows(pairs, batch_size=batch_size)
         answers = self.answers(pairs, rows, top_k=number, aggregation_strategy=aggregation_strategy)
         return self._formed(answers, inputs, is_best=top_k == "best")
@@ -116,23 +121,49 @@ class OnnxPipeline:
         self, pairs: list[TextPair], *, batch_size: int = 32, max_tokens: int = MAX_BATCH_TOKENS
     ) -> list[NDArray[np.float32]]:
         """The output of each pair without padding, in the order given: see `Runner.rows`. Of `fill-mask`, the logits at
-        masks only.
+        masks only. The pairs must have passed `check`.
 
         Args:
             pairs: texts with their partners.
             batch_size: texts per run; texts of similar length share one.
             max_tokens: tokens per run, padding included; a longer text runs alone.
-
-        Raises:
-            InvalidDataError: if a text for `fill-mask` holds no mask.
         """
         encodings = self._model.runner.encode(pairs)
         filler = self._model.filler
-        if filler is not None:
-            for encoding in encodings:
-                filler.check(encoding)
         keep = None if filler is None else filler.at_masks
         return self._model.runner.rows(encodings, batch_size=batch_size, max_tokens=max_tokens, keep=keep)
+
+    def require_rows(self) -> None:
+        """Refuse a model that does not answer each text by one row: `rows` and `answers` are not for it.
+
+        Raises:
+            UnsupportedModelError: for question answering and text generation.
+        """
+        if self.task in ("question-answering", "text-generation"):
+            raise UnsupportedModelError(
+                "A server answers each text by one run of the model",
+                f"{self.task} takes several",
+                "Call OnnxPipeline in Python instead",
+            )
+
+    def check(self, pairs: list[TextPair]) -> None:
+        """Refuse texts that the model has nothing to say to.
+
+        Raises:
+            InvalidDataError: if a text for `fill-mask` holds no mask, or too many.
+        """
+        if self._model.filler is not None:
+            for encoding in self._model.runner.encode(pairs):
+                self._model.filler.check(encoding)
+
+    def answer_values(self, pairs: list[TextPair], rows: list[NDArray[np.float32]], top_k: int | None) -> int:
+        """About how many numbers the answers to texts hold, where a model's limits do not keep them few."""
+        if self.task in ("feature-extraction", "sentence-embedding"):
+            return sum(row.size for row in rows)
+        if self.task != "fill-mask":
+            return 0
+        characters = sum(len(text) * len(row) for (text, _), row in zip(pairs, rows, strict=True))
+        return characters * (top_k or _DEFAULT_WORDS) // _CHARACTERS_PER_NUMBER
 
     def answers(
         self,
