@@ -263,6 +263,8 @@ class ExportConfig:
     """Second ONNX file beside the fp32 one."""
     opset: int = 17
     """ONNX operator set, >= 14."""
+    pooling: Literal["none", "mean", "first", "last"] = "none"
+    """How a text's one vector, `sentence_embedding`, is made in the graph of its tokens' (feature extraction only)."""
     tolerance: float = 1e-4
     """Largest accepted difference of a logit between PyTorch and ONNX fp32, > 0."""
     max_score_loss: float = 0.01
@@ -276,6 +278,11 @@ class ExportConfig:
             [
                 _choice(self, "quantization"),
                 (self.opset >= 14, "opset must be at least 14", self.opset),
+                (
+                    self.pooling in {"none", "mean", "first", "last"},
+                    "pooling must be none, mean, first or last",
+                    self.pooling,
+                ),
                 (self.tolerance > 0, "tolerance must be positive", self.tolerance),
                 (0 <= self.max_score_loss <= 1, "max_score_loss must lie in [0, 1]", self.max_score_loss),
                 (self.block_seconds > 0, "block_seconds must be positive", self.block_seconds),

@@ -9,6 +9,12 @@ from optimum_ose.exceptions import UnsupportedModelError
 _AUTO_CLASSES = {
     "feature-extraction": "AutoModel",
     "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "fill-mask": "AutoModelForMaskedLM",
+    "text-generation": "AutoModelForCausalLM",
+    "image-classification": "AutoModelForImageClassification",
+    "audio-classification": "AutoModelForAudioClassification",
 }
 TRAINABLE_TASKS = ("text-classification",)
 """Tasks that can be distilled and fine-tuned."""

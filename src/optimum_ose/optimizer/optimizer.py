@@ -317,7 +317,8 @@ class OSEOptimizer:
         settings = config or ExportConfig()
         path = Path(folder)
         save_into(student, self.tokenizer, path)
-        export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance)
+        pooling = None if settings.pooling == "none" else settings.pooling
+        export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance, pooling=pooling)
         if settings.quantization == "dynamic-int8":
             quantize_dynamic_int8(path)
         return OSEArtifact(path)
