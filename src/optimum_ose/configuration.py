@@ -158,9 +158,19 @@ class DistillationConfig:
     logits_weight: float = 1.0
     """Weight of T^2 KL(teacher, student), >= 0."""
     labels_weight: float = 0.1
-    """Weight of the cross-entropy to the labels, >= 0."""
+    """Weight of the loss to the labels, of rows that have one, >= 0."""
     hidden_weight: float = 0.0
     """Weight of the hidden-state match, >= 0; zero by default, for it cost accuracy at equal steps in our runs."""
+    relation_weight: float = 0.0
+    """Weight of the match of token relations in the last hidden states, which needs no projection, >= 0."""
+    attention_weight: float = 0.0
+    """Weight of the match of attention maps, layer by layer, >= 0; needs models with eager attention."""
+    gradient_accumulation_steps: int = 1
+    """Batches per optimizer step, >= 1."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """Precision of forward and backward passes."""
+    log_with: tuple[str, ...] = ()
+    """Trackers, in Accelerate's words ("tensorboard", "wandb", ...), that hear of each step's loss."""
     checkpoint_steps: int = 200
     """Steps between two checkpoints, >= 1."""
     seed: int = 0

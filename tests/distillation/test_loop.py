@@ -10,9 +10,10 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig
-from optimum_ose.data.tokenization import tokenize
-from optimum_ose.distillation.loop import TEACHER_LOGITS, distill, with_teacher_logits
+from optimum_ose.data.tokenization import TEACHER_LOGITS, tokenize
+from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.losses import cross_entropy_to_teacher
+from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import predict_logits

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimum_ose.distillation.losses import cross_entropy_to_teacher, hidden_mismatch, layer_map, logits_divergence
+from optimum_ose.distillation.losses import cross_entropy_to_teacher, hidden_mismatch, logits_divergence
+from optimum_ose.distillation.pupil import layer_map
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,17 +1,12 @@
-"""The terms of the distillation loss, and the module that computes them for a student."""
+"""The terms of the distillation loss, as functions of tensors."""
 
 import math
-from collections.abc import Mapping
-from typing import final
 
 import torch
-from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
-
-from optimum_ose.configuration import DistillationConfig
 
 _LEAST_PROBABILITY = 1e-12
+_LEAST_SPREAD = 1e-6
 _EXCLUDED = -1e9
 """Score of a token that is padding, before the softmax."""
 
@@ -42,6 +37,58 @@ def cross_entropy_to_teacher(student: torch.Tensor, teacher: torch.Tensor) -> to
     Source: de Wynter & Perry, arXiv:2010.10499 (the error of a candidate).
     """
     return -(F.softmax(teacher, dim=-1) * F.log_softmax(student, dim=-1)).sum(-1).mean()
+
+
+def binary_divergence(student: torch.Tensor, teacher: torch.Tensor, *, temperature: float) -> torch.Tensor:
+    """T^2 KL(teacher, student) of the softened yes or no to each class, summed over classes, mean over rows.
+
+    Args:
+        student: logits, shape (rows, classes).
+        teacher: logits, shape (rows, classes).
+        temperature: T > 0.
+    """
+    target, found = teacher / temperature, student / temperature
+    terms = _binary_cross_entropy(found, target) - _binary_cross_entropy(target, target)
+    return terms.sum(-1).mean() * temperature**2
+
+
+def binary_cross_entropy_to_teacher(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the student's yes or no to each class to the teacher's, mean over rows and classes, in nats.
+
+    Args:
+        student: logits, shape (rows, classes).
+        teacher: logits, shape (rows, classes).
+    """
+    return _binary_cross_entropy(student, teacher).mean()
+
+
+def _binary_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="none")
+
+
+def relative_squared_error(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Squared difference to the teacher's answers over their own squared distance from their mean; 1 for a student that
+    always answers that mean.
+
+    Args:
+        student: shape (rows, outputs).
+        teacher: shape (rows, outputs).
+    """
+    spread = (teacher - teacher.mean(dim=0)).square().sum().clamp_min(_LEAST_SPREAD)
+    return (student - teacher).square().sum() / spread
+
+
+def similarity_mismatch(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of the cosine similarities of every two rows; the widths may differ.
+
+    Args:
+        student: vectors, shape (rows, student width).
+        teacher: vectors, shape (rows, teacher width).
+
+    Source: the relations of Park et al., arXiv:1904.05068, with cosines as the relation.
+    """
+    found, target = (F.normalize(value, dim=-1) for value in (student, teacher))
+    return F.mse_loss(found @ found.T, target @ target.T)
 
 
 def hidden_mismatch(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -100,58 +147,3 @@ def _masked_divergence(student: torch.Tensor, teacher: torch.Tensor, real: torch
     """KL(teacher, student) of log-probabilities over real tokens, mean over real tokens."""
     terms = F.kl_div(student, teacher, reduction="none", log_target=True).masked_fill(~real[:, None, :], 0.0)
     return terms.sum(-1)[real].mean()
-
-
-def layer_map(num_student_layers: int, num_teacher_layers: int) -> tuple[int, ...]:
-    """Teacher layer (counted from 1) that each student layer imitates; the last imitates the last."""
-    return tuple(round((layer + 1) * num_teacher_layers / num_student_layers) for layer in range(num_student_layers))
-
-
-@final
-class StudentWithProjections(nn.Module):
-    """A student and one learned projection per layer into the teacher's width; its forward pass returns the weighted
-    loss.
-
-    Args:
-        student: the model that learns.
-        teacher_width: width of the teacher's hidden states.
-        num_teacher_layers: depth of the teacher.
-        config: weights and temperature.
-    """
-
-    def __init__(
-        self, student: PreTrainedModel, *, teacher_width: int, num_teacher_layers: int, config: DistillationConfig
-    ) -> None:
-        super().__init__()
-        self.student = student
-        self._config = config
-        num_layers = student.config.num_hidden_layers if config.hidden_weight else 0
-        self.layer_map = layer_map(num_layers, num_teacher_layers)
-        self.projections = nn.ModuleList(
-            nn.Linear(student.config.hidden_size, teacher_width, bias=False) for _ in self.layer_map
-        )
-
-    def forward(
-        self, batch: Mapping[str, torch.Tensor], logits: torch.Tensor, hidden_states: tuple[torch.Tensor, ...]
-    ) -> torch.Tensor:
-        """The loss on one batch.
-
-        Args:
-            batch: model inputs and `labels`.
-            logits: the teacher's, shape (rows, classes).
-            hidden_states: the teacher's, one more than its layers; empty if hidden states are not matched.
-        """
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
-        output = self.student(**inputs, output_hidden_states=bool(self.layer_map))
-        config = self._config
-        loss = config.logits_weight * logits_divergence(output.logits, logits, temperature=config.temperature)
-        loss = loss + config.labels_weight * F.cross_entropy(output.logits, batch["labels"])
-        if self.layer_map:
-            terms = [
-                hidden_mismatch(projection(found), hidden_states[layer], batch["attention_mask"])
-                for projection, found, layer in zip(
-                    self.projections, output.hidden_states[1:], self.layer_map, strict=True
-                )
-            ]
-            loss = loss + config.hidden_weight * torch.stack(terms).mean()
-        return loss

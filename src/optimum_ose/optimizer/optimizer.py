@@ -25,7 +25,8 @@ from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.labels import align_labels, class_names
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.distillation.candidates import CandidateSetting, CandidateTrainer
-from optimum_ose.distillation.loop import distill, with_teacher_logits
+from optimum_ose.distillation.loop import distill
+from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
@@ -33,10 +34,10 @@ from optimum_ose.finetuning.callback import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
-from optimum_ose.modeling.loading import has_head, load_config, load_teacher, load_tokenizer
+from optimum_ose.modeling.loading import load_config, load_teacher, load_tokenizer
 from optimum_ose.modeling.prediction import torch_threads
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.modeling.tasks import require_trainable
+from optimum_ose.modeling.tasks import holds_head, require_trainable
 from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.latency import LatencyFinding, latency_meter
@@ -113,11 +114,13 @@ class OSEOptimizer:
         source = os.fspath(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
         tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code, revision=revision)
-        if num_labels is not None and not has_head(config):
+        if num_labels is not None and not holds_head(config, task):
             config.num_labels = num_labels
         teacher = load_teacher(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
         limit = min(max_length, tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
-        return cls(teacher, tokenizer, task=task, has_head=has_head(config), max_length=limit, listener=listener)
+        return cls(
+            teacher, tokenizer, task=task, has_head=holds_head(config, task), max_length=limit, listener=listener
+        )
 
     def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
         """The search space of the teacher's config, with the task's head counted."""
