@@ -176,7 +176,35 @@ class DistillationConfig:
     seed: int = 0
     """Seed of batches, dropout and projections."""
 
+    @classmethod
+    def bort(cls, *, num_steps: int = 2_000, batch_size: int = 32, seed: int = 0) -> "DistillationConfig":
+        """The released recipe of Bort: 0.1 times the loss to the labels plus 0.5 times T^2 KL at T = 2, AdamW at 1e-4
+        with a warm-up of 1%. There it is pre-training on text: labels are the masked words, and answers are compared
+        at masked positions, as `distill` does for the task fill-mask.
+
+        Source: github.com/alexa/bort, without the second softmax that it applies to the student.
+        """
+        return cls(
+            num_steps=num_steps,
+            batch_size=batch_size,
+            seed=seed,
+            learning_rate=1e-4,
+            warmup_ratio=0.01,
+            weight_decay=0.01,
+            max_grad_norm=1.0,
+            temperature=2.0,
+            logits_weight=0.5,
+            labels_weight=0.1,
+        )
+
     def __post_init__(self) -> None:
+        weights = (
+            self.logits_weight,
+            self.labels_weight,
+            self.hidden_weight,
+            self.relation_weight,
+            self.attention_weight,
+        )
         _check(
             "DistillationConfig",
             [
@@ -188,11 +216,17 @@ class DistillationConfig:
                 (self.max_grad_norm > 0, "max_grad_norm must be positive", self.max_grad_norm),
                 (self.temperature > 0, "temperature must be positive", self.temperature),
                 (
-                    min(self.logits_weight, self.labels_weight, self.hidden_weight) >= 0
-                    and max(self.logits_weight, self.labels_weight, self.hidden_weight) > 0,
-                    "logits_weight, labels_weight and hidden_weight must not be negative, nor all be zero",
-                    (self.logits_weight, self.labels_weight, self.hidden_weight),
+                    min(weights) >= 0 < max(weights),
+                    "the weights of logits, labels, hidden, relation and attention must not be negative, nor all be "
+                    "zero",
+                    weights,
                 ),
+                (
+                    self.gradient_accumulation_steps >= 1,
+                    "gradient_accumulation_steps must be at least 1",
+                    self.gradient_accumulation_steps,
+                ),
+                _choice(self, "mixed_precision"),
                 (self.checkpoint_steps >= 1, "checkpoint_steps must be at least 1", self.checkpoint_steps),
                 (self.seed >= 0, "seed must not be negative", self.seed),
             ],

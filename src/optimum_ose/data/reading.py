@@ -176,6 +176,6 @@ def _named_labels(rows: Dataset) -> pd.DataFrame:
         inner = getattr(feature, "feature", None)
         if hasattr(feature, "int2str"):
             table[name] = [feature.int2str(int(value)) if value >= 0 else None for value in table[name]]
-        elif hasattr(inner, "int2str"):
+        elif inner is not None and hasattr(inner, "int2str"):
             table[name] = [[inner.int2str(int(value)) for value in values] for values in table[name]]
     return table

@@ -1,6 +1,7 @@
 """Turns checked splits into token rows and batches of rows of like length."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,29 @@ TEACHER_LOGITS = "teacher_logits"
 """Column of what the teacher answers to a row."""
 MASKED_SHARE = 0.15
 """Share of the tokens that a masked language model guesses. Source: Devlin et al., arXiv:1810.04805."""
+
+
+def unlabeled_rows(rows: Dataset, *, like: Dataset) -> Dataset:
+    """Token rows with labels that say that there is none, of the kind that other rows have.
+
+    Args:
+        rows: token rows.
+        like: token rows with `labels`.
+    """
+    example = like["labels"][0]
+    none = [_no_label(example, len(ids)) for ids in rows["input_ids"]]
+    kept = rows.remove_columns("labels") if "labels" in rows.column_names else rows
+    labeled = kept.add_column("labels", none).select_columns(list(like.column_names))
+    return labeled.cast(like.features)
+
+
+def _no_label(example: Any, num_tokens: int) -> Any:
+    """What stands for no label where others look like the example."""
+    if _are_tags(example):
+        return [NO_CLASS] * num_tokens
+    if isinstance(example, list):
+        return [math.nan] * len(example)
+    return math.nan if isinstance(example, float) else NO_CLASS
 
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]

@@ -1,6 +1,6 @@
 """Inference over token rows: what a classifier answers, batched by length."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,15 +24,39 @@ def predict_logits(
         (tokens, classes); of a model without a head, the last hidden state averaged over each row's tokens, shape
         (n, width).
     """
+
+    def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        output = model(**batch)
+        found = output.logits if "logits" in output else pooled(output.last_hidden_state, batch["attention_mask"])
+        return found.float().cpu()
+
+    with evaluating(model):
+        return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=batch_size)
+
+
+def gather_answers(
+    answer: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+    model: PreTrainedModel,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    batch_size: int,
+) -> NDArray[np.float32]:
+    """What a function answers to batches of n rows, in the order of the rows, as `predict_logits` gives it.
+
+    Args:
+        answer: of padded inputs, shape (rows, size) or (rows, tokens, size).
+        model: on whose device the batches are.
+        rows: token rows.
+        tokenizer: pads.
+        batch_size: rows per batch.
+    """
     kept = list(rows)
     answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(kept)
-    with evaluating(model):
-        for indices, batch in length_sorted_batches(model, kept, tokenizer=tokenizer, batch_size=batch_size):
-            batch.pop("labels", None)
-            output = model(**batch)
-            found = output.logits if "logits" in output else pooled(output.last_hidden_state, batch["attention_mask"])
-            for index, answer, mask in zip(indices, found.float().cpu(), batch["attention_mask"].cpu(), strict=True):
-                answers[index] = (answer[mask.bool()] if answer.ndim > 1 else answer[None]).numpy()
+    for indices, batch in length_sorted_batches(model, kept, tokenizer=tokenizer, batch_size=batch_size):
+        batch.pop("labels", None)
+        for index, found, mask in zip(indices, answer(batch), batch["attention_mask"].cpu(), strict=True):
+            answers[index] = (found[mask.bool()] if found.ndim > 1 else found[None]).numpy()
     return np.concatenate(answers) if answers else np.empty((0, num_classes(model)), dtype=np.float32)
 
 

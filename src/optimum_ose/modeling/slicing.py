@@ -35,7 +35,8 @@ def inherit_fronts(
     order = sorted(architecture, key=lambda axis: axis != HIDDEN)
     sizes = tuple((axes[axis].value, architecture[axis]) for axis in order)
     copy_fronts(student, teacher, sizes=sizes)
-    return student.eval()
+    student.eval()
+    return student
 
 
 def copy_fronts(student: torch.nn.Module, teacher: torch.nn.Module, *, sizes: Pairs = ()) -> None:

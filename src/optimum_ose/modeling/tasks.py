@@ -60,10 +60,13 @@ def auto_class(task: str | None) -> Any:
 
 
 def problem_of(task: str, config: PretrainedConfig) -> Problem:
-    """The problem that a model of this task and config solves; of sequence classifiers, what `problem_type` says."""
+    """The problem that a model of this task and config solves; of sequence classifiers, what `problem_type` says. One
+    that does not say it answers a number if it has one output, as Transformers' losses take it.
+    """
     if task in _BY_TASK:
         return _BY_TASK[task]
-    return _BY_TYPE.get(getattr(config, "problem_type", None), "single-label")
+    named = _BY_TYPE.get(getattr(config, "problem_type", None))
+    return named or ("regression" if config.num_labels == 1 else "single-label")
 
 
 def holds_head(config: PretrainedConfig, task: str) -> bool:
