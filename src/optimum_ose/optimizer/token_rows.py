@@ -66,7 +66,8 @@ def join_unlabeled(rows: Dataset, unlabeled: Dataset) -> Dataset:
 def give_head(teacher: PreTrainedModel, dataset: Dataset) -> None:
     """Write into a teacher's config, in place, what its new head answers: the classes, or that it answers a number."""
     names, kind = class_names(dataset), kind_of_rows(dataset)
-    if kind in ("number", "classes"):
+    # One that a sequence classifier before it left behind would hold for the new head.
+    if kind in ("number", "classes") or getattr(teacher.config, "problem_type", None) is not None:
         problem_type: Any = PROBLEM_TYPES[kind]
         teacher.config.problem_type = problem_type
     if names:
