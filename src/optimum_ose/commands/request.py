@@ -37,6 +37,7 @@ class RunRequest:
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
+    problem_type: str | None = None
     train_split: str | None = None
     eval_split: str | None = None
     test_split: str | None = None
@@ -56,17 +57,22 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
         required=True,
-        help="Hub id, a csv, tsv, json, jsonl, parquet or txt file, or a folder with train.* and so on",
+        help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, or a folder with train.* and so on",
     )
     for name, meaning in (
-        ("--text-column", "column of the text"),
+        ("--text-column", "column of the text, or of the list of words for token-classification"),
         ("--text-pair-column", "column of the second text of a pair"),
-        ("--label-column", "column of the class"),
+        ("--label-column", "column of the class, the list of classes, the number, or the list of tags"),
         ("--train-split", "name of the split that teaches"),
         ("--eval-split", "name of the split that steers"),
         ("--test-split", "name of the split that judges, once"),
     ):
         parser.add_argument(name, help=meaning)
+    parser.add_argument(
+        "--problem-type",
+        choices=("single_label_classification", "multi_label_classification", "regression"),
+        help="what a label is; default: lists are sets of classes, numbers with fractions are numbers, else classes",
+    )
     parser.add_argument("--epsilon", type=float, help="accepted shortfall from the best W, between 0 and 1")
     parser.add_argument(
         "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
@@ -118,18 +124,26 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     """
     from optimum_ose.data.reading import read_tables
     from optimum_ose.data.splits import Columns, make_splits
+    from optimum_ose.modeling.tasks import require_trainable
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over
     from optimum_ose.serialization import ose_config_from_dict
 
     config = seeded(ose_config_from_dict(request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
-    columns = Columns(text=request.text_column, text_pair=request.text_pair_column, label=request.label_column)
-    splits = make_splits(read_tables(request.dataset, split_names=names), columns, seed=request.seed)
+    columns = Columns(
+        text=request.text_column,
+        text_pair=request.text_pair_column,
+        label=request.label_column,
+        problem_type=request.problem_type,
+    )
+    require_trainable(request.task)
+    tables = read_tables(request.dataset, split_names=names)
+    splits = make_splits(tables, columns, seed=request.seed, task=request.task)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
-        num_labels=len(splits.label_names),
+        num_labels=len(splits.label_names) or 1,
         max_length=config.max_length,
         trust_remote_code=request.trust_remote_code,
         listener=listener,

@@ -1,9 +1,11 @@
 """A stock Trainer set up for a student: padding, metrics and, if wanted, Agora."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import datasets
 from transformers import (
+    DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -17,6 +19,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.metrics import compute_metrics_for
+from optimum_ose.modeling.tasks import problem_of
 
 
 def build_trainer(
@@ -30,8 +33,9 @@ def build_trainer(
     labeler: PreTrainedModel | None = None,
     labeler_dataset: datasets.Dataset | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    task: str = "text-classification",
 ) -> Trainer:
-    """A `transformers.Trainer` for sequence classification, with Agora if `agora` is given.
+    """A `transformers.Trainer` for sequences or tokens with labels, with Agora if `agora` is given.
 
     The loss is averaged over accumulation steps and processes. (Trainer 5 leaves that to every model that takes keyword
     arguments, and most classifiers do not do it; hence `model_accepts_loss_kwargs = False`.)
@@ -49,13 +53,29 @@ def build_trainer(
             Trainer's device.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
         callbacks: further callbacks of the Trainer.
+        task: "text-classification" or "token-classification"; Agora knows the first, with one class a row.
 
     Raises:
-        InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches.
+        InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
+            if `args` would wrap the model in DataParallel.
     """
-    collator: DataCollatorWithPadding | AgoraDataCollator = DataCollatorWithPadding(tokenizer)
+    if args.n_gpu > 1:
+        raise InvalidConfigError(
+            "Several devices must have a process each, started by `accelerate launch` or `torchrun`",
+            f"one process sees {args.n_gpu}, and a Trainer would wrap the model in torch.nn.DataParallel",
+            "Launch several processes, or set CUDA_VISIBLE_DEVICES to one device",
+        )
+    collator: Any = DataCollatorWithPadding(tokenizer)
+    if task == "token-classification":
+        collator = DataCollatorForTokenClassification(tokenizer)
     agora_callbacks = list[TrainerCallback]()
     if agora is not None:
+        if (problem := problem_of(task, model.config)) != "single-label":
+            raise InvalidConfigError(
+                "Agora makes new rows of texts that have one class each",
+                f"the labels of this model are of the kind {problem}",
+                "Pass agora=None: plain fine-tuning",
+            )
         if labeler is None:
             raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
         collator = AgoraDataCollator(tokenizer, config=agora)
@@ -76,7 +96,7 @@ def build_trainer(
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
-        compute_metrics=compute_metrics_for("text-classification"),
+        compute_metrics=compute_metrics_for(task, model.config),
         callbacks=[*agora_callbacks, *callbacks],
     )
     trainer.model_accepts_loss_kwargs = False
