@@ -46,8 +46,8 @@ def betti_numbers(points: NDArray[Any], *, max_dimension: int = 1, num_landmarks
             f"got {len(points)} points, {len(distinct)} of them different",
             "Hand in more points",
         )
-    # ripser takes few points of many coordinates for a transposed array and warns
-    rows = _isometric(distinct) if len(distinct) < distinct.shape[1] else distinct
+    # ripser takes few points of many coordinates for distances or a transposed array, and warns
+    rows = _isometric(distinct) if len(distinct) <= distinct.shape[1] else distinct
     found = ripser(rows, maxdim=max_dimension, n_perm=min(num_landmarks, len(rows) // 2))
     enclosing = float(found["dperm2all"][:, found["idx_perm"]].max(axis=1).min())
     return _most_persistent(found["dgms"], least=float(found["r_cover"]), greatest=enclosing)
