@@ -30,7 +30,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from optimum_ose import run_agora
-from optimum_ose.core.agora import AgoraRound, EstimatorLearner
+from optimum_ose.core.agora import EstimatorLearner
+from optimum_ose.core.agora_report import AgoraRound
 from optimum_ose.core.perturbation import VectorPerturbation
 from optimum_ose.core.topology import betti_numbers
 
@@ -141,6 +142,9 @@ def study(name: str, seed: int = 0) -> Study:
             perturbation=TAU,
             hyperparameters=theta,
             replay=REPLAY,
+            test_points=test,
+            test_labels=on_annulus(test),
+            betti=_betti_on_annulus,
             seed=seed,
             on_round=watch,
         )
@@ -148,9 +152,9 @@ def study(name: str, seed: int = 0) -> Study:
         tuple(scenes),
         labeler_accuracy=result.labeler_accuracy,
         accuracy_before=float(np.mean(before.predict(test) == on_annulus(test))),
-        accuracy=float(np.mean(result.model.predict(test) == on_annulus(test))),
+        accuracy=result.test_accuracy or 0.0,
         betti_before=scenes[0].betti,
-        betti=betti_numbers(result.points[result.labels == 1]),
+        betti=_betti_on_annulus(result.points, result.labels),
     )
 
 
@@ -188,7 +192,11 @@ def _scene(learner: WatchedLearner, report: AgoraRound) -> Scene:
     model, points, labels = learner.trainings[best]
     learner.trainings.clear()
     answers = learner.predict(model, _grid()).reshape(GRID_SIZE, GRID_SIZE)
-    return Scene(points, labels, answers, report.accuracies[best], betti_numbers(points[labels == 1]))
+    return Scene(points, labels, answers, report.accuracies[best], report.betti or ())
+
+
+def _betti_on_annulus(points: Array, labels: NDArray[np.int64]) -> tuple[int, ...]:
+    return betti_numbers(points[labels == 1])
 
 
 def _grid() -> Array:

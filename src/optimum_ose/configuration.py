@@ -206,6 +206,8 @@ class AgoraConfig:
     """Share of the tokens that one proposal replaces, in (0, 1]."""
     num_neighbors: int = 10
     """Neighbors in the labeler's embedding space that may replace a token, >= 1."""
+    interpolation_share: float = 0.25
+    """Share of the proposals that lie between two mistakes instead of being tau's, in [0, 1]."""
     max_attempts: int = 8
     """Proposals per new point before it is given up, >= 1."""
     label_temperature: float = 1.0
@@ -214,6 +216,8 @@ class AgoraConfig:
     """Least accuracy of the labeler on the development set, in [0, 1]. Source: de Wynter, arXiv:2010.07990."""
     pool_share: float = 0.5
     """Pool rows added to a batch, as a share of its own rows, in (0, 1]."""
+    betti_numbers: bool = False
+    """Report Betti numbers of the training set before Agora and with each round's pool (extra `topology`)."""
     seed: int = 0
     """Seed of proposals and of the mixing."""
 
@@ -233,6 +237,11 @@ class AgoraConfig:
                     self.replacement_probability,
                 ),
                 (self.num_neighbors >= 1, "num_neighbors must be at least 1", self.num_neighbors),
+                (
+                    0 <= self.interpolation_share <= 1,
+                    "interpolation_share must lie in [0, 1]",
+                    self.interpolation_share,
+                ),
                 (self.max_attempts >= 1, "max_attempts must be at least 1", self.max_attempts),
                 (self.label_temperature > 0, "label_temperature must be positive", self.label_temperature),
                 (

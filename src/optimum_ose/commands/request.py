@@ -12,6 +12,9 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from optimum_ose.data.splits import Columns
     from optimum_ose.optimizer.run import Run
 
 
@@ -25,6 +28,7 @@ class RunRequest:
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
+    benchmark_task: str | None = None
     train_split: str | None = None
     eval_split: str | None = None
     test_split: str | None = None
@@ -52,6 +56,11 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         ("--test-split", "name of the split that judges, once"),
     ):
         parser.add_argument(name, help=meaning)
+    parser.add_argument(
+        "--benchmark-task",
+        metavar="NAME",
+        help="glue/sst2, superglue/boolq, race/middle, ...: columns and classes of --dataset are the benchmark's own",
+    )
     parser.add_argument("--epsilon", type=float, help="accepted shortfall from the best W, between 0 and 1")
     parser.add_argument(
         "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
@@ -94,7 +103,6 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     Raises:
         OSEError: if anything asked for is not there or does not fit.
     """
-    from optimum_ose.data.reading import read_tables
     from optimum_ose.data.splits import Columns, make_splits
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run
@@ -103,7 +111,8 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     config = seeded(ose_config_from_dict(request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
     columns = Columns(text=request.text_column, text_pair=request.text_pair_column, label=request.label_column)
-    splits = make_splits(read_tables(request.dataset, split_names=names), columns, seed=request.seed)
+    tables, columns = _tables(request, names, columns)
+    splits = make_splits(tables, columns, seed=request.seed)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
@@ -116,6 +125,24 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     kept = {**asdict(replace(request, config={})), "config": dict(request.config), **_provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
     return open_run(optimizer, folder, rows, config, request=kept)
+
+
+def _tables(
+    request: RunRequest, names: Mapping[str, str | None], columns: "Columns"
+) -> "tuple[Mapping[str, DataFrame], Columns]":
+    """The splits of the data, and which of their columns hold what."""
+    from optimum_ose.data.benchmark_tasks import benchmark_tables, benchmark_task
+    from optimum_ose.data.reading import read_tables
+    from optimum_ose.data.splits import Columns
+
+    if request.benchmark_task is None:
+        return read_tables(request.dataset, split_names=names), columns
+    task = benchmark_task(request.benchmark_task)
+    _, _, subset = request.benchmark_task.partition("/")
+    found = read_tables(request.dataset, split_names=names, subset=subset, validation_name=task.validation)
+    tables = benchmark_tables(task, found)
+    pair = "text_pair" if "text_pair" in tables["train"].columns else None
+    return tables, Columns(text="text", text_pair=pair, label="label")
 
 
 def reopen(folder: Path, listener: Listener) -> "Run":

@@ -7,11 +7,11 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
-from optimum_ose.finetuning.pool import Pool, PoolRow, row_key
+from optimum_ose.finetuning.pool import IGNORED_LABEL, Pool, PoolRow, row_key
 
 
 @final
@@ -45,6 +45,7 @@ class AgoraDataCollator:
         self.pool = Pool()
         self._soft_labels = soft_labels
         self._pad = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
+        self._pad_tokens = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """The padded batch, rows of the pool last.
@@ -55,7 +56,8 @@ class AgoraDataCollator:
         """
         drawn = self._draw(features)
         rows = [*features, *(self._as_row(row, columns=features[0]) for row in drawn)]
-        batch: dict[str, torch.Tensor] = dict(self._pad([dict(row) for row in rows]))
+        pad = self._pad_tokens if np.ndim(rows[0].get("labels", 0)) else self._pad
+        batch: dict[str, torch.Tensor] = dict(pad([dict(row) for row in rows]))
         if self._soft_labels:
             batch["soft_labels"] = self._soften(batch["labels"], drawn)
         return batch
@@ -74,7 +76,7 @@ class AgoraDataCollator:
         return [pool.rows[index] for index in generator.choice(len(pool.rows), size=num_rows, replace=False)]
 
     def _as_row(self, row: PoolRow, *, columns: Mapping[str, Any]) -> dict[str, Any]:
-        known = {**row.features, "labels": row.label}
+        known = {**row.features, "labels": row.label if isinstance(row.label, int) else list(row.label)}
         if missing := sorted(set(columns) - set(known)):
             raise InvalidDataError(
                 f"training rows may have the columns {', '.join(sorted(known))} only, as Agora's new rows",
@@ -90,7 +92,10 @@ class AgoraDataCollator:
                 "there is none",
                 "Make AgoraCallback(collator, ...) and hand both to the Trainer",
             )
-        softened = torch.nn.functional.one_hot(labels, self.pool.num_labels).float()
-        if drawn:
-            softened[-len(drawn) :] = torch.tensor([row.soft_label for row in drawn])
+        is_labeled = labels != IGNORED_LABEL
+        softened = torch.nn.functional.one_hot(labels * is_labeled, self.pool.num_labels) * is_labeled.unsqueeze(-1)
+        softened = softened.float()
+        for index, row in enumerate(drawn, start=len(labels) - len(drawn)):
+            soft = torch.tensor(row.soft_label)
+            softened[index][is_labeled[index]] = soft[torch.tensor(row.label) != IGNORED_LABEL]
         return softened

@@ -17,6 +17,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.metrics import compute_metrics_for
+from optimum_ose.finetuning.perturbation import TextPerturbation
 
 
 def build_trainer(
@@ -29,6 +30,8 @@ def build_trainer(
     agora: AgoraConfig | None = None,
     labeler: PreTrainedModel | None = None,
     labeler_dataset: datasets.Dataset | None = None,
+    test_dataset: datasets.Dataset | None = None,
+    perturbation: TextPerturbation | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Trainer:
     """A `transformers.Trainer` for sequence classification, with Agora if `agora` is given.
@@ -48,6 +51,8 @@ def build_trainer(
         labeler: classifier over the same classes, not trained on `eval_dataset`; needed with `agora`. Moved to the
             Trainer's device.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
+        test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
+        perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
 
     Raises:
@@ -67,6 +72,8 @@ def build_trainer(
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
                 labeler_dataset=labeler_dataset,
+                test_dataset=test_dataset,
+                perturbation=perturbation,
             )
         )
     trainer = Trainer(
