@@ -212,8 +212,17 @@ class AgoraConfig:
     """Proposals per new point before it is given up, >= 1."""
     label_temperature: float = 1.0
     """Of the labeler's soft labels, > 0."""
+    soft_labels: bool = True
+    """Teach the labeler's distributions instead of its first choices (`finetune`; texts with one class each)."""
+    labeler_share: float = 0.5
+    """With soft labels: share of the labeler's distribution in what training rows teach, beside their given label."""
     minimum_labeler_accuracy: float = 2 / 3
     """Least accuracy of the labeler on the development set, in [0, 1]. Source: de Wynter, arXiv:2010.07990."""
+    epochs_per_round: int = 1
+    """Epochs between two rounds, >= 1; with few training rows an epoch is a few steps."""
+    accumulate: bool = True
+    """Append the rows of each round to those of the rounds before, as the paper appends them to the training set;
+    False: each round's rows replace the last."""
     pool_share: float = 0.5
     """Pool rows added to a batch, as a share of its own rows, in (0, 1]."""
     betti_numbers: bool = False
@@ -244,11 +253,13 @@ class AgoraConfig:
                 ),
                 (self.max_attempts >= 1, "max_attempts must be at least 1", self.max_attempts),
                 (self.label_temperature > 0, "label_temperature must be positive", self.label_temperature),
+                (0 <= self.labeler_share <= 1, "labeler_share must lie in [0, 1]", self.labeler_share),
                 (
                     0 <= self.minimum_labeler_accuracy <= 1,
                     "minimum_labeler_accuracy must lie in [0, 1]",
                     self.minimum_labeler_accuracy,
                 ),
+                (self.epochs_per_round >= 1, "epochs_per_round must be at least 1", self.epochs_per_round),
                 (0 < self.pool_share <= 1, "pool_share must lie in (0, 1]", self.pool_share),
                 (self.seed >= 0, "seed must not be negative", self.seed),
             ],

@@ -116,7 +116,8 @@ def test_each_epoch_refills_the_pool_from_the_current_mistakes(straight):
     assert [report.round for report in callback.rounds] == [1, 2, 3]
     assert callback.labeler_accuracy > 0.9
     assert collator.pool.round == 3
-    assert len(collator.pool.rows) == callback.rounds[-1].num_accepted > 0
+    assert len(collator.pool.rows) == sum(report.num_accepted for report in callback.rounds)
+    assert all(report.num_accepted for report in callback.rounds)
 
 
 def test_the_number_of_optimizer_steps_is_that_of_the_training_set(straight):
@@ -176,19 +177,32 @@ def test_a_checkpoint_written_before_the_round_at_its_epochs_end_resumes_alike(s
     assert_same_run(straight, resumed)
 
 
-def test_a_pool_lost_between_two_epochs_is_built_again(straight, agora, tmp_path):
-    (checkpoint(straight, 12, tmp_path) / POOL_FILE).unlink()
-    resumed = agora(folder=tmp_path)
-    resumed[0].train(resume_from_checkpoint=True)
-    assert resumed[1].rounds == straight[1].rounds[1:]
-    assert torch.equal(resumed[0].model.classifier.weight, straight[0].model.classifier.weight)
+def test_without_accumulation_each_round_replaces_the_pool_and_a_lost_one_is_built_again(agora, tmp_path):
+    settings = {"config": AgoraConfig(accumulate=False), "folder": tmp_path, "save_strategy": "epoch"}
+    undisturbed = agora(**settings)
+    undisturbed[0].train()
+    assert len(undisturbed[2].pool.rows) == undisturbed[1].rounds[-1].num_accepted > 0
+    (tmp_path / "checkpoint-12" / POOL_FILE).unlink()
+    resumed = agora(**settings)
+    resumed[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-12"))
+    assert resumed[1].rounds == undisturbed[1].rounds[1:]
+    assert torch.equal(resumed[0].model.classifier.weight, undisturbed[0].model.classifier.weight)
 
 
-def test_a_pool_lost_inside_an_epoch_is_an_error_that_says_so(straight, agora, tmp_path):
-    (checkpoint(straight, 8, tmp_path) / POOL_FILE).unlink()
+def test_a_round_may_be_several_epochs(agora):
+    trainer, callback, _ = agora(config=AgoraConfig(epochs_per_round=2), num_train_epochs=5)
+    trainer.train()
+    assert [report.round for report in callback.rounds] == [1, 2]
+    logged = [entry["epoch"] for entry in trainer.state.log_history if "agora_round" in entry]
+    assert logged == [2, 4]
+
+
+@pytest.mark.parametrize(("step", "number"), [(8, 1), (12, 2)])
+def test_a_lost_pool_is_an_error_that_says_so(straight, agora, tmp_path, step, number):
+    (checkpoint(straight, step, tmp_path) / POOL_FILE).unlink()
     resumed, _, _ = agora(folder=tmp_path)
     with pytest.raises(
-        InvalidDataError, match=r"needs the pool of that epoch.*checkpoint-8 has none of round 1\. Resume"
+        InvalidDataError, match=rf"needs the pool of its round.*checkpoint-{step} has none of round {number}\. Resume"
     ):
         resumed.train(resume_from_checkpoint=True)
 

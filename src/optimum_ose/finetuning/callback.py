@@ -30,17 +30,17 @@ _LOGGER = logging.getLogger(__name__)
 
 @final
 class AgoraCallback(TrainerCallback):
-    """Agora in a stock Trainer; an epoch is a round.
+    """Agora in a stock Trainer; a round is an epoch, or `epochs_per_round` of them.
 
         collator = AgoraDataCollator(tokenizer)
         callback = AgoraCallback(collator, teacher, train_dataset=train, eval_dataset=dev)
         Trainer(model, args, train_dataset=train, data_collator=collator, callbacks=[callback])
 
-    At the start of training the labeler is examined. At the end of each whole epoch the student's mistakes on the
-    development set are found, new token sequences near them are made and labeled, and they replace the pool that the
-    collator mixes into the next epoch. The pool is a function of the seed, the round, the student's weights, the two
-    sets and the labeler; it is saved in each checkpoint (`agora_pool.json`): a resumed run equals an undisturbed one.
-    In a distributed run the first process builds the pool, and all share it.
+    At the start of training the labeler is examined. At the end of each round the student's mistakes on the development
+    set are found, new token sequences near them are made and labeled, and they enter the pool that the collator mixes
+    into the epochs of the next. What enters is a function of the seed, the round, the student's weights, the pool, the
+    two sets and the labeler; the pool is saved in each checkpoint (`agora_pool.json`): a resumed run equals an
+    undisturbed one. In a distributed run the first process builds the pool, and all share it.
 
     Args:
         collator: the Trainer's `data_collator`; its `config` and tokenizer are used here too.
@@ -146,9 +146,9 @@ class AgoraCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Run a round if the epoch is whole; an interrupted one keeps its pool, for it may be resumed."""
-        epoch = float(state.epoch or 0)
-        if epoch > 0 and epoch.is_integer():
-            self._run_round(state, kwargs["model"], round_number=int(epoch))
+        rounds = float(state.epoch or 0) / self._collator.config.epochs_per_round
+        if rounds > 0 and rounds.is_integer():
+            self._run_round(state, kwargs["model"], round_number=int(rounds))
         self._pool.is_open = not control.should_evaluate
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -181,33 +181,36 @@ class AgoraCallback(TrainerCallback):
             perturbation=self._perturbation,
         )
         self.betti = builder.betti
+        self._pool.train_answers = builder.train_answers()
         self._pool.train_keys, self._pool.num_train_rows = builder.train_keys, builder.num_train_rows
         return builder
 
     def _run_round(self, state: TrainerState, student: PreTrainedModel, *, round_number: int) -> None:
         assert self._builder is not None  # noqa: S101 - Trainer begins before it ends an epoch
         is_first = PartialState().is_main_process
-        built = [self._builder.build(student, round_number=round_number) if is_first else None]
+        earlier = self._pool.rows if self._collator.config.accumulate else ()
+        built = [self._builder.build(student, round_number=round_number, earlier=earlier) if is_first else None]
         ((rows, report),) = broadcast_object_list(built)
-        self._pool.refill(rows, round_number=round_number)
+        self._pool.refill((*earlier, *rows), round_number=round_number)
         self.rounds = (*self.rounds, report)
         facts = {f"agora_{name}": value for name, value in asdict(report).items()}
         state.log_history.append({"epoch": state.epoch, "step": state.global_step, **facts})
         _LOGGER.info("Agora: %s", report)
 
     def _restore(self, args: TrainingArguments, state: TrainerState, student: PreTrainedModel) -> None:
-        """The pool of the epochs done: from the checkpoint, or built anew where it stands between two epochs."""
-        epoch = float(state.epoch or 0)
+        """The pool of the rounds done: from the checkpoint; the last round is run again where it was not yet saved."""
+        rounds = float(state.epoch or 0) / self._collator.config.epochs_per_round
         self.rounds = self._read(args, state)
-        if self._pool.round == math.floor(epoch):
+        if self._pool.round == math.floor(rounds):
             return
-        if not epoch.is_integer():
+        is_next = self._pool.round == rounds - 1 or not self._collator.config.accumulate
+        if not (rounds.is_integer() and is_next):
             raise InvalidDataError(
-                f"a checkpoint inside an epoch needs the pool of that epoch, in {POOL_FILE}",
-                f"{_checkpoint(args.output_dir, state)} has none of round {math.floor(epoch)}",
-                "Resume from a checkpoint at the end of an epoch, or from the folder that the run wrote",
+                f"going on from this checkpoint needs the pool of its round, in {POOL_FILE}",
+                f"{_checkpoint(args.output_dir, state)} has none of round {math.floor(rounds)}",
+                "Resume from another checkpoint, or from the folder that the run wrote",
             )
-        self._run_round(state, student, round_number=int(epoch))
+        self._run_round(state, student, round_number=int(rounds))
 
     def _read(self, args: TrainingArguments, state: TrainerState) -> tuple[PoolReport, ...]:
         """Refill the pool from the checkpoint, and return the reports; an empty pool and none where there is none."""

@@ -29,6 +29,8 @@ class AgoraDataCollator:
         config: `seed` and `pool_share` steer the mixing; a callback takes all its settings from here.
         soft_labels: also return the float tensor "soft_labels" (rows x classes): the labeler's probabilities for
             rows of the pool, one-hot for the others. A plain model does not take this argument.
+        soft_targets: put distributions in place of "labels" in training batches, for `soft_cross_entropy`: the
+            labeler's for rows of the pool; for training rows a share of it (`labeler_share`) beside the given label.
         pad_to_multiple_of: as in `DataCollatorWithPadding`.
     """
 
@@ -38,12 +40,13 @@ class AgoraDataCollator:
         *,
         config: AgoraConfig | None = None,
         soft_labels: bool = False,
+        soft_targets: bool = False,
         pad_to_multiple_of: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.config = config or AgoraConfig()
         self.pool = Pool()
-        self._soft_labels = soft_labels
+        self._soft_labels, self._soft_targets = soft_labels, soft_targets
         self._pad = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
         self._pad_tokens = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
 
@@ -60,20 +63,31 @@ class AgoraDataCollator:
         batch: dict[str, torch.Tensor] = dict(pad([dict(row) for row in rows]))
         if self._soft_labels:
             batch["soft_labels"] = self._soften(batch["labels"], drawn)
+        if self._soft_targets and self._is_training_batch(features):
+            batch["labels"] = self._targets(batch["labels"], features, drawn)
         return batch
 
     def _draw(self, features: Sequence[Mapping[str, Any]]) -> list[PoolRow]:
         pool = self.pool
-        if not pool.is_open or not pool.rows:
+        if not pool.rows or not self._is_training_batch(features):
             return []
         keys = [row_key(row) for row in features]
-        if not pool.train_keys.issuperset(keys):
-            return []
         digest = hashlib.blake2b(repr(keys).encode(), digest_size=8).digest()
         generator = np.random.default_rng([self.config.seed, pool.round, int.from_bytes(digest)])
         wanted = math.floor(len(keys) * len(pool.rows) / pool.num_train_rows + generator.random())
         num_rows = min(wanted, math.floor(self.config.pool_share * len(keys)), len(pool.rows))
         return [pool.rows[index] for index in generator.choice(len(pool.rows), size=num_rows, replace=False)]
+
+    def _is_training_batch(self, features: Sequence[Mapping[str, Any]]) -> bool:
+        return self.pool.is_open and self.pool.train_keys.issuperset(map(row_key, features))
+
+    def _targets(
+        self, labels: torch.Tensor, features: Sequence[Mapping[str, Any]], drawn: Sequence[PoolRow]
+    ) -> torch.Tensor:
+        targets, share = self._soften(labels, drawn), self.config.labeler_share
+        answers = torch.tensor([self.pool.train_answers[row_key(row)] for row in features])
+        targets[: len(features)] = (1 - share) * targets[: len(features)] + share * answers
+        return targets
 
     def _as_row(self, row: PoolRow, *, columns: Mapping[str, Any]) -> dict[str, Any]:
         known = {**row.features, "labels": row.label if isinstance(row.label, int) else list(row.label)}

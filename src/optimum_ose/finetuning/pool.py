@@ -41,12 +41,14 @@ class Pool:
         num_labels: number of classes; 0 until a callback has taken the pool.
         train_keys: `row_key` of every training row. Only batches made of such rows are mixed, never evaluation batches.
         num_train_rows: rows of the training set.
+        train_answers: the labeler's distribution for each training row, by its key.
     """
 
     def __init__(self) -> None:
         self.num_labels = 0
         self.train_keys: frozenset[tuple[int, ...]] = frozenset()
         self.num_train_rows = 0
+        self.train_answers: Mapping[tuple[int, ...], Sequence[float]] = {}
         self.round = 0
         self.rows: tuple[PoolRow, ...] = ()
         self.is_open = False

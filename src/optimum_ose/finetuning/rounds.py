@@ -26,14 +26,14 @@ class PoolReport:
     """What one round did. In token classification accuracies and agreement are shares of the labeled tokens.
 
     Args:
-        round: 1 after the first epoch.
+        round: 1 for the first, after `epochs_per_round` epochs.
         dev_accuracy: of the student when the round began. Optimistic from round 2 on: these rows steer the data.
         test_accuracy: of the same student on rows that steer nothing; None if there are none.
         num_mistakes: development rows that the student gets wrong, if only at one token.
         num_proposed: new rows that tau proposed.
-        num_accepted: those at the right distance, which form the pool.
-        label_counts: labels of the pool per class.
-        gold_agreement: share of the pool whose label is that of its mistake's true label; None for an empty pool.
+        num_accepted: those at the right distance, which enter the pool.
+        label_counts: their labels per class.
+        gold_agreement: share of them whose label is their mistake's true label; None if there are none.
         betti: Betti numbers of training set and pool together, in the labeler's representation; None if not asked for.
     """
 
@@ -88,23 +88,32 @@ class PoolBuilder:
     ) -> None:
         self._labeler, self._tokenizer, self._config, self._batch_size = labeler, tokenizer, config, batch_size
         train, _ = self._read(train_dataset)
+        self._train = train
         self._dev, self._gold = self._read(dev_dataset)
         self._test = None if test_dataset is None else self._read(test_dataset)
         self.train_keys = frozenset(map(row_key, train))
         self.num_train_rows = len(train)
-        self._known = self.train_keys | frozenset(map(row_key, self._dev))
+        self._known = {*self.train_keys, *map(row_key, self._dev)}
         self._dev_points = self._examine(self._dev).representations
         self._train_points = self._sample_points(train)
         self._unit = median_nearest_neighbor_distance(self._train_points)
         self._tau = perturbation or self._default_tau()
         self.betti = betti_numbers(self._train_points) if config.betti_numbers else None
 
-    def build(self, student: PreTrainedModel, *, round_number: int) -> tuple[tuple[PoolRow, ...], PoolReport]:
-        """The pool of a round and its report.
+    def train_answers(self) -> dict[tuple[int, ...], list[float]]:
+        """The labeler's distribution for each training row, by its key."""
+        found = answer(self._labeler, self._train, tokenizer=self._tokenizer, batch_size=self._batch_size)
+        return {row_key(row): self._soften(logits) for row, logits in zip(self._train, found, strict=True)}
+
+    def build(
+        self, student: PreTrainedModel, *, round_number: int, earlier: Sequence[PoolRow] = ()
+    ) -> tuple[tuple[PoolRow, ...], PoolReport]:
+        """The new rows of a round and its report.
 
         Args:
             student: as it stands at the end of an epoch; left as it is.
-            round_number: 1 after the first epoch.
+            round_number: 1 for the first.
+            earlier: rows of earlier rounds that stay in the pool; none of them is proposed again.
 
         Returns:
             Rows in the order of the mistakes, and the report.
@@ -112,7 +121,8 @@ class PoolBuilder:
         hits = self._hits(student, self._dev, self._gold)
         mistakes = np.flatnonzero([not of_row.all() for of_row in hits])
         generator = np.random.default_rng([self._config.seed, round_number])
-        rows, agreements, num_proposed = self._rows_near(mistakes, generator)
+        known = self._known | {row_key(row.features) for row in earlier}
+        rows, agreements, num_proposed = self._rows_near(mistakes, known, generator)
         labels = np.concatenate([np.atleast_1d(row.label) for row in rows]) if rows else np.empty(0, dtype=np.int64)
         num_labels = int(student.config.num_labels or 0)
         return rows, PoolReport(
@@ -124,11 +134,11 @@ class PoolBuilder:
             num_accepted=len(rows),
             label_counts=tuple(np.bincount(labels[labels != IGNORED_LABEL], minlength=num_labels).tolist()),
             gold_agreement=float(np.concatenate(agreements).mean()) if rows else None,
-            betti=self._betti_with(rows),
+            betti=self._betti_with([*earlier, *rows]),
         )
 
     def _rows_near(
-        self, mistakes: NDArray[np.intp], generator: np.random.Generator
+        self, mistakes: NDArray[np.intp], known: set[tuple[int, ...]], generator: np.random.Generator
     ) -> tuple[tuple[PoolRow, ...], list[NDArray[np.bool_]], int]:
         """Up to `max_attempts` times, propose near each mistake that still wants rows.
 
@@ -137,7 +147,7 @@ class PoolBuilder:
         """
         accepted: dict[int, list[tuple[PoolRow, NDArray[np.bool_]]]] = {int(index): [] for index in mistakes}
         partners = self._partners(mistakes)
-        known, num_proposed = set(self._known), 0
+        num_proposed = 0
         for _ in range(self._config.max_attempts):
             wanted = [
                 index for index, rows in accepted.items() for _ in range(self._config.points_per_mistake - len(rows))
@@ -180,11 +190,14 @@ class PoolBuilder:
         near = (self._config.min_distance <= distances) & (distances <= self._config.max_distance)
         rows = []
         for found, logits in ((proposed[k], answers.logits[k]) for k in np.flatnonzero(near).tolist()):
-            soft = softmax(logits.astype(np.float64) / self._config.label_temperature, axis=-1)
             label = label_of(logits, found.gold)
-            row = PoolRow(features=found.features, label=label, soft_label=soft.tolist(), origin=found.origin)
+            row = PoolRow(features=found.features, label=label, soft_label=self._soften(logits), origin=found.origin)
             rows.append((row, agreement(label, found.gold)))
         return rows
+
+    def _soften(self, logits: NDArray[np.float32]) -> list[Any]:
+        soft = softmax(logits.astype(np.float64) / self._config.label_temperature, axis=-1)
+        return list(soft.tolist())
 
     def _source(self, index: int) -> Features:
         """A development row as tau gets it: in token classification with the labels of its tokens."""

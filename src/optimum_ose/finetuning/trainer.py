@@ -16,8 +16,10 @@ from optimum_ose.configuration import AgoraConfig
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
+from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.metrics import compute_metrics_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
+from optimum_ose.finetuning.soft_labels import soft_cross_entropy
 
 
 def build_trainer(
@@ -59,11 +61,13 @@ def build_trainer(
         InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches.
     """
     collator: DataCollatorWithPadding | AgoraDataCollator = DataCollatorWithPadding(tokenizer)
-    agora_callbacks = list[TrainerCallback]()
+    agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:
         if labeler is None:
             raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
-        collator = AgoraDataCollator(tokenizer, config=agora)
+        soft_targets = agora.soft_labels and not answers_per_token(labeler)
+        collator = AgoraDataCollator(tokenizer, config=agora, soft_targets=soft_targets)
+        loss = soft_cross_entropy if soft_targets else None
         labeler.to(args.device)  # type: ignore[arg-type]  # the stub of the decorated method lost `self`
         agora_callbacks.append(
             AgoraCallback(
@@ -84,6 +88,7 @@ def build_trainer(
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
         compute_metrics=compute_metrics_for("text-classification"),
+        compute_loss_func=loss,
         callbacks=[*agora_callbacks, *callbacks],
     )
     trainer.model_accepts_loss_kwargs = False
