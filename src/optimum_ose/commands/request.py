@@ -13,6 +13,9 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from optimum_ose.data.splits import Columns
     from optimum_ose.optimizer.run import Run
 
 
@@ -38,6 +41,7 @@ class RunRequest:
     text_pair_column: str | None = None
     label_column: str | None = None
     problem_type: str | None = None
+    benchmark_task: str | None = None
     train_split: str | None = None
     eval_split: str | None = None
     test_split: str | None = None
@@ -72,6 +76,11 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         "--problem-type",
         choices=("single_label_classification", "multi_label_classification", "regression"),
         help="what a label is; default: lists are sets of classes, numbers with fractions are numbers, else classes",
+    )
+    parser.add_argument(
+        "--benchmark-task",
+        metavar="NAME",
+        help="glue/sst2, superglue/boolq, race/middle, ...: columns and classes of --dataset are the benchmark's own",
     )
     parser.add_argument("--epsilon", type=float, help="accepted shortfall from the best W, between 0 and 1")
     parser.add_argument(
@@ -122,7 +131,6 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     Raises:
         OSEError: if anything asked for is not there or does not fit.
     """
-    from optimum_ose.data.reading import read_tables
     from optimum_ose.data.splits import Columns, make_splits
     from optimum_ose.modeling.tasks import require_trainable
     from optimum_ose.optimizer.optimizer import OSEOptimizer
@@ -138,7 +146,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         problem_type=request.problem_type,
     )
     require_trainable(request.task)
-    tables = read_tables(request.dataset, split_names=names)
+    tables, columns = _tables(request, names, columns)
     splits = make_splits(tables, columns, seed=request.seed, task=request.task)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
@@ -156,6 +164,23 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     if request.search_from is not None:
         take_over(run, Path(request.search_from))
     return run
+
+
+def _tables(
+    request: RunRequest, names: Mapping[str, str | None], columns: "Columns"
+) -> "tuple[Mapping[str, DataFrame], Columns]":
+    """The splits of the data, and which of their columns hold what."""
+    from optimum_ose.data.benchmark_tasks import benchmark_tables, benchmark_task
+    from optimum_ose.data.reading import read_tables
+
+    if request.benchmark_task is None:
+        return read_tables(request.dataset, split_names=names), columns
+    task = benchmark_task(request.benchmark_task)
+    _, _, subset = request.benchmark_task.partition("/")
+    found = read_tables(request.dataset, split_names=names, subset=subset, validation_name=task.validation)
+    tables = benchmark_tables(task, found)
+    pair = "text_pair" if "text_pair" in tables["train"].columns else None
+    return tables, replace(columns, text="text", text_pair=pair, label="label")
 
 
 def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":

@@ -20,13 +20,21 @@ SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt", ".conll")
 _LOGGER = logging.getLogger(__name__)
 
 
-def read_tables(source: str, *, split_names: Mapping[str, str | None] | None = None) -> dict[str, pd.DataFrame]:
+def read_tables(
+    source: str,
+    *,
+    split_names: Mapping[str, str | None] | None = None,
+    subset: str | None = None,
+    validation_name: str | None = None,
+) -> dict[str, pd.DataFrame]:
     """The splits of a data source, unchecked.
 
     Args:
         source: a file (csv, tsv, json, jsonl, parquet, txt, conll), a folder with train.* / validation.* / test.*
             files, or a Hub id.
         split_names: own names for "train", "validation", "test".
+        subset: which of a Hub data set's several.
+        validation_name: a Hub split's name for "validation", where `split_names` has none.
 
     Returns:
         Split name -> table; a single file is all "train".
@@ -44,7 +52,7 @@ def read_tables(source: str, *, split_names: Mapping[str, str | None] | None = N
         raise InvalidDataError(
             "--dataset must name a file, a folder or a Hub id", f"{source} does not exist", "Check the path"
         )
-    return _read_hub(source, wanted)
+    return _read_hub(source, wanted if validation_name is None else {"validation": validation_name, **wanted}, subset)
 
 
 def read_file(path: Path) -> pd.DataFrame:
@@ -144,9 +152,9 @@ def _read_folder(folder: Path, wanted: Mapping[str, str]) -> dict[str, pd.DataFr
     return tables
 
 
-def _read_hub(source: str, wanted: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+def _read_hub(source: str, wanted: Mapping[str, str], subset: str | None) -> dict[str, pd.DataFrame]:
     try:
-        loaded = load_dataset(source)
+        loaded = load_dataset(source, subset)
     except (OSError, ValueError, ConnectionError) as error:
         raise InvalidDataError(
             "--dataset must name a file, a folder or a Hub id",

@@ -18,7 +18,10 @@ from optimum_ose.configuration import AgoraConfig
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
+from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.metrics import compute_metrics_for
+from optimum_ose.finetuning.perturbation import TextPerturbation
+from optimum_ose.finetuning.soft_labels import soft_cross_entropy
 from optimum_ose.modeling.tasks import problem_of
 
 
@@ -32,6 +35,8 @@ def build_trainer(
     agora: AgoraConfig | None = None,
     labeler: PreTrainedModel | None = None,
     labeler_dataset: datasets.Dataset | None = None,
+    test_dataset: datasets.Dataset | None = None,
+    perturbation: TextPerturbation | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     task: str = "text-classification",
 ) -> Trainer:
@@ -52,6 +57,8 @@ def build_trainer(
         labeler: classifier over the same classes, not trained on `eval_dataset`; needed with `agora`. Moved to the
             Trainer's device.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
+        test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
+        perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
         task: "text-classification" or "token-classification"; Agora knows the first, with one class a row.
 
@@ -68,7 +75,7 @@ def build_trainer(
     collator: Any = DataCollatorWithPadding(tokenizer)
     if task == "token-classification":
         collator = DataCollatorForTokenClassification(tokenizer)
-    agora_callbacks = list[TrainerCallback]()
+    agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:
         if (problem := problem_of(task, model.config)) != "single-label":
             raise InvalidConfigError(
@@ -78,7 +85,9 @@ def build_trainer(
             )
         if labeler is None:
             raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
-        collator = AgoraDataCollator(tokenizer, config=agora)
+        soft_targets = agora.soft_labels and not answers_per_token(labeler)
+        collator = AgoraDataCollator(tokenizer, config=agora, soft_targets=soft_targets)
+        loss = soft_cross_entropy if soft_targets else None
         labeler.to(args.device)  # type: ignore[arg-type]  # the stub of the decorated method lost `self`
         agora_callbacks.append(
             AgoraCallback(
@@ -87,6 +96,8 @@ def build_trainer(
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
                 labeler_dataset=labeler_dataset,
+                test_dataset=test_dataset,
+                perturbation=perturbation,
             )
         )
     trainer = Trainer(
@@ -97,6 +108,7 @@ def build_trainer(
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
         compute_metrics=compute_metrics_for(task, model.config),
+        compute_loss_func=loss,
         callbacks=[*agora_callbacks, *callbacks],
     )
     trainer.model_accepts_loss_kwargs = False

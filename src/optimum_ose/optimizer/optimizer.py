@@ -29,8 +29,8 @@ from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
-from optimum_ose.finetuning.callback import POOL_FILE
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
+from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
@@ -314,6 +314,7 @@ class OSEOptimizer:
         *,
         train_dataset: Dataset,
         eval_dataset: Dataset,
+        test_dataset: Dataset | None = None,
         args: TrainingArguments,
         agora: AgoraConfig | None = None,
         callbacks: Sequence[TrainerCallback] = (),
@@ -322,7 +323,7 @@ class OSEOptimizer:
         teacher.
 
         Training goes on from the last checkpoint in `args.output_dir`, if there is one. After Agora the score on
-        `eval_dataset` is optimistic.
+        `eval_dataset` is optimistic: that on `test_dataset` stands in each round's report, and steers nothing.
 
         Raises:
             InvalidConfigError: if the teacher has no trained head, or Agora does not know the task's labels.
@@ -337,6 +338,7 @@ class OSEOptimizer:
             tokenizer=self.tokenizer,
             agora=agora,
             labeler=self.teacher if agora is not None else None,
+            test_dataset=self.rows(test_dataset) if test_dataset is not None else None,
             callbacks=callbacks,
             task=self.task,
         )

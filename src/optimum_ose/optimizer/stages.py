@@ -87,6 +87,7 @@ def _finetune(run: Run) -> dict[str, Any]:
         student,
         train_dataset=run.rows.train,
         eval_dataset=run.rows.validation,
+        test_dataset=run.rows.test,
         args=arguments,
         agora=agora,
         callbacks=[ProgressCallback(optimizer.listener, "finetune")],
