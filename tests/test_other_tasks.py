@@ -55,15 +55,22 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_whole_way(name: str, headless_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_way(
+    name: str,
+    headless_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     make, metric, architecture, problem_type = CASES[name]
     make().to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
     settings = tmp_path / "ose.yaml"
-    settings.write_text(yaml.safe_dump({**SETTINGS, "teacher_arguments": {"num_train_epochs": 3}}))
+    settings.write_text(yaml.safe_dump({**SETTINGS, "teacher_arguments": {"num_train_epochs": 10}}))
     task = name if name == "token-classification" else "text-classification"
     words = ["run", "--model", str(headless_folder), "--dataset", str(tmp_path / "rows.jsonl"), "--task", task]
     output = tmp_path / "out"
     run(monkeypatch, [*words, "--config", str(settings), "--epsilon", "0.2", "--output", str(output)])
+    assert ("Agora does not make rows" in capsys.readouterr().err) == (name != "token-classification")
     config = AutoConfig.from_pretrained(output)
     assert config.architectures == [architecture]
     assert getattr(config, "problem_type", None) == problem_type

@@ -180,7 +180,7 @@ def _tables(
     found = read_tables(request.dataset, split_names=names, subset=subset, validation_name=task.validation)
     tables = benchmark_tables(task, found)
     pair = "text_pair" if "text_pair" in tables["train"].columns else None
-    return tables, replace(columns, text="text", text_pair=pair, label="label")
+    return tables, replace(columns, text="text", text_pair=pair, label="label", problem_type=task.problem_type)
 
 
 def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":

@@ -22,7 +22,10 @@ from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.metrics import compute_metrics_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
-from optimum_ose.modeling.tasks import problem_of
+from optimum_ose.modeling.tasks import Problem, problem_of
+
+AGORA_PROBLEMS: tuple[Problem, ...] = ("single-label", "token-labels")
+"""Kinds of labels that Agora finds mistakes in and can keep while it changes a text."""
 
 
 def build_trainer(
@@ -60,7 +63,7 @@ def build_trainer(
         test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
         perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
-        task: "text-classification" or "token-classification"; Agora knows the first, with one class a row.
+        task: "text-classification" or "token-classification".
 
     Raises:
         InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
@@ -77,9 +80,9 @@ def build_trainer(
         collator = DataCollatorForTokenClassification(tokenizer)
     agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:
-        if (problem := problem_of(task, model.config)) != "single-label":
+        if (problem := problem_of(task, model.config)) not in AGORA_PROBLEMS:
             raise InvalidConfigError(
-                "Agora makes new rows of texts that have one class each",
+                "Agora makes new rows of texts with a class each, or a class for each word",
                 f"the labels of this model are of the kind {problem}",
                 "Pass agora=None: plain fine-tuning",
             )

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.finetuning.trainer import AGORA_PROBLEMS
 from optimum_ose.modeling.loading import load_config, require_plain_weights
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.tasks import auto_class
@@ -78,7 +79,7 @@ def _finetune(run: Run) -> dict[str, Any]:
     """Fine-tune the distilled student; keep whichever of the two is better on the development rows."""
     optimizer, artifact = run.optimizer, run.artifact
     distilled = (artifact.stage("distill") or {})["validation_score"]
-    agora = run.config.agora if optimizer.problem == "single-label" else None
+    agora = run.config.agora if optimizer.problem in AGORA_PROBLEMS else None
     if agora is None and run.config.agora is not None:
         optimizer.listener.say(f"Agora does not make rows for {optimizer.problem} problems: fine-tuning is plain")
     student = load_model(run, artifact.checkpoints / "distilled")
