@@ -5,16 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import interoperability
 import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.optimizer.folders import save_into
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import interoperability
 
 FP32, INT8 = "onnx/model.onnx", "onnx/model_quantized.onnx"
 OURS = [{"good": 0.9, "bad": 0.1}, {"good": 0.4, "bad": 0.6}]

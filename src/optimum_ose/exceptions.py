@@ -70,3 +70,7 @@ class ProcessError(OSEError, RuntimeError):
 
 class MissingDependencyError(OSEError, ImportError):
     """A package of an optional extra is not installed."""
+
+
+class UntouchedSplitWarning(UserWarning):
+    """A figure will be optimistic, because every split that there is has steered what it measures."""

@@ -13,7 +13,21 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from optimum_ose.data.splits import Columns
     from optimum_ose.optimizer.run import Run
+
+
+_SEARCH_ARGUMENTS = (
+    "epsilon",
+    "max_parameters",
+    "max_non_embedding_parameters",
+    "max_latency_ms",
+    "max_error",
+    "objective",
+    "max_evaluations",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +40,8 @@ class RunRequest:
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
+    problem_type: str | None = None
+    benchmark_task: str | None = None
     train_split: str | None = None
     eval_split: str | None = None
     test_split: str | None = None
@@ -33,6 +49,7 @@ class RunRequest:
     seed: int = 0
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     push_to_hub: str | None = None
+    search_from: str | None = None
     base_model: str | None = None
 
 
@@ -44,20 +61,33 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
         required=True,
-        help="Hub id, a csv, tsv, json, jsonl, parquet or txt file, or a folder with train.* and so on",
+        help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, or a folder with train.* and so on",
     )
     for name, meaning in (
-        ("--text-column", "column of the text"),
+        ("--text-column", "column of the text, or of the list of words for token-classification"),
         ("--text-pair-column", "column of the second text of a pair"),
-        ("--label-column", "column of the class"),
+        ("--label-column", "column of the class, the list of classes, the number, or the list of tags"),
         ("--train-split", "name of the split that teaches"),
         ("--eval-split", "name of the split that steers"),
         ("--test-split", "name of the split that judges, once"),
     ):
         parser.add_argument(name, help=meaning)
+    parser.add_argument(
+        "--problem-type",
+        choices=("single_label_classification", "multi_label_classification", "regression"),
+        help="what a label is; default: lists are sets of classes, numbers with fractions are numbers, else classes",
+    )
+    parser.add_argument(
+        "--benchmark-task",
+        metavar="NAME",
+        help="glue/sst2, superglue/boolq, race/middle, ...: columns and classes of --dataset are the benchmark's own",
+    )
     parser.add_argument("--epsilon", type=float, help="accepted shortfall from the best W, between 0 and 1")
     parser.add_argument(
         "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
+    )
+    parser.add_argument(
+        "--max-non-embedding-parameters", type=int, help="upper bound on the student's parameters without embeddings"
     )
     parser.add_argument(
         "--max-latency-ms",
@@ -69,9 +99,13 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--objective",
         choices=("w-coefficient", "error"),
-        help="highest W (default), or the least error under --max-parameters and --max-latency-ms",
+        help="highest W (default), or the least error under the bounds on size and latency",
     )
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
+    parser.add_argument(
+        "--search-from",
+        help="folder of an earlier run with the same data and, as --model, its teacher/: what it trained is taken over",
+    )
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     add_trust(parser)
@@ -82,7 +116,7 @@ def request_of(arguments: Namespace) -> RunRequest:
     """The request that command-line arguments make."""
     config = dict(_read_config(arguments.config)) if arguments.config else {}
     search = dict(config.get("search", {}))
-    for name in ("epsilon", "max_parameters", "max_latency_ms", "max_error", "objective", "max_evaluations"):
+    for name in _SEARCH_ARGUMENTS:
         value = getattr(arguments, name)
         if value is not None:
             search[name] = value
@@ -97,20 +131,27 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     Raises:
         OSEError: if anything asked for is not there or does not fit.
     """
-    from optimum_ose.data.reading import read_tables
     from optimum_ose.data.splits import Columns, make_splits
+    from optimum_ose.modeling.tasks import require_trainable
     from optimum_ose.optimizer.optimizer import OSEOptimizer
-    from optimum_ose.optimizer.run import Rows, open_run
+    from optimum_ose.optimizer.run import Rows, open_run, take_over
     from optimum_ose.serialization import ose_config_from_dict
 
     config = seeded(ose_config_from_dict(request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
-    columns = Columns(text=request.text_column, text_pair=request.text_pair_column, label=request.label_column)
-    splits = make_splits(read_tables(request.dataset, split_names=names), columns, seed=request.seed)
+    columns = Columns(
+        text=request.text_column,
+        text_pair=request.text_pair_column,
+        label=request.label_column,
+        problem_type=request.problem_type,
+    )
+    require_trainable(request.task)
+    tables, columns = _tables(request, names, columns)
+    splits = make_splits(tables, columns, seed=request.seed, task=request.task)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
-        num_labels=len(splits.label_names),
+        num_labels=len(splits.label_names) or 1,
         max_length=config.max_length,
         trust_remote_code=request.trust_remote_code,
         listener=listener,
@@ -119,7 +160,27 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
     kept["num_rows"] = {name: len(getattr(splits, name)) for name in names}
-    return open_run(optimizer, folder, rows, config, request=kept)
+    run = open_run(optimizer, folder, rows, config, request=kept)
+    if request.search_from is not None:
+        take_over(run, Path(request.search_from))
+    return run
+
+
+def _tables(
+    request: RunRequest, names: Mapping[str, str | None], columns: "Columns"
+) -> "tuple[Mapping[str, DataFrame], Columns]":
+    """The splits of the data, and which of their columns hold what."""
+    from optimum_ose.data.benchmark_tasks import benchmark_tables, benchmark_task
+    from optimum_ose.data.reading import read_tables
+
+    if request.benchmark_task is None:
+        return read_tables(request.dataset, split_names=names), columns
+    task = benchmark_task(request.benchmark_task)
+    _, _, subset = request.benchmark_task.partition("/")
+    found = read_tables(request.dataset, split_names=names, subset=subset, validation_name=task.validation)
+    tables = benchmark_tables(task, found)
+    pair = "text_pair" if "text_pair" in tables["train"].columns else None
+    return tables, replace(columns, text="text", text_pair=pair, label="label", problem_type=task.problem_type)
 
 
 def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":

@@ -118,11 +118,6 @@ def require_plain_weights(source: str, config: PretrainedConfig, *, revision: st
         )
 
 
-def has_head(config: PretrainedConfig) -> bool:
-    """Whether the files behind a config hold a head for sequence classification."""
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
-
-
 def _not_loaded(source: str, error: Exception) -> InvalidConfigError:
     return InvalidConfigError(
         "--model must be a folder or Hub id with a Transformers model in safetensors and its tokenizer",

@@ -13,6 +13,7 @@ from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
 from optimum_ose.report.page import build_page
 from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.search_table import ranked_candidates, score_name
+from optimum_ose.report.table import main_metric
 from optimum_ose.report.training_text import training_sentences
 from optimum_ose.serialization import canonical_json, read_json, write_atomic
 
@@ -62,8 +63,9 @@ def write_report(artifact: OSEArtifact) -> None:
 def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
     request = artifact.request
     num_rows = {**request.get("num_rows", {}), "test": benchmark["num_test_rows"]}
+    metric = main_metric(benchmark)
     scores = tuple(
-        Score(model=model, format=name, metric="accuracy", value=found["accuracy"], split="test")
+        Score(model=model, format=name, metric=metric, value=found[metric], split="test")
         for model, formats in benchmark["scores"].items()
         for name, found in formats.items()
     )
