@@ -25,8 +25,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from optimum_ose.data.reading import read_tables
 from optimum_ose.serving import OnnxPipeline
 
-FILES: Mapping[str, str] = {"fp32": "onnx/model.onnx", "q8": "onnx/model_quantized.onnx"}
-"""transformers.js's name of a number type -> the file that it reads."""
+FILES: Mapping[str, str] = {
+    "fp32": "onnx/model.onnx",
+    "q8": "onnx/model_quantized.onnx",
+    "fp16": "onnx/model_fp16.onnx",
+}
+"""transformers.js's name of a number type -> the file that it reads; those that a folder has are asked."""
 NODE_PACKAGE = "@huggingface/transformers@4.3.1"
 ORTMODEL_PACKAGES = ("optimum-onnx[onnxruntime]==0.1.0", "optimum==2.1.0", "transformers==4.57.6")
 TORCH = "torch==2.13.0"
@@ -55,7 +59,7 @@ class Comparison:
     largest_difference: float
     """Of any probability of any sentence."""
     binding: bool
-    """Whether another top label is a fault; that of an int8 file may differ from the fp32 model's."""
+    """Whether another top label is a fault; that of a smaller file may differ from the fp32 model's."""
 
     @property
     def kept(self) -> bool:

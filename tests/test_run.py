@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -128,7 +129,12 @@ def test_the_records_tell_what_happened(finished: Path) -> None:
     assert set(benchmark["scores"]["teacher"]) == {"pytorch-fp32", "onnx-fp32", "onnx-int8"}
     counted = sum(p.numel() for p in AutoModelForSequenceClassification.from_pretrained(finished).parameters())
     assert benchmark["sizes"]["student"]["parameters"] == counted
-    assert search["certificate"]["statement"] in (finished / "README.md").read_text()
+    card = (finished / "README.md").read_text()
+    assert search["certificate"]["statement"] in card
+    assert "The teacher was fine-tuned here first (accuracy " in card
+    assert f"The search trained {search['certificate']['num_trained']} of " in card
+    assert "(ose/pareto.png)" in card
+    assert re.search(r"Data: \w+ \(\d+ train, \d+ validation, 60 test rows\)\.", card)
 
 
 def test_no_path_of_this_machine_is_published(finished: Path, headless_folder: Path, data_folder: Path) -> None:
@@ -408,7 +414,9 @@ def test_report_and_bench_and_dry_push_work_on_the_finished_folder(
     assert (copy / "README.md").read_text() == renamed
     assert "winner" in capsys.readouterr().out
     run(monkeypatch, ["bench", str(copy)])
-    assert "latency p50, PyTorch fp32" in capsys.readouterr().out
+    measured = capsys.readouterr().out
+    for title in ("latency p50", "latency p95", "throughput", "peak memory", "latency p50 round by round"):
+        assert f"{title}, ONNX int8" in measured
     run(monkeypatch, ["push", str(copy), "me/model", "--dry-run"])
     listed = capsys.readouterr().out.splitlines()[:-1]
     assert set(LAYOUT) - set(listed) == {"ose/report.html"}  # it shows rows of the test split

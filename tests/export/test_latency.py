@@ -56,6 +56,7 @@ def test_the_figures_are_those_of_the_calls(monkeypatch: pytest.MonkeyPatch) -> 
     assert (latency.min_ms, latency.p50_ms, latency.p95_ms) == pytest.approx((2.0, 4.0, 9.0))
     assert latency.calls_per_second == pytest.approx(200.0)
     assert latency.num_calls == 30
+    assert latency.round_p50_ms == pytest.approx((2.0, 4.0, 9.0) * 10)
 
 
 def test_a_block_lasts_as_long_as_asked() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from export.tiny_text import tiny_classifier, tiny_tokenizer
@@ -155,6 +156,9 @@ def test_a_push_that_is_killed_between_files_goes_on_and_sends_no_large_file_twi
     assert len(sent_again) == len(set(sent_again)) == 2
 
 
+@pytest.mark.skipif(
+    huggingface_hub.__version__.startswith("0."), reason="it asks huggingface.co, whatever HF_ENDPOINT says"
+)
 def test_the_card_passes_the_validation_of_the_client(hub: LoopbackHub, folder: Path, tmp_path: Path) -> None:
     validate = """
         import sys
@@ -172,7 +176,7 @@ def test_the_card_passes_the_validation_of_the_client(hub: LoopbackHub, folder: 
     ("endpoint", "settings", "reason"),
     [
         (None, {"HF_TOKEN": "hf_wrong"}, "401"),
-        ("http://127.0.0.1:9", {}, "ConnectError"),
+        ("http://127.0.0.1:9", {}, "Connect"),  # ConnectError or, in earlier versions of the client, ConnectionError
         (None, {"HF_HUB_OFFLINE": "1"}, "OfflineModeIsEnabled"),
     ],
 )

@@ -91,6 +91,7 @@ def benchmark_formats(
             "model": subject.model,
             "format": subject.format,
             **{key: value for key, value in asdict(latency).items() if key != "calls_per_second"},
+            "round_p50_ms": list(latency.round_p50_ms),
             "sequences_per_second": latency.calls_per_second * batch_size,
             "size_bytes": subject.size_bytes,
             **({"peak_memory_bytes": peaks[name]} if peaks.get(name) is not None else {}),

@@ -29,6 +29,8 @@ class Latency:
     """Throughput of calls one after the other."""
     num_calls: int
     """Calls that were timed."""
+    round_p50_ms: tuple[float, ...] = ()
+    """Median of each round's block: the k-th blocks of all callables were timed one after the other and make a pair."""
 
 
 @final
@@ -79,7 +81,7 @@ def measure_latency(
         for _ in range(warmup):
             runners[name]()
     budget = num_rounds * len(names) if max_discarded_blocks is None else max_discarded_blocks
-    durations: dict[str, list[float]] = {name: [] for name in names}
+    blocks: dict[str, list[list[float]]] = {name: [] for name in names}
     discarded = contended = 0
     for first in range(num_rounds):
         for turn in range(len(names)):
@@ -89,9 +91,9 @@ def measure_latency(
                 discarded += 1
                 block, disturbed = _time_block(runners[name], block_seconds, foreign_clock)
             contended += disturbed
-            durations[name] += block
+            blocks[name].append(block)
     return LatencyReport(
-        latencies={name: _summarize(durations[name]) for name in names},
+        latencies={name: _summarize(blocks[name]) for name in names},
         contention_checked=foreign_clock() is not None,
         num_discarded_blocks=discarded,
         num_contended_blocks=contended,
@@ -115,7 +117,8 @@ def _time_block(
     return durations, foreign_after - foreign_before > _MAX_FOREIGN_SHARE * (now - start)
 
 
-def _summarize(durations: list[float]) -> Latency:
+def _summarize(blocks: list[list[float]]) -> Latency:
+    durations = [duration for block in blocks for duration in block]
     p50, p95 = np.percentile(durations, [50, 95]) * 1000.0
     return Latency(
         p50_ms=float(p50),
@@ -123,4 +126,5 @@ def _summarize(durations: list[float]) -> Latency:
         min_ms=min(durations) * 1000.0,
         calls_per_second=len(durations) / sum(durations),
         num_calls=len(durations),
+        round_p50_ms=tuple(float(np.median(block)) * 1000.0 for block in blocks),
     )

@@ -1,5 +1,6 @@
 """The comparison of teacher and student as a text table."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,32 @@ def comparison_rows(benchmark: Mapping[str, Any]) -> list[tuple[str, str, str, s
             rows.append(
                 _row(f"size, {label}, MB", (pair[0]["size_bytes"] / 1e6, pair[1]["size_bytes"] / 1e6), "{:.1f}")
             )
+    return rows + _throughput_rows(latency) + _paired_rows(latency)
+
+
+def _throughput_rows(latency: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Sequences per second and, where it was measured, peak memory."""
+    rows = []
+    for key, title, unit, scale in (
+        ("sequences_per_second", "throughput", "sequences/s", 1.0),
+        ("peak_memory_bytes", "peak memory", "MB", 1e-6),
+    ):
+        for name, label in FORMATS.items():
+            found = [latency.get((model, name), {}).get(key) for model in ("teacher", "student")]
+            if found[0] is not None and found[1] is not None:
+                rows.append(_row(f"{title}, {label}, {unit}", (found[0] * scale, found[1] * scale), "{:,.1f}"))
+    return rows
+
+
+def _paired_rows(latency: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Student / teacher of the medians of each round, timed one after the other: lowest, median and highest ratio."""
+    rows = []
+    for name, label in FORMATS.items():
+        teacher, student = (latency.get((model, name), {}).get("round_p50_ms") for model in ("teacher", "student"))
+        if teacher and student:
+            ratios = [small / large for large, small in zip(teacher, student, strict=True)]
+            spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+            rows.append((f"latency p50 round by round, {label}", "", spread, f"{statistics.median(ratios):.3f}"))
     return rows
 
 

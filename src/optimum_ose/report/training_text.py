@@ -43,19 +43,24 @@ def _search(search: dict[str, Any]) -> str:
 
 
 def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str, Any]) -> str:
-    if "validation_accuracy" not in distill:
+    before, after = _score(distill), _score(finetune)
+    if before is None:
         return ""
     steps = config.get("distillation", {}).get("num_steps")
     text = (
         f"The student started from the teacher's weights and was distilled{f' for {steps:,} steps' if steps else ''} "
-        f"(accuracy {distill['validation_accuracy']:.4f} on the development rows)"
+        f"({distill.get('metric', 'accuracy')} {before:.4f} on the development rows)"
     )
-    if "validation_accuracy" not in finetune:
+    if after is None:
         return f"{text}."
     agora = " with Agora" if config.get("agora") else ""
-    return (
-        f"{text}, then fine-tuned{agora} ({finetune['validation_accuracy']:.4f}); the {finetune['kept']} one was kept."
-    )
+    return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune['kept']} one was kept."
+
+
+def _score(record: dict[str, Any]) -> float | None:
+    """On the development rows; under both names that versions have used."""
+    found: float | None = record.get("validation_score", record.get("validation_accuracy"))
+    return found
 
 
 def _times(seconds: dict[str, float]) -> str:

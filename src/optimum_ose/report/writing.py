@@ -29,6 +29,7 @@ _PACKAGES = (
     "numpy",
 )
 _NUM_RUNNERS_UP = 5
+_SPLITS = ("train", "validation", "test")
 
 
 def write_report(artifact: OSEArtifact) -> None:
@@ -61,6 +62,7 @@ def write_report(artifact: OSEArtifact) -> None:
 
 def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
     request = artifact.request
+    num_rows = {**request.get("num_rows", {}), "test": benchmark["num_test_rows"]}
     metric = main_metric(benchmark)
     scores = tuple(
         Score(model=model, format=name, metric=metric, value=found[metric], split="test")
@@ -88,7 +90,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         languages=tuple(request.get("languages", ())),
         dataset_name=request.get("dataset_name"),
         dataset_id=request.get("dataset_id"),
-        num_rows={**request.get("num_rows", {}), "test": benchmark["num_test_rows"]},
+        num_rows={name: num_rows[name] for name in _SPLITS if name in num_rows},
         labels=tuple(benchmark["label_names"]),
         scores=scores,
         sizes=sizes,
