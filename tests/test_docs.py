@@ -12,7 +12,7 @@ from optimum_ose.serving.protocol import ServerLimits
 
 ROOT = Path(__file__).parents[1]
 PAPER_MAP = (ROOT / "docs" / "paper-map.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`((?:core|modeling|distillation|finetuning|export)(?:\.\w+){2,3})`", PAPER_MAP)))
+NAMED = sorted(set(re.findall(r"`((?:core|data|modeling|distillation|finetuning|export)(?:\.\w+){2,3})`", PAPER_MAP)))
 
 
 @pytest.mark.parametrize("name", NAMED)

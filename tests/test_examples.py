@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.modeling.bort import BORT_AS_SIZED, BORT_RELEASED, bort_search_space
@@ -34,6 +35,11 @@ def toy() -> ModuleType:
 @pytest.fixture(scope="module")
 def bort() -> ModuleType:
     return script("examples/bort.py")
+
+
+@pytest.fixture(scope="module")
+def torus() -> ModuleType:
+    return script("examples/agora_torus.py")
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +160,26 @@ def test_the_benchmark_times_every_format_of_the_models_asked_for(tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "| TinyBERT-4 |" in done.stdout
     assert (tmp_path / "bort-as-sized" / "onnx" / "model_quantized.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    "name", ["nearest neighbors", "random cuts", pytest.param("small network", marks=pytest.mark.slow)]
+)
+def test_agora_teaches_the_annulus_to_any_learner(torus: ModuleType, name: str) -> None:
+    found = torus.study(name)
+    assert found.accuracy_before < 0.8
+    assert found.accuracy >= 0.99
+    assert (found.betti_before, found.betti) == ((1, 0), (1, 1))
+    assert len(found.scenes[0].points) == torus.NUM_POINTS["train"] < len(found.scenes[-1].points)
+
+
+def test_the_torus_is_drawn_round_by_round(torus: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torus, "LEARNERS", {"nearest neighbors": torus.LEARNERS["nearest neighbors"]})
+    monkeypatch.setattr(torus, "NUM_POINTS", {"train": 40, "development": 300, "labeler": 600, "test": 300})
+    monkeypatch.setattr(sys, "argv", ["agora_torus.py", "--output", str(tmp_path / "new")])
+    torus.main()
+    pictures = sorted((tmp_path / "new").glob("round-*.png"))
+    assert len(pictures) > 1
+    assert all(path.read_bytes().startswith(PNG) for path in pictures)
+    with Image.open(tmp_path / "new" / "agora_torus.gif") as animation:
+        assert animation.n_frames == len(pictures)

@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from optimum_ose.core.agora import EstimatorLearner, run_agora
 from optimum_ose.core.labeler import check_labeler
 from optimum_ose.core.perturbation import VectorPerturbation
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, LabelerError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, LabelerError, UntouchedSplitWarning
 
 THETA = tuple({"n_neighbors": number, "p": power} for number in (1, 3, 5) for power in (1, 2))
 
@@ -31,6 +31,8 @@ def agora(**changes):
         "dev_labels": rings(dev_points),
         "perturbation": VectorPerturbation(),
         "hyperparameters": THETA,
+        "test_points": draw(300, 7),
+        "test_labels": rings(draw(300, 7)),
         **changes,
     }
     return run_agora(EstimatorLearner(KNeighborsClassifier()), labeler, **settings)
@@ -159,3 +161,75 @@ def test_a_labeler_that_only_knows_the_commonest_label_is_refused():
 
 def test_a_faultless_labeler_passes_even_where_one_label_is_all_there_is():
     assert check_labeler(np.zeros(3), np.zeros(3)) == 1.0
+
+
+def test_a_missing_untouched_split_is_told():
+    with pytest.warns(UntouchedSplitWarning, match=r"report on a third, untouched set; none was given \(test_points"):
+        result = agora(test_points=None)
+    assert result.test_accuracy is None
+    assert {report.test_accuracy for report in result.rounds} == {None}
+
+
+def test_the_untouched_split_is_reported_and_steers_nothing():
+    result = agora()
+    assert result.test_accuracy == np.mean(result.model.predict(draw(300, 7)) == rings(draw(300, 7)))
+    assert max(report.test_accuracy for report in result.rounds) >= result.test_accuracy
+    other = agora(test_points=draw(50, 8), test_labels=rings(draw(50, 8)))
+    np.testing.assert_array_equal(other.points, result.points)
+
+
+def test_an_untouched_split_without_labels_for_all_its_points_is_refused():
+    with pytest.raises(InvalidDataError, match="the test set needs one label per point"):
+        agora(test_labels=rings(draw(5, 7)))
+
+
+def test_the_report_tells_how_many_points_were_made_and_how_many_labels_are_those_of_the_mistakes():
+    def repeat_mistakes(mistakes, points, *, generator):
+        return np.concatenate([mistakes, mistakes + 1e-9])
+
+    first = agora(perturbation=repeat_mistakes).rounds[0]
+    assert first.num_generated == 2 * first.num_added == 2 * first.num_mistakes > 0
+    assert first.label_agreement == 1.0
+    lying = agora(perturbation=repeat_mistakes, labeler=lambda points: rings(points) ^ (len(points) < 200)).rounds[0]
+    assert lying.label_agreement == 0.0
+
+
+def test_betti_numbers_are_asked_of_each_rounds_training_set():
+    result = agora(betti=lambda points, labels: (len(points), int(labels.sum())))
+    assert [report.betti[0] for report in result.rounds] == [report.num_points for report in result.rounds]
+
+
+def test_images_are_points():
+    def images(flat):
+        return np.concatenate([flat, np.zeros((len(flat), 10))], axis=1).reshape(-1, 3, 2, 2)
+
+    def flat_rings(points):
+        return rings(points.reshape(len(points), -1)[:, :2])
+
+    class FlatNeighbors(KNeighborsClassifier):
+        def fit(self, points, labels):
+            return super().fit(points.reshape(len(points), -1), labels)
+
+        def predict(self, points):
+            return super().predict(points.reshape(len(points), -1))
+
+    result = run_agora(
+        EstimatorLearner(FlatNeighbors()),
+        flat_rings,
+        points=images(draw(40, 0, half=True)),
+        labels=rings(draw(40, 0, half=True)),
+        dev_points=images(draw(200, 1)),
+        dev_labels=rings(draw(200, 1)),
+        test_points=images(draw(300, 7)),
+        test_labels=rings(draw(300, 7)),
+        perturbation=VectorPerturbation(),
+        hyperparameters=THETA,
+    )
+    assert result.points.shape[1:] == (3, 2, 2)
+    assert len(result.points) > 40
+    assert result.test_accuracy > result.rounds[0].test_accuracy
+
+
+@pytest.mark.parametrize(("variant", "num_rounds"), [("worst", 6), ("half", 3)])
+def test_pruning_variants_decide_how_many_rounds_there_are(variant, num_rounds):
+    assert len(agora(pruning=variant).rounds) == num_rounds

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimum_ose.core.pruning import canonical_order, prune_hyperparameters
-from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
 hyperparameter_sets = st.fixed_dictionaries(
     {"seed": st.integers(0, 4), "learning_rate": st.sampled_from([1e-4, 1e-5, 9e-6]), "decay": st.integers(0, 3)}
@@ -80,6 +80,20 @@ def test_a_worst_set_that_shares_nothing_goes_alone():
 def test_the_canonical_order_ignores_the_order_of_names_and_sets():
     one, other = {"a": 1, "b": 2}, {"b": 1, "a": 2}
     assert canonical_order([other, one]) == canonical_order([one, dict(reversed(other.items()))])
+
+
+@given(rated_theta)
+def test_the_variant_worst_removes_one_set_and_half_keeps_the_better_half(rated):
+    theta, accuracies = [item for item, _ in rated], [accuracy for _, accuracy in rated]
+    best_first = sorted(accuracies, reverse=True)
+    for variant, num_kept in (("worst", len(rated) - 1), ("half", len(rated) // 2)):
+        kept = prune_hyperparameters(theta, accuracies, variant=variant)
+        assert [accuracies[theta.index(item)] for item in kept] == best_first[:num_kept]
+
+
+def test_an_unknown_variant_is_refused():
+    with pytest.raises(InvalidConfigError, match=r"one of common-subsequence, worst, half; got 'best'\. Choose"):
+        prune_hyperparameters([{}], [0.5], variant="best")
 
 
 @pytest.mark.parametrize(("theta", "accuracies"), [([], []), ([{}], [0.1, 0.2]), ([{}], [float("nan")])])

@@ -3,9 +3,9 @@
 import csv
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
+import export_models
 import numpy as np
 import onnxruntime
 import pytest
@@ -20,12 +20,10 @@ from optimum_ose.export.parity import check_parity, open_session, torch_outputs
 from optimum_ose.export.past import logits_in_parts, past_shapes
 from optimum_ose.export.pooling import pool
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import export_models
-
 # By path: its name is that of these tests' package.
-specification = importlib.util.spec_from_file_location("export_benchmark", Path(sys.path[0]) / "export.py")
+specification = importlib.util.spec_from_file_location(
+    "export_benchmark", Path(__file__).parents[2] / "benchmarks" / "export.py"
+)
 export = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(export)
 

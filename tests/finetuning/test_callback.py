@@ -3,15 +3,17 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, LabelerError
-from optimum_ose.finetuning.callback import POOL_FILE, AgoraCallback
+from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.pool import row_key
+from optimum_ose.finetuning.pool_file import POOL_FILE
 
 
 class StopAfter(TrainerCallback):
@@ -40,10 +42,27 @@ class Recorder:
 def agora(tmp_path_factory, labeler, tokenizer, train, dev, make_model):
     """A Trainer of 6 steps an epoch, for 3 epochs, its callback and its collator."""
 
-    def make(*others, folder=None, config=None, model=None, recorded=False, examined_on=None, teacher=None, **settings):
+    def make(
+        *others,
+        folder=None,
+        config=None,
+        model=None,
+        recorded=False,
+        examined_on=None,
+        teacher=None,
+        untouched=None,
+        tau=None,
+        **settings,
+    ):
         collator = AgoraDataCollator(tokenizer, config=config)
         callback = AgoraCallback(
-            collator, teacher or labeler, train_dataset=train, eval_dataset=dev, labeler_dataset=examined_on
+            collator,
+            teacher or labeler,
+            train_dataset=train,
+            eval_dataset=dev,
+            labeler_dataset=examined_on,
+            test_dataset=untouched,
+            perturbation=tau,
         )
         arguments = {"num_train_epochs": 3, "save_strategy": "no", "learning_rate": 1e-3, **settings}
         trainer = Trainer(
@@ -97,7 +116,8 @@ def test_each_epoch_refills_the_pool_from_the_current_mistakes(straight):
     assert [report.round for report in callback.rounds] == [1, 2, 3]
     assert callback.labeler_accuracy > 0.9
     assert collator.pool.round == 3
-    assert len(collator.pool.rows) == callback.rounds[-1].num_accepted > 0
+    assert len(collator.pool.rows) == sum(report.num_accepted for report in callback.rounds)
+    assert all(report.num_accepted for report in callback.rounds)
 
 
 def test_the_number_of_optimizer_steps_is_that_of_the_training_set(straight):
@@ -127,7 +147,7 @@ def test_the_pool_holds_no_development_row(straight, dev):
     assert not {row_key(row.features) for row in straight[2].pool.rows} & {row_key(row) for row in dev}
 
 
-@pytest.mark.parametrize("settings", [{}, {"dataloader_num_workers": 1}], ids=["one process", "a worker"])
+@pytest.mark.parametrize("settings", [{}, {"dataloader_num_workers": 2}], ids=["one process", "two workers"])
 def test_one_seed_gives_one_run(straight, agora, settings):
     again = agora(**settings)
     again[0].train()
@@ -157,19 +177,32 @@ def test_a_checkpoint_written_before_the_round_at_its_epochs_end_resumes_alike(s
     assert_same_run(straight, resumed)
 
 
-def test_a_pool_lost_between_two_epochs_is_built_again(straight, agora, tmp_path):
-    (checkpoint(straight, 12, tmp_path) / POOL_FILE).unlink()
-    resumed = agora(folder=tmp_path)
-    resumed[0].train(resume_from_checkpoint=True)
-    assert resumed[1].rounds == straight[1].rounds[1:]
-    assert torch.equal(resumed[0].model.classifier.weight, straight[0].model.classifier.weight)
+def test_without_accumulation_each_round_replaces_the_pool_and_a_lost_one_is_built_again(agora, tmp_path):
+    settings = {"config": AgoraConfig(accumulate=False), "folder": tmp_path, "save_strategy": "epoch"}
+    undisturbed = agora(**settings)
+    undisturbed[0].train()
+    assert len(undisturbed[2].pool.rows) == undisturbed[1].rounds[-1].num_accepted > 0
+    (tmp_path / "checkpoint-12" / POOL_FILE).unlink()
+    resumed = agora(**settings)
+    resumed[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-12"))
+    assert resumed[1].rounds == undisturbed[1].rounds[1:]
+    assert torch.equal(resumed[0].model.classifier.weight, undisturbed[0].model.classifier.weight)
 
 
-def test_a_pool_lost_inside_an_epoch_is_an_error_that_says_so(straight, agora, tmp_path):
-    (checkpoint(straight, 8, tmp_path) / POOL_FILE).unlink()
+def test_a_round_may_be_several_epochs(agora):
+    trainer, callback, _ = agora(config=AgoraConfig(epochs_per_round=2), num_train_epochs=5)
+    trainer.train()
+    assert [report.round for report in callback.rounds] == [1, 2]
+    logged = [entry["epoch"] for entry in trainer.state.log_history if "agora_round" in entry]
+    assert logged == [2, 4]
+
+
+@pytest.mark.parametrize(("step", "number"), [(8, 1), (12, 2)])
+def test_a_lost_pool_is_an_error_that_says_so(straight, agora, tmp_path, step, number):
+    (checkpoint(straight, step, tmp_path) / POOL_FILE).unlink()
     resumed, _, _ = agora(folder=tmp_path)
     with pytest.raises(
-        InvalidDataError, match=r"needs the pool of that epoch.*checkpoint-8 has none of round 1\. Resume"
+        InvalidDataError, match=rf"needs the pool of its round.*checkpoint-{step} has none of round {number}\. Resume"
     ):
         resumed.train(resume_from_checkpoint=True)
 
@@ -265,3 +298,43 @@ def test_another_training_set_than_the_trainers_is_refused(agora, dev):
     trainer.train_dataset = dev
     with pytest.raises(InvalidDataError, match=r"must get the same training set.*; the Trainer's first row.* Pass one"):
         trainer.train()
+
+
+def test_a_missing_untouched_split_is_told(agora, make_dataset, caplog):
+    agora(num_train_epochs=1)[0].train()
+    assert "accuracy is optimistic from then on: report on a third, untouched set" in caplog.text
+    caplog.clear()
+    agora(num_train_epochs=1, untouched=make_dataset(8, seed=5))[0].train()
+    assert "untouched" not in caplog.text
+
+
+def test_the_untouched_split_is_reported_and_steers_nothing(straight, agora, make_dataset):
+    untouched = make_dataset(30, seed=5)
+    trainer, callback, collator = agora(untouched=untouched)
+    trainer.train()
+    logits = trainer.predict(untouched).predictions
+    assert all(0 <= report.test_accuracy <= 1 for report in callback.rounds)
+    assert callback.rounds[-1].test_accuracy == np.mean(logits.argmax(axis=1) == np.array(untouched["labels"]))
+    assert collator.pool.rows == straight[2].pool.rows
+    assert {report.test_accuracy for report in straight[1].rounds} == {None}
+
+
+def test_betti_numbers_are_reported_before_and_after(agora):
+    trainer, callback, _ = agora(config=AgoraConfig(betti_numbers=True), num_train_epochs=1)
+    trainer.train()
+    assert len(callback.betti) == len(callback.rounds[0].betti) == 2
+    assert callback.betti[0] >= 1
+
+
+def test_an_own_tau_makes_the_new_rows(agora, tokenizer, dev):
+    fox = tokenizer.get_vocab()["fox"]
+
+    def end_in_a_fox(rows, *, generator):
+        return [{**row, "input_ids": [*row["input_ids"][:-2], fox, row["input_ids"][-1]]} for row in rows]
+
+    settings = AgoraConfig(interpolation_share=0.0, min_distance=0.0, max_distance=100.0)
+    trainer, _, collator = agora(tau=end_in_a_fox, config=settings, num_train_epochs=1)
+    trainer.train()
+    assert collator.pool.rows
+    for row in collator.pool.rows:
+        assert row.features["input_ids"] == [*dev[row.origin]["input_ids"][:-2], fox, tokenizer.sep_token_id]

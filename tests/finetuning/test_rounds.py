@@ -126,7 +126,7 @@ def test_an_unreachable_radius_leaves_the_pool_empty(builder, student):
 
 
 def test_labels_are_the_labelers_and_soft_labels_follow_the_temperature(builder, built, student, labeler, tokenizer):
-    logits = answers(labeler, tokenizer, [row.features for row in built[0]]).logits
+    logits = np.array(answers(labeler, tokenizer, [row.features for row in built[0]]).logits)
     np.testing.assert_array_equal([row.label for row in built[0]], logits.argmax(axis=1))
     exact = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose([row.soft_label for row in built[0]], exact, atol=1e-5)

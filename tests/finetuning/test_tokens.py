@@ -76,7 +76,8 @@ def test_every_word_is_replaced_at_probability_one(neighbors, tokenizer):
 
 def test_a_row_without_words_comes_back_as_it_is(neighbors, tokenizer):
     row = tokenizer("? ?")
-    assert replace_tokens(row, neighbors=neighbors, probability=1.0, generator=np.random.default_rng(0)) is row
+    new = replace_tokens(row, neighbors=neighbors, probability=1.0, generator=np.random.default_rng(0))
+    assert new == dict(row)
 
 
 @given(seeds)
@@ -99,3 +100,15 @@ def test_interpolation_with_a_row_without_text_changes_nothing(tokenizer):
     row, empty = tokenizer("the old cat"), tokenizer("")
     new = interpolate(row, empty, special_ids=tokenizer.all_special_ids, generator=np.random.default_rng(0))
     assert new["input_ids"] == row["input_ids"]
+
+
+def test_labels_of_tokens_follow_them_into_the_other_row(tokenizer):
+    row, other = tokenizer("the old cat saw"), tokenizer("some fox that pen")
+    mine, theirs = (
+        {**features, "labels": [offset + token for token in features["input_ids"]]}
+        for features, offset in ((row, 100), (other, 100))
+    )
+    for seed in range(20):
+        new = interpolate(mine, theirs, special_ids=tokenizer.all_special_ids, generator=np.random.default_rng(seed))
+        assert new["input_ids"] != row["input_ids"]
+        assert new["labels"] == [100 + token for token in new["input_ids"]]

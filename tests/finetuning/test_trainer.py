@@ -87,3 +87,46 @@ def test_with_agora_each_epoch_is_a_round(trainer, labeler):
 def test_agora_without_a_labeler_is_refused(trainer):
     with pytest.raises(InvalidConfigError, match=r"Agora needs a labeler; labeler=None\. Pass the fine-tuned teacher"):
         trainer(agora=AgoraConfig())
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+def test_soft_labels_give_one_gradient_however_a_batch_is_cut(trainer, make_model, labeler, accumulated):
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    plain = {
+        "max_steps": 1,
+        "learning_rate": 1.0,
+        "optim": "sgd",
+        "max_grad_norm": 0.0,
+        "weight_decay": 0.0,
+        "lr_scheduler_type": "constant",
+    }
+    model = make_model(0, **still)
+    made = trainer(
+        model=model,
+        agora=AgoraConfig(labeler_share=0.25),
+        labeler=labeler,
+        per_device_train_batch_size=16 // accumulated,
+        gradient_accumulation_steps=accumulated,
+        **plain,
+    )
+    reference = make_model(0, **still)
+    seen = []
+    collate = made.data_collator
+    made.data_collator = lambda features: seen.extend(features) or collate(features)
+    step = step_of(made)
+    batch = collate.tokenizer.pad(seen[:16], return_tensors="pt")  # Trainer reads one batch ahead
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        teacher = labeler(**batch).logits.softmax(dim=-1)
+    targets = 0.75 * torch.nn.functional.one_hot(labels, 2) + 0.25 * teacher
+    loss = torch.nn.functional.cross_entropy(reference(**batch).logits, targets)
+    loss.backward()
+    torch.testing.assert_close(step, -reference.classifier.weight.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_evaluation_with_soft_labels_takes_the_given_classes(trainer, labeler):
+    made = trainer(agora=AgoraConfig(), labeler=labeler, max_steps=1)
+    made.train()
+    found = made.evaluate()
+    assert 0 < found["eval_loss"] < 10
+    assert 0 <= found["eval_accuracy"] <= 1

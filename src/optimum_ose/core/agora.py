@@ -1,18 +1,20 @@
 """Agora's outer loop: rounds of training, sampling near mistakes, labeling and pruning of Theta, for any learner."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from optimum_ose.core.agora_report import AgoraResult, AgoraRound, Theta
+from optimum_ose.core.agora_sampling import Labeler, Perturbation, sample
 from optimum_ose.core.labeler import check_labeler
-from optimum_ose.core.pruning import canonical_order, prune_hyperparameters
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.core.pruning import Pruning, canonical_order, prune_hyperparameters
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UntouchedSplitWarning
 
-Theta = Mapping[str, Any]
 _Model = TypeVar("_Model")
 _Split = tuple[NDArray[Any], NDArray[Any]]  # points and labels
 
@@ -25,64 +27,6 @@ class Learner(Protocol[_Model]):
 
     def predict(self, model: _Model, points: NDArray[Any]) -> NDArray[Any]:
         """(n,) labels that the model gives to (n, ...) points."""
-
-
-class Labeler(Protocol):
-    """Timaeus: the trained model S that labels new points; `predict` of a fitted scikit-learn estimator is one."""
-
-    def __call__(self, points: NDArray[Any], /) -> NDArray[Any]:
-        """(n,) labels of (n, ...) points."""
-
-
-class Perturbation(Protocol):
-    """tau: new points near mistakes."""
-
-    def __call__(self, mistakes: NDArray[Any], points: NDArray[Any], *, generator: np.random.Generator) -> NDArray[Any]:
-        """(k, ...) new points near (m, ...) mistakes; (n, ...) points are the training set D."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgoraRound:
-    """What one round did.
-
-    Args:
-        theta: the hyperparameter sets that were trained.
-        accuracies: development accuracy of each.
-        num_points: rows of D that they were trained on.
-        num_mistakes: development mistakes of the best of them.
-        num_added: new points appended to D.
-        pruned: the sets that left Theta after the round; none in a replayed one.
-    """
-
-    theta: tuple[Theta, ...]
-    accuracies: tuple[float, ...]
-    num_points: int
-    num_mistakes: int
-    num_added: int
-    pruned: tuple[Theta, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgoraResult(Generic[_Model]):
-    """What Agora ends with.
-
-    Args:
-        model: the best model seen.
-        theta: the hyperparameter set that it was trained with.
-        accuracy: its development accuracy. Optimistic: these points steered the data; report on a third set.
-        labeler_accuracy: development accuracy of the labeler.
-        rounds: the report, one record per round.
-        points: (n, ...) the final D: the given points, then the added ones.
-        labels: (n,) their labels.
-    """
-
-    model: _Model
-    theta: Theta
-    accuracy: float
-    labeler_accuracy: float
-    rounds: tuple[AgoraRound, ...]
-    points: NDArray[Any]
-    labels: NDArray[Any]
 
 
 @final
@@ -116,7 +60,11 @@ def run_agora(
     perturbation: Perturbation,
     hyperparameters: Sequence[Theta] = ({},),
     replay: int = 0,
+    pruning: Pruning = "common-subsequence",
     minimum_labeler_accuracy: float = 2 / 3,
+    test_points: NDArray[Any] | None = None,
+    test_labels: NDArray[Any] | None = None,
+    betti: Callable[[NDArray[Any], NDArray[Any]], tuple[int, ...]] | None = None,
     seed: int = 0,
     on_round: Callable[[AgoraRound], None] | None = None,
 ) -> AgoraResult[_Model]:
@@ -136,7 +84,12 @@ def run_agora(
         perturbation: tau, for instance `VectorPerturbation()`.
         hyperparameters: Theta.
         replay: how often a round is repeated, with the same Theta and the grown D, before Theta is pruned.
+        pruning: which sets leave Theta beside the worst.
         minimum_labeler_accuracy: least development accuracy of the labeler.
+        test_points: (k, ...) a third set, which steers nothing, for the report; without one, a warning is given.
+        test_labels: (k,) its labels.
+        betti: called with points and labels of D before each round's trainings, for the report; for instance
+            `lambda points, labels: betti_numbers(points[labels == 1])`.
         seed: seed of tau's draws. Seeds of trainings belong to the learner, or into Theta.
         on_round: called with each round's record.
 
@@ -150,45 +103,45 @@ def run_agora(
 
     Source: de Wynter, arXiv:2010.07990.
     """
-    if not hyperparameters or replay < 0:
-        raise InvalidConfigError(
-            "Agora needs at least one hyperparameter set and replay >= 0",
-            f"got {len(hyperparameters)} sets and replay={replay}",
-            "Pass hyperparameters=({},) to train with the learner's own settings",
-        )
+    _check(hyperparameters, replay)
+    development, test = (dev_points, dev_labels), _checked_test(test_points, test_labels)
     _check_sizes("training", points, labels)
-    _check_sizes("development", dev_points, dev_labels)
+    _check_sizes("development", *development)
     labeler_accuracy = check_labeler(labeler(dev_points), dev_labels, minimum_accuracy=minimum_labeler_accuracy)
     theta, best, rounds = canonical_order(hyperparameters), None, list[AgoraRound]()
     while True:
-        leader, accuracies = _train_all(learner, theta, (points, labels), (dev_points, dev_labels))
+        leader, accuracies = _train_all(learner, theta, (points, labels), development)
         best = leader if best is None or leader.accuracy > best.accuracy else best
+        mistakes = dev_points[leader.mistakes], dev_labels[leader.mistakes]
         generator = np.random.default_rng([seed, len(rounds)])
-        added = _new_points(
-            perturbation, dev_points[leader.mistakes], points, forbidden=dev_points, generator=generator
-        )
+        found = sample(perturbation, labeler, mistakes, points, forbidden=dev_points, generator=generator)
         is_replayed = (len(rounds) + 1) % (1 + replay) != 0
-        kept = theta if is_replayed else canonical_order(prune_hyperparameters(theta, accuracies))
+        kept = theta if is_replayed else canonical_order(prune_hyperparameters(theta, accuracies, variant=pruning))
         rounds.append(
             AgoraRound(
                 theta=theta,
                 accuracies=accuracies,
                 num_points=len(points),
                 num_mistakes=int(leader.mistakes.sum()),
-                num_added=len(added),
+                num_generated=found.num_generated,
+                num_added=len(found.points),
+                label_agreement=found.agreement,
+                test_accuracy=_accuracy(learner, leader.model, test),
+                betti=None if betti is None else betti(points, labels),
                 pruned=tuple(item for item in theta if item not in kept),
             )
         )
         if on_round is not None:
             on_round(rounds[-1])
-        if len(added):
-            points, labels = np.concatenate([points, added]), np.concatenate([labels, labeler(added)])
+        if len(found.points):
+            points, labels = np.concatenate([points, found.points]), np.concatenate([labels, found.labels])
         if not kept or not best.mistakes.any():
             return AgoraResult(
                 model=best.model,
                 theta=best.theta,
                 accuracy=best.accuracy,
                 labeler_accuracy=labeler_accuracy,
+                test_accuracy=_accuracy(learner, best.model, test),
                 rounds=tuple(rounds),
                 points=points,
                 labels=labels,
@@ -223,21 +176,30 @@ def _train(learner: Learner[_Model], theta: Theta, training: _Split, development
     return _Trained(model=model, theta=theta, accuracy=float(np.mean(~mistakes)), mistakes=mistakes)
 
 
-def _new_points(
-    perturbation: Perturbation,
-    mistakes: NDArray[Any],
-    points: NDArray[Any],
-    *,
-    forbidden: NDArray[Any],
-    generator: np.random.Generator,
-) -> NDArray[Any]:
-    """What tau proposes near the mistakes, without any point that stands in the development set."""
-    if not len(mistakes):
-        return points[:0]
-    proposed = np.asarray(perturbation(mistakes, points, generator=generator))
-    values = [tuple(np.ravel(point).tolist()) for point in (*forbidden, *proposed)]
-    known = set(values[: len(forbidden)])
-    return proposed[[value not in known for value in values[len(forbidden) :]]]
+def _accuracy(learner: Learner[_Model], model: _Model, split: _Split | None) -> float | None:
+    return None if split is None else float(np.mean(learner.predict(model, split[0]) == split[1]))
+
+
+def _check(hyperparameters: Sequence[Theta], replay: int) -> None:
+    if not hyperparameters or replay < 0:
+        raise InvalidConfigError(
+            "Agora needs at least one hyperparameter set and replay >= 0",
+            f"got {len(hyperparameters)} sets and replay={replay}",
+            "Pass hyperparameters=({},) to train with the learner's own settings",
+        )
+
+
+def _checked_test(points: NDArray[Any] | None, labels: NDArray[Any] | None) -> _Split | None:
+    if points is None or labels is None:
+        warnings.warn(
+            "Agora steers by its development set, whose accuracy is optimistic from then on: report on a third, "
+            "untouched set; none was given (test_points, test_labels)",
+            UntouchedSplitWarning,
+            stacklevel=3,
+        )
+        return None
+    _check_sizes("test", points, labels)
+    return points, labels
 
 
 def _check_sizes(name: str, points: NDArray[Any], labels: NDArray[Any]) -> None:

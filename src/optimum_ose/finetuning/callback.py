@@ -7,35 +7,40 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from optimum_ose.core.labeler import check_labeler
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.finetuning.collator import AgoraDataCollator
-from optimum_ose.finetuning.pool import PoolRow, labeled_rows, row_key
+from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
+from optimum_ose.finetuning.perturbation import TextPerturbation
+from optimum_ose.finetuning.pool import labeled_rows, row_key
+from optimum_ose.finetuning.pool_file import POOL_FILE, read_pool, write_pool
 from optimum_ose.finetuning.rounds import PoolBuilder, PoolReport
-from optimum_ose.modeling.prediction import num_classes, predict_logits
-from optimum_ose.serialization import canonical_line, read_json, write_atomic
+from optimum_ose.modeling.prediction import num_classes
 
-POOL_FILE = "agora_pool.json"
-_SCHEMA_VERSION = 1
+NO_UNTOUCHED_SPLIT = (
+    "Agora steers by its development set, whose accuracy is optimistic from then on: report on a third, untouched set; "
+    "none was given (test_dataset)"
+)
 _LOGGER = logging.getLogger(__name__)
 
 
 @final
 class AgoraCallback(TrainerCallback):
-    """Agora in a stock Trainer; an epoch is a round.
+    """Agora in a stock Trainer; a round is an epoch, or `epochs_per_round` of them.
 
         collator = AgoraDataCollator(tokenizer)
         callback = AgoraCallback(collator, teacher, train_dataset=train, eval_dataset=dev)
         Trainer(model, args, train_dataset=train, data_collator=collator, callbacks=[callback])
 
-    At the start of training the labeler is examined. At the end of each whole epoch the student's mistakes on the
-    development set are found, new token sequences near them are made and labeled, and they replace the pool that the
-    collator mixes into the next epoch. The pool is a function of the seed, the round, the student's weights, the two
-    sets and the labeler; it is saved in each checkpoint (`agora_pool.json`): a resumed run equals an undisturbed one.
-    Every process of a distributed run builds the same pool.
+    At the start of training the labeler is examined. At the end of each round the student's mistakes on the development
+    set are found, new token sequences near them are made and labeled, and they enter the pool that the collator mixes
+    into the epochs of the next. What enters is a function of the seed, the round, the student's weights, the pool, the
+    two sets and the labeler; the pool is saved in each checkpoint (`agora_pool.json`): a resumed run equals an
+    undisturbed one. In a distributed run the first process builds the pool, and all share it.
 
     Args:
         collator: the Trainer's `data_collator`; its `config` and tokenizer are used here too.
@@ -43,6 +48,9 @@ class AgoraCallback(TrainerCallback):
         train_dataset: D as the Trainer gets it: tokenized rows with `labels`.
         eval_dataset: E, which steers the sampling: report results on a third set. It need not be the Trainer's.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
+        test_dataset: a third set, which steers nothing: its accuracy stands in each round's report. Without one, a
+            warning is logged.
+        perturbation: tau; default: neighbors in the labeler's input embeddings.
     """
 
     def __init__(
@@ -53,15 +61,20 @@ class AgoraCallback(TrainerCallback):
         train_dataset: Iterable[Mapping[str, Any]],
         eval_dataset: Iterable[Mapping[str, Any]],
         labeler_dataset: Iterable[Mapping[str, Any]] | None = None,
+        test_dataset: Iterable[Mapping[str, Any]] | None = None,
+        perturbation: TextPerturbation | None = None,
     ) -> None:
         self._collator, self._pool, self._labeler = collator, collator.pool, labeler
         self._pool.num_labels = num_classes(labeler)
         self._train_dataset, self._eval_dataset = train_dataset, eval_dataset
         self._labeler_dataset = eval_dataset if labeler_dataset is None else labeler_dataset
+        self._test_dataset, self._perturbation = test_dataset, perturbation
         self._builder: PoolBuilder | None = None
         self._is_training = False
         self.rounds: tuple[PoolReport, ...] = ()
         self.labeler_accuracy: float | None = None
+        self.betti: tuple[int, ...] | None = None
+        """Betti numbers of the training set before Agora, if `betti_numbers` is set."""
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Refuse settings under which no batch would ever hold a new row.
@@ -100,6 +113,8 @@ class AgoraCallback(TrainerCallback):
                 f"they have {self._pool.num_labels} and {num_classes(student)}",
                 "Fine-tune the labeler on the student's task",
             )
+        if self._test_dataset is None:
+            _LOGGER.warning("%s", NO_UNTOUCHED_SPLIT)
         if self._builder is None:
             self._builder = self._prepare(batch_size=args.eval_batch_size)
         if row_key(next(iter(kwargs["train_dataloader"].dataset))) not in self._pool.train_keys:
@@ -131,22 +146,16 @@ class AgoraCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Run a round if the epoch is whole; an interrupted one keeps its pool, for it may be resumed."""
-        epoch = float(state.epoch or 0)
-        if epoch > 0 and epoch.is_integer():
-            self._run_round(state, kwargs["model"], round_number=int(epoch))
+        rounds = float(state.epoch or 0) / self._collator.config.epochs_per_round
+        if rounds > 0 and rounds.is_integer():
+            self._run_round(state, kwargs["model"], round_number=int(rounds))
         self._pool.is_open = not control.should_evaluate
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write the pool and the reports into the checkpoint, whole or not at all."""
         folder = _checkpoint(args.output_dir, state)
         if state.is_world_process_zero and folder.is_dir():
-            content = {
-                "schema_version": _SCHEMA_VERSION,
-                "round": self._pool.round,
-                "rows": [asdict(row) for row in self._pool.rows],
-                "reports": [asdict(report) for report in self.rounds],
-            }
-            write_atomic(folder / POOL_FILE, canonical_line(content) + "\n")
+            write_pool(folder / POOL_FILE, self._pool, self.rounds)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -155,11 +164,12 @@ class AgoraCallback(TrainerCallback):
         self._is_training = self._pool.is_open = False
 
     def _prepare(self, *, batch_size: int) -> PoolBuilder:
-        tokenizer = self._collator.tokenizer
-        rows, labels = labeled_rows(self._labeler_dataset, input_names=tokenizer.model_input_names)
-        answers = predict_logits(self._labeler, rows, tokenizer=tokenizer, batch_size=batch_size).argmax(axis=1)
+        tokenizer, per_token = self._collator.tokenizer, answers_per_token(self._labeler)
+        rows, labels = labeled_rows(self._labeler_dataset, input_names=tokenizer.model_input_names, per_token=per_token)
+        logits = answer(self._labeler, rows, tokenizer=tokenizer, batch_size=batch_size)
+        answers = flat_labels(label_of(of_row, label) for of_row, label in zip(logits, labels, strict=True))
         minimum = self._collator.config.minimum_labeler_accuracy
-        self.labeler_accuracy = check_labeler(answers, np.array(labels), minimum_accuracy=minimum)
+        self.labeler_accuracy = check_labeler(answers, flat_labels(labels), minimum_accuracy=minimum)
         builder = PoolBuilder(
             self._labeler,
             tokenizer,
@@ -167,46 +177,49 @@ class AgoraCallback(TrainerCallback):
             dev_dataset=self._eval_dataset,
             config=self._collator.config,
             batch_size=batch_size,
+            test_dataset=self._test_dataset,
+            perturbation=self._perturbation,
         )
+        self.betti = builder.betti
+        self._pool.train_answers = builder.train_answers()
         self._pool.train_keys, self._pool.num_train_rows = builder.train_keys, builder.num_train_rows
         return builder
 
     def _run_round(self, state: TrainerState, student: PreTrainedModel, *, round_number: int) -> None:
         assert self._builder is not None  # noqa: S101 - Trainer begins before it ends an epoch
-        rows, report = self._builder.build(student, round_number=round_number)
-        self._pool.refill(rows, round_number=round_number)
+        is_first = PartialState().is_main_process
+        earlier = self._pool.rows if self._collator.config.accumulate else ()
+        built = [self._builder.build(student, round_number=round_number, earlier=earlier) if is_first else None]
+        ((rows, report),) = broadcast_object_list(built)
+        self._pool.refill((*earlier, *rows), round_number=round_number)
         self.rounds = (*self.rounds, report)
         facts = {f"agora_{name}": value for name, value in asdict(report).items()}
         state.log_history.append({"epoch": state.epoch, "step": state.global_step, **facts})
         _LOGGER.info("Agora: %s", report)
 
     def _restore(self, args: TrainingArguments, state: TrainerState, student: PreTrainedModel) -> None:
-        """The pool of the epochs done: from the checkpoint, or built anew where it stands between two epochs."""
-        epoch = float(state.epoch or 0)
-        stored = self._read(args, state)
-        self.rounds = tuple(_report(values) for values in stored["reports"])
-        self._pool.refill((PoolRow(**values) for values in stored["rows"]), round_number=stored["round"])
-        if self._pool.round == math.floor(epoch):
+        """The pool of the rounds done: from the checkpoint; the last round is run again where it was not yet saved."""
+        rounds = float(state.epoch or 0) / self._collator.config.epochs_per_round
+        self.rounds = self._read(args, state)
+        if self._pool.round == math.floor(rounds):
             return
-        if not epoch.is_integer():
+        is_next = self._pool.round == rounds - 1 or not self._collator.config.accumulate
+        if not (rounds.is_integer() and is_next):
             raise InvalidDataError(
-                f"a checkpoint inside an epoch needs the pool of that epoch, in {POOL_FILE}",
-                f"{_checkpoint(args.output_dir, state)} has none of round {math.floor(epoch)}",
-                "Resume from a checkpoint at the end of an epoch, or from the folder that the run wrote",
+                f"going on from this checkpoint needs the pool of its round, in {POOL_FILE}",
+                f"{_checkpoint(args.output_dir, state)} has none of round {math.floor(rounds)}",
+                "Resume from another checkpoint, or from the folder that the run wrote",
             )
-        self._run_round(state, student, round_number=int(epoch))
+        self._run_round(state, student, round_number=int(rounds))
 
-    def _read(self, args: TrainingArguments, state: TrainerState) -> dict[str, Any]:
+    def _read(self, args: TrainingArguments, state: TrainerState) -> tuple[PoolReport, ...]:
+        """Refill the pool from the checkpoint, and return the reports; an empty pool and none where there is none."""
         for folder in (Path(args.resume_from_checkpoint or ""), _checkpoint(args.output_dir, state)):
             if state.global_step and (folder / POOL_FILE).is_file():
-                content: dict[str, Any] = read_json(folder / POOL_FILE)
-                return content
-        return {"round": 0, "rows": [], "reports": []}
+                return read_pool(folder / POOL_FILE, self._pool)
+        self._pool.refill((), round_number=0)
+        return ()
 
 
 def _checkpoint(output_dir: str | None, state: TrainerState) -> Path:
     return Path(output_dir or ".") / f"checkpoint-{state.global_step}"
-
-
-def _report(values: Mapping[str, Any]) -> PoolReport:
-    return PoolReport(**{**values, "label_counts": tuple(values["label_counts"])})

@@ -8,7 +8,12 @@ from typing import Any, final
 from optimum_ose.exceptions import InvalidDataError
 
 Features = Mapping[str, Sequence[int]]
-"""The model inputs of one row: `input_ids`, `attention_mask` and, where the tokenizer has them, `token_type_ids`."""
+"""The model inputs of one row: `input_ids`, `attention_mask` and, where the tokenizer has them, `token_type_ids`; while
+new rows are made in token classification, also `labels`, which follow their tokens."""
+Label = int | Sequence[int]
+"""A class index, or one per token."""
+IGNORED_LABEL = -100
+"""Transformers' mark for tokens without a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,14 +22,14 @@ class PoolRow:
 
     Args:
         features: model inputs, as long as the development row that they were made from.
-        label: the labeler's hard label.
-        soft_label: the labeler's probabilities at the label temperature, one per class.
+        label: the labeler's hard label; in token classification one per token.
+        soft_label: the labeler's probabilities at the label temperature, one per class, or such a list per token.
         origin: index of the mistaken development row.
     """
 
     features: Features
-    label: int
-    soft_label: Sequence[float]
+    label: Label
+    soft_label: Sequence[float] | Sequence[Sequence[float]]
     origin: int
 
 
@@ -36,12 +41,14 @@ class Pool:
         num_labels: number of classes; 0 until a callback has taken the pool.
         train_keys: `row_key` of every training row. Only batches made of such rows are mixed, never evaluation batches.
         num_train_rows: rows of the training set.
+        train_answers: the labeler's distribution for each training row, by its key.
     """
 
     def __init__(self) -> None:
         self.num_labels = 0
         self.train_keys: frozenset[tuple[int, ...]] = frozenset()
         self.num_train_rows = 0
+        self.train_answers: Mapping[tuple[int, ...], Sequence[float]] = {}
         self.round = 0
         self.rows: tuple[PoolRow, ...] = ()
         self.is_open = False
@@ -64,23 +71,25 @@ def row_key(features: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def labeled_rows(
-    dataset: Iterable[Mapping[str, Any]], *, input_names: Sequence[str]
-) -> tuple[list[Features], list[int]]:
+    dataset: Iterable[Mapping[str, Any]], *, input_names: Sequence[str], per_token: bool = False
+) -> tuple[list[Features], list[Label]]:
     """The model inputs and the integer labels of a tokenized data set.
 
     Args:
         dataset: rows with `input_ids` and `labels`; other columns than `input_names` are left out.
         input_names: the tokenizer's `model_input_names`.
+        per_token: whether a row has one label per token (`IGNORED_LABEL` where there is none) instead of one.
 
     Raises:
-        InvalidDataError: if the set is empty, or a row has no `input_ids` or no integer label.
+        InvalidDataError: if the set is empty, or a row has no `input_ids` or not the right labels.
     """
-    features, labels = list[Features](), list[int]()
+    features, labels = list[Features](), list[Label]()
     for index, row in enumerate(dataset):
-        label = _class_index(row.get("labels"))
+        label = _class_indices(row) if per_token else _class_index(row.get("labels"))
         if "input_ids" not in row or label is None:
             raise InvalidDataError(
-                "every row needs the columns `input_ids` and `labels`, the latter one class index",
+                "every row needs the columns `input_ids` and `labels`, the latter one class index"
+                + (" per token" if per_token else ""),
                 f"row {index} has the columns {sorted(row)} and labels={row.get('labels')!r}",
                 "Tokenize the data set, and rename its label column to `labels`",
             )
@@ -97,3 +106,12 @@ def _class_index(label: Any) -> int | None:
         return None if getattr(label, "ndim", 0) else operator.index(label)
     except TypeError:
         return None
+
+
+def _class_indices(row: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """One integer per token; None for anything else."""
+    labels: Any = row.get("labels")
+    if not hasattr(labels, "__len__") or isinstance(labels, str) or len(labels) != len(row.get("input_ids", ())):
+        return None
+    found = [_class_index(label) for label in labels]
+    return None if None in found else tuple(label for label in found if label is not None)

@@ -1,6 +1,6 @@
 """One round of Agora on text: mistakes of the student, new rows near them, their labels, and the report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -12,41 +12,52 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.core.perturbation import median_nearest_neighbor_distance
-from optimum_ose.finetuning.labeling import Answers, examine
-from optimum_ose.finetuning.pool import Features, PoolRow, labeled_rows, row_key
-from optimum_ose.finetuning.tokens import TokenNeighbors, interpolate, replace_tokens
-from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.core.topology import betti_numbers
+from optimum_ose.finetuning.labeling import Answers, agreement, answer, answers_per_token, examine, label_of
+from optimum_ose.finetuning.perturbation import NeighborReplacement, TextPerturbation
+from optimum_ose.finetuning.pool import IGNORED_LABEL, Features, Label, PoolRow, labeled_rows, row_key
+from optimum_ose.finetuning.tokens import TokenNeighbors, interpolate
 
 _MAX_SPACING_ROWS = 2048  # training rows that the unit of distance is measured on
-_INTERPOLATION_SHARE = 0.25  # proposals of the second kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolReport:
-    """What one round did.
+    """What one round did. In token classification accuracies and agreement are shares of the labeled tokens.
 
     Args:
-        round: 1 after the first epoch.
+        round: 1 for the first, after `epochs_per_round` epochs.
         dev_accuracy: of the student when the round began. Optimistic from round 2 on: these rows steer the data.
-        num_mistakes: development rows that the student gets wrong.
+        test_accuracy: of the same student on rows that steer nothing; None if there are none.
+        num_mistakes: development rows that the student gets wrong, if only at one token.
         num_proposed: new rows that tau proposed.
-        num_accepted: those at the right distance, which form the pool.
-        label_counts: rows of the pool per class.
-        gold_agreement: share of the pool whose label is that of its mistake's true label; None for an empty pool.
+        num_accepted: those at the right distance, which enter the pool.
+        label_counts: their labels per class.
+        gold_agreement: share of them whose label is their mistake's true label; None if there are none.
+        betti: Betti numbers of training set and pool together, in the labeler's representation; None if not asked for.
     """
 
     round: int
     dev_accuracy: float
+    test_accuracy: float | None
     num_mistakes: int
     num_proposed: int
     num_accepted: int
     label_counts: tuple[int, ...]
     gold_agreement: float | None
+    betti: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proposal:
+    features: Features
+    gold: Label  # the origin's true label, which in token classification moved with its tokens
+    origin: int
 
 
 @final
 class PoolBuilder:
-    """Builds the pool of any round: a function of seed, round, student, labeler and the two data sets.
+    """Builds the pool of any round: a function of seed, round, student, labeler and the data sets.
 
     Args:
         labeler: classifier S over the student's classes and tokens, not trained on the development set.
@@ -55,6 +66,8 @@ class PoolBuilder:
         dev_dataset: E, tokenized rows with `labels`. None of them, and no row of D, is ever proposed.
         config: of Agora.
         batch_size: rows per forward pass.
+        test_dataset: a third set, for the report only.
+        perturbation: tau; None: neighbors in the labeler's input embeddings.
 
     Raises:
         InvalidDataError: if a set is empty, unlabeled, or D holds fewer than two different rows.
@@ -70,93 +83,126 @@ class PoolBuilder:
         dev_dataset: Iterable[Mapping[str, Any]],
         config: AgoraConfig,
         batch_size: int,
+        test_dataset: Iterable[Mapping[str, Any]] | None = None,
+        perturbation: TextPerturbation | None = None,
     ) -> None:
-        names = tokenizer.model_input_names
-        train, _ = labeled_rows(train_dataset, input_names=names)
-        self._dev, dev_labels = labeled_rows(dev_dataset, input_names=names)
-        self._gold = np.array(dev_labels)
         self._labeler, self._tokenizer, self._config, self._batch_size = labeler, tokenizer, config, batch_size
+        train, _ = self._read(train_dataset)
+        self._train = train
+        self._dev, self._gold = self._read(dev_dataset)
+        self._test = None if test_dataset is None else self._read(test_dataset)
         self.train_keys = frozenset(map(row_key, train))
         self.num_train_rows = len(train)
-        self._known = self.train_keys | frozenset(map(row_key, self._dev))
+        self._known = {*self.train_keys, *map(row_key, self._dev)}
         self._dev_points = self._examine(self._dev).representations
-        self._unit = self._spacing(train)
-        embeddings = labeler.get_input_embeddings().get_parameter("weight").detach().float().cpu().numpy()
-        self._neighbors = TokenNeighbors(embeddings, tokenizer, num_neighbors=config.num_neighbors)
+        self._train_points = self._sample_points(train)
+        self._unit = median_nearest_neighbor_distance(self._train_points)
+        self._tau = perturbation or self._default_tau()
+        self.betti = betti_numbers(self._train_points) if config.betti_numbers else None
 
-    def build(self, student: PreTrainedModel, *, round_number: int) -> tuple[tuple[PoolRow, ...], PoolReport]:
-        """The pool of a round and its report.
+    def train_answers(self) -> dict[tuple[int, ...], list[float]]:
+        """The labeler's distribution for each training row, by its key."""
+        found = answer(self._labeler, self._train, tokenizer=self._tokenizer, batch_size=self._batch_size)
+        return {row_key(row): self._soften(logits) for row, logits in zip(self._train, found, strict=True)}
+
+    def build(
+        self, student: PreTrainedModel, *, round_number: int, earlier: Sequence[PoolRow] = ()
+    ) -> tuple[tuple[PoolRow, ...], PoolReport]:
+        """The new rows of a round and its report.
 
         Args:
             student: as it stands at the end of an epoch; left as it is.
-            round_number: 1 after the first epoch.
+            round_number: 1 for the first.
+            earlier: rows of earlier rounds that stay in the pool; none of them is proposed again.
 
         Returns:
             Rows in the order of the mistakes, and the report.
         """
-        logits = predict_logits(student, self._dev, tokenizer=self._tokenizer, batch_size=self._batch_size)
-        is_right = logits.argmax(axis=1) == self._gold
-        mistakes = np.flatnonzero(~is_right)
-        rows, num_proposed = self._rows_near(mistakes, np.random.default_rng([self._config.seed, round_number]))
-        labels = np.array([row.label for row in rows], dtype=np.int64)
-        agreement = labels == self._gold[[row.origin for row in rows]] if rows else None
+        hits = self._hits(student, self._dev, self._gold)
+        mistakes = np.flatnonzero([not of_row.all() for of_row in hits])
+        generator = np.random.default_rng([self._config.seed, round_number])
+        known = self._known | {row_key(row.features) for row in earlier}
+        rows, agreements, num_proposed = self._rows_near(mistakes, known, generator)
+        labels = np.concatenate([np.atleast_1d(row.label) for row in rows]) if rows else np.empty(0, dtype=np.int64)
+        num_labels = int(student.config.num_labels or 0)
         return rows, PoolReport(
             round=round_number,
-            dev_accuracy=float(is_right.mean()),
+            dev_accuracy=float(np.concatenate(hits).mean()),
+            test_accuracy=self._test_accuracy(student),
             num_mistakes=len(mistakes),
             num_proposed=num_proposed,
             num_accepted=len(rows),
-            label_counts=tuple(np.bincount(labels, minlength=logits.shape[1]).tolist()),
-            gold_agreement=None if agreement is None else float(agreement.mean()),
+            label_counts=tuple(np.bincount(labels[labels != IGNORED_LABEL], minlength=num_labels).tolist()),
+            gold_agreement=float(np.concatenate(agreements).mean()) if rows else None,
+            betti=self._betti_with([*earlier, *rows]),
         )
 
-    def _rows_near(self, mistakes: NDArray[np.intp], generator: np.random.Generator) -> tuple[tuple[PoolRow, ...], int]:
-        """Up to `max_attempts` times, propose near each mistake that still wants rows; also the number of proposals."""
-        accepted: dict[int, list[PoolRow]] = {int(index): [] for index in mistakes}
+    def _rows_near(
+        self, mistakes: NDArray[np.intp], known: set[tuple[int, ...]], generator: np.random.Generator
+    ) -> tuple[tuple[PoolRow, ...], list[NDArray[np.bool_]], int]:
+        """Up to `max_attempts` times, propose near each mistake that still wants rows.
+
+        Returns:
+            The accepted rows, whether each one's label is its origin's, and the number of proposals.
+        """
+        accepted: dict[int, list[tuple[PoolRow, NDArray[np.bool_]]]] = {int(index): [] for index in mistakes}
         partners = self._partners(mistakes)
-        known, num_proposed = set(self._known), 0
+        num_proposed = 0
         for _ in range(self._config.max_attempts):
-            proposed: dict[tuple[int, ...], tuple[int, Features]] = {}
-            for index, rows in accepted.items():
-                for _ in range(self._config.points_per_mistake - len(rows)):
-                    features = self._propose(index, partners.get(index), generator)
-                    num_proposed += 1
-                    if (key := row_key(features)) not in known:
-                        proposed[key] = (index, features)
-            for row in self._label(list(proposed.values())):
-                accepted[row.origin].append(row)
+            wanted = [
+                index for index, rows in accepted.items() for _ in range(self._config.points_per_mistake - len(rows))
+            ]
+            num_proposed += len(wanted)
+            proposed = {row_key(found.features): found for found in self._propose(wanted, partners, generator)}
+            for row, agrees in self._label([found for key, found in proposed.items() if key not in known]):
+                accepted[row.origin].append((row, agrees))
                 known.add(row_key(row.features))
-        return tuple(row for rows in accepted.values() for row in rows), num_proposed
+        kept = [entry for rows in accepted.values() for entry in rows]
+        return tuple(row for row, _ in kept), [agrees for _, agrees in kept], num_proposed
 
-    def _propose(self, index: int, partner: int | None, generator: np.random.Generator) -> Features:
-        if partner is not None and generator.random() < _INTERPOLATION_SHARE:
-            special = self._tokenizer.all_special_ids
-            return interpolate(self._dev[index], self._dev[partner], special_ids=special, generator=generator)
-        return replace_tokens(
-            self._dev[index],
-            neighbors=self._neighbors,
-            probability=self._config.replacement_probability,
-            generator=generator,
-        )
+    def _propose(
+        self, wanted: Sequence[int], partners: Mapping[int, int], generator: np.random.Generator
+    ) -> list[_Proposal]:
+        """One new row near each wanted mistake: most of them by tau, a share between two mistakes."""
+        is_between = generator.random(len(wanted)) < self._config.interpolation_share
+        by_tau = [index for index, between in zip(wanted, is_between, strict=True) if not between or not partners]
+        made = iter(self._tau([self._source(index) for index in by_tau], generator=generator) if by_tau else ())
+        special = self._tokenizer.all_special_ids
+        found = []
+        for index, between in zip(wanted, is_between, strict=True):
+            if between and partners:
+                mine, other = self._source(index), self._source(partners[index])
+                row: Features = interpolate(mine, other, special_ids=special, generator=generator)
+            else:
+                row = next(made)
+            gold = row.get("labels", self._gold[index])
+            inputs = {name: values for name, values in row.items() if name != "labels"}
+            found.append(_Proposal(features=inputs, gold=gold, origin=index))
+        return found
 
-    def _label(self, proposed: list[tuple[int, Features]]) -> list[PoolRow]:
+    def _label(self, proposed: Sequence[_Proposal]) -> list[tuple[PoolRow, NDArray[np.bool_]]]:
         """The proposals at the right distance from their origins, with the labeler's labels."""
         if not proposed:
             return []
-        origins = np.array([index for index, _ in proposed])
-        answers = self._examine([features for _, features in proposed])
+        origins = np.array([found.origin for found in proposed])
+        answers = self._examine([found.features for found in proposed])
         distances = np.linalg.norm(answers.representations - self._dev_points[origins], axis=1) / self._unit
         near = (self._config.min_distance <= distances) & (distances <= self._config.max_distance)
-        soft = softmax(answers.logits.astype(np.float64) / self._config.label_temperature, axis=1)
-        return [
-            PoolRow(
-                features=proposed[k][1],
-                label=int(answers.labels[k]),
-                soft_label=tuple(soft[k].tolist()),
-                origin=proposed[k][0],
-            )
-            for k in np.flatnonzero(near)
-        ]
+        rows = []
+        for found, logits in ((proposed[k], answers.logits[k]) for k in np.flatnonzero(near).tolist()):
+            label = label_of(logits, found.gold)
+            row = PoolRow(features=found.features, label=label, soft_label=self._soften(logits), origin=found.origin)
+            rows.append((row, agreement(label, found.gold)))
+        return rows
+
+    def _soften(self, logits: NDArray[np.float32]) -> list[Any]:
+        soft = softmax(logits.astype(np.float64) / self._config.label_temperature, axis=-1)
+        return list(soft.tolist())
+
+    def _source(self, index: int) -> Features:
+        """A development row as tau gets it: in token classification with the labels of its tokens."""
+        gold = self._gold[index]
+        return self._dev[index] if isinstance(gold, int) else {**self._dev[index], "labels": gold}
 
     def _partners(self, mistakes: NDArray[np.intp]) -> dict[int, int]:
         """For each mistake the nearest other one, with which it may be interpolated."""
@@ -167,10 +213,32 @@ class PoolBuilder:
         others = np.where(nearest[:, 0] == np.arange(len(mistakes)), nearest[:, 1], nearest[:, 0])
         return dict(zip(mistakes.tolist(), mistakes[others].tolist(), strict=True))
 
-    def _spacing(self, train: list[Features]) -> float:
+    def _hits(self, model: PreTrainedModel, rows: Sequence[Features], gold: Sequence[Label]) -> list[NDArray[np.bool_]]:
+        found = answer(model, rows, tokenizer=self._tokenizer, batch_size=self._batch_size)
+        return [agreement(label_of(logits, label), label) for logits, label in zip(found, gold, strict=True)]
+
+    def _test_accuracy(self, student: PreTrainedModel) -> float | None:
+        return None if self._test is None else float(np.concatenate(self._hits(student, *self._test)).mean())
+
+    def _betti_with(self, rows: Sequence[PoolRow]) -> tuple[int, ...] | None:
+        if self.betti is None or not rows:
+            return self.betti
+        added = self._examine([row.features for row in rows]).representations
+        return betti_numbers(np.concatenate([self._train_points, added]))
+
+    def _default_tau(self) -> TextPerturbation:
+        weights = self._labeler.get_input_embeddings().get_parameter("weight").detach().float().cpu().numpy()
+        neighbors = TokenNeighbors(weights, self._tokenizer, num_neighbors=self._config.num_neighbors)
+        return NeighborReplacement(neighbors=neighbors, probability=self._config.replacement_probability)
+
+    def _sample_points(self, train: Sequence[Features]) -> NDArray[np.float32]:
         generator = np.random.default_rng(self._config.seed)
         chosen = generator.choice(len(train), size=min(len(train), _MAX_SPACING_ROWS), replace=False)
-        return median_nearest_neighbor_distance(self._examine([train[index] for index in chosen]).representations)
+        return self._examine([train[index] for index in chosen]).representations
 
-    def _examine(self, rows: list[Features]) -> Answers:
+    def _read(self, dataset: Iterable[Mapping[str, Any]]) -> tuple[list[Features], list[Label]]:
+        names = self._tokenizer.model_input_names
+        return labeled_rows(dataset, input_names=names, per_token=answers_per_token(self._labeler))
+
+    def _examine(self, rows: Sequence[Features]) -> Answers:
         return examine(self._labeler, rows, tokenizer=self._tokenizer, batch_size=self._batch_size)

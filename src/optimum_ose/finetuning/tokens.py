@@ -30,9 +30,7 @@ class TokenNeighbors:
         self, embeddings: NDArray[np.float32], tokenizer: PreTrainedTokenizerBase, *, num_neighbors: int
     ) -> None:
         size = min(len(embeddings), len(tokenizer))
-        special = frozenset(tokenizer.all_special_ids)
-        names = tokenizer.convert_ids_to_tokens(list(range(size)))
-        self._kinds = np.array(["" if index in special else _kind(name) for index, name in enumerate(names)])
+        self._kinds = token_kinds(tokenizer, size=size)
         norms = np.linalg.norm(embeddings[:size], axis=1, keepdims=True)
         self._directions = embeddings[:size] / np.maximum(norms, np.finfo(np.float32).tiny)
         self._num_neighbors = num_neighbors
@@ -53,17 +51,24 @@ def replace_tokens(
 ) -> Features:
     """A copy of a row in which each replaceable token gives way to one of its neighbors with a probability.
 
-    At least one does. Length, special tokens, padding and `token_type_ids` stay; so does a row without such a token.
+    At least one does. Length, special tokens, padding, `token_type_ids` and the labels of tokens stay; so does a row
+    without such a token.
     """
     ids = list(features["input_ids"])
-    positions = [position for position, token in enumerate(ids) if neighbors.of(token)]
-    if not positions:
-        return features
-    chosen = generator.random(len(positions)) < probability
-    chosen[generator.integers(len(positions))] |= not chosen.any()
-    for position in np.array(positions)[chosen]:
+    for position in choose_positions([bool(neighbors.of(token)) for token in ids], probability, generator=generator):
         ids[position] = int(generator.choice(neighbors.of(ids[position])))
     return {**features, "input_ids": ids}
+
+
+def choose_positions(
+    replaceable: Sequence[bool], probability: float, *, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Positions to replace: each replaceable one with a probability, and at least one where there is any."""
+    positions = np.flatnonzero(replaceable)
+    chosen = generator.random(len(positions)) < probability
+    if len(positions) and not chosen.any():
+        chosen[generator.integers(len(positions))] = True
+    return positions[chosen]
 
 
 def interpolate(
@@ -72,15 +77,18 @@ def interpolate(
     """A copy of a row in which a random span of each of its texts gives way to the same span of another row's text.
 
     The texts of a row (one, or two in a pair) are the runs of tokens between special ones. Length, special tokens,
-    padding and `token_type_ids` stay; a span ends where the shorter text ends.
+    padding and `token_type_ids` stay; a span ends where the shorter text ends. `labels` of tokens go with them.
     """
-    ids, donor = list(features["input_ids"]), other["input_ids"]
-    for mine, theirs in zip(_runs(ids, special_ids), _runs(donor, special_ids), strict=False):
+    moving = [name for name in ("input_ids", "labels") if name in features]
+    moved = {name: list(features[name]) for name in moving}
+    runs = zip(_runs(features["input_ids"], special_ids), _runs(other["input_ids"], special_ids), strict=False)
+    for mine, theirs in runs:
         shared = min(len(mine), len(theirs))
         start, stop = sorted(int(bound) for bound in generator.choice(shared + 1, size=2, replace=False))
         for offset in range(start, stop):
-            ids[mine[offset]] = donor[theirs[offset]]
-    return {**features, "input_ids": ids}
+            for name in moving:
+                moved[name][mine[offset]] = other[name][theirs[offset]]
+    return {**features, **moved}
 
 
 def _runs(ids: Sequence[int], special_ids: Collection[int]) -> list[list[int]]:
@@ -95,6 +103,13 @@ def _runs(ids: Sequence[int], special_ids: Collection[int]) -> list[list[int]]:
             runs[-1].append(position)
         inside = is_text
     return runs
+
+
+def token_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int) -> NDArray[np.str_]:
+    """The kind of each of the first token ids; "" for those that are never replaced and never proposed."""
+    special = frozenset(tokenizer.all_special_ids)
+    names = tokenizer.convert_ids_to_tokens(list(range(size)))
+    return np.array(["" if index in special else _kind(name) for index, name in enumerate(names)])
 
 
 def _kind(name: str) -> str:

@@ -1,0 +1,223 @@
+"""GLUE, SuperGLUE and RACE as task definitions: which columns hold what, which classes there are, what is measured."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+
+ProblemType = Literal["single_label_classification", "regression"]
+Metric = Literal["accuracy", "f1", "matthews", "spearman", "accuracy_of_groups", "f1_of_groups"]
+Example = tuple[str, str | None, Any]
+"""Text, second text, label: a class index or name, or a number."""
+_ENTAILMENT = ("entailment", "not_entailment")
+_NO_YES = ("False", "True")
+_RIGHT = ("wrong", "right")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkTask:
+    """One task of a published benchmark."""
+
+    columns: tuple[str, ...]
+    """Columns that a table must have, besides the label."""
+    examples: Callable[[Mapping[str, Any]], Sequence[Example]]
+    """What one row of the table becomes: one example, or one per answer to choose from."""
+    label_names: tuple[str, ...] = ()
+    """Classes by their index in the files; none where the label is a number."""
+    label_column: str = "label"
+    """Column of the label."""
+    metrics: tuple[Metric, ...] = ("accuracy",)
+    """What the benchmark reports; of groups: over the answers to one question."""
+    validation: str = "validation"
+    """Name of the split that steers."""
+    trains_on: str | None = None
+    """The task whose rows teach a diagnostic task, which has none of its own."""
+    problem_type: ProblemType = field(default="single_label_classification")
+    """As in `transformers.PretrainedConfig`."""
+
+
+def benchmark_task(name: str) -> BenchmarkTask:
+    """The definition of a task that can be trained, by a name such as "glue/sst2".
+
+    Raises:
+        InvalidConfigError: if there is no such task, or it is a diagnostic one, without training rows.
+    """
+    if name not in BENCHMARK_TASKS:
+        raise InvalidConfigError(
+            f"--benchmark-task must be one of {', '.join(BENCHMARK_TASKS)}", f"got {name!r}", "Choose one of these"
+        )
+    task = BENCHMARK_TASKS[name]
+    if task.trains_on is not None:
+        raise InvalidConfigError(
+            "--benchmark-task must name a task with training rows",
+            f"{name} is a diagnostic set",
+            f"Train on {task.trains_on}, and score what that student says of {name}",
+        )
+    return task
+
+
+def benchmark_tables(task: BenchmarkTask, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The splits as tables of `text`, maybe `text_pair`, `label` (a class name, or a number) and `group`.
+
+    Rows of one group are the answers to one question. Rows without a label, as the published test splits have them,
+    are left out, and so is a split that has no other.
+
+    Args:
+        task: the definition.
+        tables: split name -> table with the benchmark's own columns.
+
+    Raises:
+        InvalidDataError: if a column is missing, or a label is none of the task's.
+    """
+    made = {split: _examples_of(task, table, split) for split, table in tables.items()}
+    return {split: table for split, table in made.items() if len(table)}
+
+
+def _examples_of(task: BenchmarkTask, table: pd.DataFrame, split: str) -> pd.DataFrame:
+    missing = [name for name in (*task.columns, task.label_column) if name not in table.columns]
+    if missing:
+        raise InvalidDataError(
+            f"The {split} split of this task must have the columns {', '.join((*task.columns, task.label_column))}",
+            f"it lacks {', '.join(missing)}",
+            "Give the benchmark's own files, or name the columns yourself without --benchmark-task",
+        )
+    rows = []
+    for group, row in enumerate(table.to_dict("records")):
+        if not _is_unlabeled(row[task.label_column]):
+            rows += [(text, pair, _label(task, label), group) for text, pair, label in task.examples(row)]
+    made = pd.DataFrame(rows, columns=["text", "text_pair", "label", "group"])
+    return made.drop(columns="text_pair") if made["text_pair"].isna().all() else made
+
+
+def _is_unlabeled(value: Any) -> bool:
+    if isinstance(value, list | tuple | np.ndarray):
+        return len(value) == 0
+    return bool(pd.isna(value)) or str(value).strip() in {"-1", "-1.0", ""}
+
+
+def _label(task: BenchmarkTask, value: Any) -> Any:
+    if task.problem_type == "regression":
+        return float(value)
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    known = {name.casefold(): name for name in task.label_names}
+    known |= {str(index): name for index, name in enumerate(task.label_names)}
+    if text.casefold() not in known:
+        raise InvalidDataError(
+            f"A label of this task must be one of {', '.join(task.label_names)}, or its number",
+            f"got {value!r}",
+            "Give the benchmark's own files",
+        )
+    return known[text.casefold()]
+
+
+def _single(text: str) -> Callable[[Mapping[str, Any]], Sequence[Example]]:
+    return lambda row: [(row[text], None, row["label"])]
+
+
+def _pair(text: str, other: str) -> Callable[[Mapping[str, Any]], Sequence[Example]]:
+    return lambda row: [(row[text], row[other], row["label"])]
+
+
+def _copa(row: Mapping[str, Any]) -> Sequence[Example]:
+    link = {"cause": "because", "effect": "so"}[row["question"]]
+    return [
+        (row["premise"], f"{link} {row[choice]}", int(int(row["label"]) == index))
+        for index, choice in enumerate(("choice1", "choice2"))
+    ]
+
+
+def _multirc(row: Mapping[str, Any]) -> Sequence[Example]:
+    return [(row["paragraph"], f"{row['question']} {row['answer']}", row["label"])]
+
+
+def _record(row: Mapping[str, Any]) -> Sequence[Example]:
+    right = set(row["answers"])
+    return [
+        (row["passage"], row["query"].replace("@placeholder", entity), int(entity in right))
+        for entity in dict.fromkeys(row["entities"])
+    ]
+
+
+def _wic(row: Mapping[str, Any]) -> Sequence[Example]:
+    return [(f"{row['word']}: {row['sentence1']}", row["sentence2"], row["label"])]
+
+
+def _wsc(row: Mapping[str, Any]) -> Sequence[Example]:
+    return [(row["text"], f"{row['span2_text']} is {row['span1_text']}", row["label"])]
+
+
+def _race(row: Mapping[str, Any]) -> Sequence[Example]:
+    right = "ABCD".index(row["answer"])
+    return [
+        (row["article"], f"{row['question']} {option}", int(index == right))
+        for index, option in enumerate(row["options"])
+    ]
+
+
+def _task(columns: str, names: Sequence[str], *metrics: Metric, **settings: Any) -> BenchmarkTask:
+    """A task of one text or two, in columns of their own."""
+    parts = tuple(columns.split())
+    examples = _single(*parts) if len(parts) == 1 else _pair(*parts)
+    return BenchmarkTask(
+        columns=parts, examples=examples, label_names=tuple(names), metrics=metrics or ("accuracy",), **settings
+    )
+
+
+_NLI = ("entailment", "neutral", "contradiction")
+_RACE = BenchmarkTask(
+    columns=("article", "question", "options"),
+    examples=_race,
+    label_names=_RIGHT,
+    label_column="answer",
+    metrics=("accuracy_of_groups",),
+)
+
+BENCHMARK_TASKS: Mapping[str, BenchmarkTask] = MappingProxyType(
+    {
+        "glue/cola": _task("sentence", ("unacceptable", "acceptable"), "matthews"),
+        "glue/sst2": _task("sentence", ("negative", "positive")),
+        "glue/mrpc": _task("sentence1 sentence2", ("not_equivalent", "equivalent"), "f1", "accuracy"),
+        "glue/qqp": _task("question1 question2", ("not_duplicate", "duplicate"), "f1", "accuracy"),
+        "glue/stsb": _task("sentence1 sentence2", (), "spearman", problem_type="regression"),
+        "glue/mnli": _task("premise hypothesis", _NLI, validation="validation_matched"),
+        "glue/qnli": _task("question sentence", _ENTAILMENT),
+        "glue/rte": _task("sentence1 sentence2", _ENTAILMENT),
+        "glue/wnli": _task("sentence1 sentence2", ("not_entailment", "entailment")),
+        "glue/ax": _task("premise hypothesis", _NLI, "matthews", trains_on="glue/mnli"),
+        "superglue/boolq": _task("question passage", _NO_YES),
+        "superglue/cb": _task("premise hypothesis", ("entailment", "contradiction", "neutral"), "f1", "accuracy"),
+        "superglue/copa": BenchmarkTask(
+            columns=("premise", "choice1", "choice2", "question"),
+            examples=_copa,
+            label_names=_RIGHT,
+            metrics=("accuracy_of_groups",),
+        ),
+        "superglue/multirc": BenchmarkTask(
+            columns=("paragraph", "question", "answer"), examples=_multirc, label_names=_NO_YES, metrics=("f1",)
+        ),
+        "superglue/record": BenchmarkTask(
+            columns=("passage", "query", "entities"),
+            examples=_record,
+            label_names=_RIGHT,
+            label_column="answers",
+            metrics=("f1_of_groups", "accuracy_of_groups"),
+        ),
+        "superglue/rte": _task("premise hypothesis", _ENTAILMENT),
+        "superglue/wic": BenchmarkTask(columns=("word", "sentence1", "sentence2"), examples=_wic, label_names=_NO_YES),
+        "superglue/wsc": BenchmarkTask(
+            columns=("text", "span1_text", "span2_text"), examples=_wsc, label_names=_NO_YES
+        ),
+        "superglue/axb": _task("sentence1 sentence2", _ENTAILMENT, "matthews", trains_on="superglue/rte"),
+        "superglue/axg": _task("premise hypothesis", _ENTAILMENT, trains_on="superglue/rte"),
+        "race/all": _RACE,
+        "race/middle": _RACE,
+        "race/high": _RACE,
+    }
+)
+"""The 23 tasks, by "benchmark/task"; columns and numbers of classes as the Hub's data sets have them. How the choice
+among several answers becomes pairs of texts is ours."""
