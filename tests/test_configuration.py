@@ -44,6 +44,7 @@ def test_all_faults_are_named_at_once() -> None:
         (AgoraConfig, {"min_distance": 2.0, "max_distance": 1.0}, "min_distance"),
         (AgoraConfig, {"pool_share": 0.0}, "pool_share"),
         (ExportConfig, {"quantization": "int4"}, "quantization"),
+        (ExportConfig, {"pooling": "max"}, "pooling must be none, mean, first or last"),
         (OSEConfig, {"max_length": 1}, "max_length"),
     ],
 )

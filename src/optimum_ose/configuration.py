@@ -325,6 +325,8 @@ class ExportConfig:
 
     quantization: Literal["dynamic-int8", "none"] = "dynamic-int8"
     """Second ONNX file beside the fp32 one."""
+    half_weights: bool = False
+    """Whether to write `onnx/model_fp16.onnx` too: half the size on the disk, computed in float32."""
     opset: int = 17
     """ONNX operator set, >= 14."""
     pooling: Literal["none", "mean", "first", "last"] = "none"

@@ -38,6 +38,10 @@ def test_entities_come_in_groups(tmp_path: Path) -> None:
             200,
             [[item["word"] for item in row] for row in expected],
         )
+        status, single = predict(port, texts[0], aggregation_strategy="none")
+        tokens = served(texts[0])
+        assert (status, [item["index"] for item in single[0]]) == (200, [item["index"] for item in tokens])
+        assert predict(port, texts, aggregation_strategy="best")[0] == 400
         status, content = infer(port, texts)
     assert status == 200
     assert [json.loads(text) for text in content["outputs"][0]["data"]] == answers

@@ -43,6 +43,7 @@ _LAYOUT = (
     "chat_template.jinja",
     "onnx/model.onnx",
     "onnx/model_quantized.onnx",
+    "onnx/model_fp16.onnx",
     "ose/search.json",
     "ose/journal.jsonl",
     "ose/benchmark.json",

@@ -27,6 +27,7 @@ from optimum_ose.distillation.candidates import CandidateSetting, CandidateTrain
 from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.export.half_precision import write_half_weights
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
@@ -348,7 +349,8 @@ class OSEOptimizer:
     def export(
         self, student: PreTrainedModel, folder: str | os.PathLike[str], config: ExportConfig | None = None
     ) -> OSEArtifact:
-        """Write a plain `from_pretrained` folder with `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx`.
+        """Write a plain `from_pretrained` folder with `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx` and
+        `onnx/model_fp16.onnx`.
 
         Raises:
             ExportError: if the ONNX file does not compute what the student computes.
@@ -360,6 +362,8 @@ class OSEOptimizer:
         export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance, pooling=pooling)
         if settings.quantization == "dynamic-int8":
             quantize_dynamic_int8(path)
+        if settings.half_weights:
+            write_half_weights(path)
         return OSEArtifact(path)
 
     def optimize(

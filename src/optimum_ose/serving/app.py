@@ -112,9 +112,10 @@ class PredictionApp:
 
     async def _predict(self, request: Request) -> Response:
         async with self._bodies.body(request) as body:
-            pairs, top_k = parse_request(body, self.limits)
-            rows = await self._rows(pairs, top_k)
-            return self._reply(await self._computed(partial(self._pipeline.answers, pairs, rows, top_k=top_k)))
+            asked = parse_request(body, self.limits)
+            rows = await self._rows(asked.pairs, asked.top_k)
+            answer = partial(self._pipeline.answers, asked.pairs, rows, top_k=asked.top_k)
+            return self._reply(await self._computed(partial(answer, aggregation_strategy=asked.aggregation_strategy)))
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)

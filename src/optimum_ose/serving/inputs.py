@@ -1,10 +1,15 @@
 """Texts and text pairs as users give them, checked and brought to one form."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from optimum_ose.exceptions import InvalidDataError
 
+Aggregation = Literal["none", "simple", "first", "average", "max"]
+"""How tokens become entities: as they are; those of one entity joined; or words made of their tokens before that, by
+the label of the first token, of the mean of all, or of the surest one."""
+AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+"""All of them."""
 TextPair = tuple[str, str | None]
 """A text and, where the task compares two, its partner."""
 

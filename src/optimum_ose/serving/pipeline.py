@@ -11,18 +11,17 @@ from numpy.typing import NDArray
 from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
 from optimum_ose.serving.classification import Labels
 from optimum_ose.serving.folder import read_object, resolve_file
-from optimum_ose.serving.inputs import TextPair, question_contexts, text_pairs
+from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, question_contexts, text_pairs
 from optimum_ose.serving.loading import Model, default_file, load_model, model_task
 from optimum_ose.serving.question_answering import SpanFinder
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS
 from optimum_ose.serving.text_generation import Continuer
-from optimum_ose.serving.token_classification import Aggregation, EntityFinder
+from optimum_ose.serving.token_classification import EntityFinder
 
 _DEFAULT_WORDS = 5
 _DEFAULT_NEW_TOKENS = 20
 _CHARACTERS_PER_NUMBER = 8
 """Of an answer in JSON, about."""
-_AGGREGATIONS = ("none", "simple", "first", "average", "max")
 
 
 @final
@@ -98,9 +97,9 @@ class OnnxPipeline:
         _check_positive("top_k", 1 if top_k in ("best", None) else top_k)
         _check_positive("batch_size", batch_size)
         _check_positive("max_new_tokens", max_new_tokens)
-        if aggregation_strategy not in _AGGREGATIONS:
+        if aggregation_strategy not in AGGREGATIONS:
             raise InvalidDataError(
-                f"aggregation_strategy must be one of {', '.join(_AGGREGATIONS)}",
+                f"aggregation_strategy must be one of {', '.join(AGGREGATIONS)}",
                 f"got {aggregation_strategy!r}",
                 "Name one of these",
             )

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, final
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OSEError
-from optimum_ose.serving.inputs import TextPair, text_pairs
+from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, text_pairs
 
 
 @final
@@ -60,8 +60,21 @@ class RequestError(OSEError, ValueError):
         self.status = status
 
 
-def parse_request(body: bytes, limits: ServerLimits) -> tuple[list[TextPair], int | None]:
-    """The texts and `top_k` of a body `{"inputs": ..., "parameters": {"top_k": ...}}`.
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """A parsed request for predictions."""
+
+    pairs: list[TextPair]
+    """The texts."""
+    top_k: int | None
+    """Labels or words per text; None: as many as the task gives by itself."""
+    aggregation_strategy: Aggregation
+    """How tokens are joined to entities."""
+
+
+def parse_request(body: bytes, limits: ServerLimits) -> PredictRequest:
+    """A body `{"inputs": ..., "parameters": {"top_k": ..., "aggregation_strategy": ...}}`.
 
     Raises:
         RequestError: 400 on malformed JSON or wrong types, 422 on too many or too long texts.
@@ -70,13 +83,16 @@ def parse_request(body: bytes, limits: ServerLimits) -> tuple[list[TextPair], in
     if not isinstance(content, dict) or "inputs" not in content:
         raise _bad_request("the body is no object with the key inputs")
     parameters = content.get("parameters") or {}
-    if not isinstance(parameters, dict) or not set(parameters) <= {"top_k"}:
-        raise _bad_request("parameters is no object with at most the key top_k")
+    if not isinstance(parameters, dict) or not set(parameters) <= {"top_k", "aggregation_strategy"}:
+        raise _bad_request("parameters is no object with at most the keys top_k and aggregation_strategy")
     top_k = parameters.get("top_k")
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
         raise _bad_request("top_k is no positive whole number")
+    aggregation = parameters.get("aggregation_strategy", "simple")
+    if aggregation not in AGGREGATIONS:
+        raise _bad_request(f"aggregation_strategy is none of {', '.join(AGGREGATIONS)}")
     inputs = content["inputs"] if isinstance(content["inputs"], list) else [content["inputs"]]
-    return checked_pairs(inputs, limits), top_k
+    return PredictRequest(pairs=checked_pairs(inputs, limits), top_k=top_k, aggregation_strategy=aggregation)
 
 
 def parse_json(body: bytes) -> Any:

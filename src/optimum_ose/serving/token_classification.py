@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from optimum_ose.serving.classification import Labels, softmax
+from optimum_ose.serving.inputs import Aggregation
 
-Aggregation = Literal["none", "simple", "first", "average", "max"]
-"""Tokens as they are; tokens of one entity joined; or words made of their tokens before that, by the label of the first
-token, of the mean of all, or of the surest one."""
 _OUTSIDE = "O"
 """The label of what is no entity."""
 
