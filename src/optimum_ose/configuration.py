@@ -214,8 +214,9 @@ class AgoraConfig:
     """Of the labeler's soft labels, > 0."""
     soft_labels: bool = True
     """Teach the labeler's distributions instead of its first choices (`finetune`; texts with one class each)."""
-    labeler_share: float = 0.5
-    """With soft labels: share of the labeler's distribution in what training rows teach, beside their given label."""
+    labeler_share: float = 0.9
+    """With soft labels: share of the labeler's distribution in what training rows teach, beside their given label. A
+    trec6 student of 100 rows came to 0.88 of its development rows at 0.9, and to 0.83 at 0.5 (one seed)."""
     minimum_labeler_accuracy: float = 2 / 3
     """Least accuracy of the labeler on the development set, in [0, 1]. Source: de Wynter, arXiv:2010.07990."""
     epochs_per_round: int = 1
