@@ -226,6 +226,9 @@ class AgoraConfig:
     False: each round's rows replace the last."""
     pool_share: float = 0.5
     """Pool rows added to a batch, as a share of its own rows, in (0, 1]."""
+    report_test: bool = True
+    """Report the accuracy on the third set in each round; False: it is there, and left alone until the end. Where
+    `optimize` and `ose run` fine-tune, it is always left alone."""
     betti_numbers: bool = False
     """Report Betti numbers of the training set before Agora and with each round's pool (extra `topology`)."""
     seed: int = 0

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -84,7 +85,7 @@ def _finetune(run: Run) -> dict[str, Any]:
         eval_dataset=run.rows.validation,
         test_dataset=run.rows.test,
         args=arguments,
-        agora=run.config.agora,
+        agora=None if run.config.agora is None else replace(run.config.agora, report_test=False),
         callbacks=[ProgressCallback(optimizer.listener, "finetune")],
     )
     finetuned = accuracy(student, optimizer.rows(run.rows.validation), tokenizer=optimizer.tokenizer)
