@@ -19,15 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
     PretrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerFast,
 )
+from word_tokenizer import word_tokenizer
 
 from optimum_ose import reconfigure
 from optimum_ose.export.latency import Latency, LatencyReport, measure_latency
@@ -177,7 +176,9 @@ def _runners(name: str, folder: Path, batch_size: int, num_threads: int) -> dict
     """A call of each format of a model, by `model format`; all take the same token ids."""
     config = configs()[name]
     model = _model(config)
-    inputs = timing_inputs(model, _tokenizer(config.vocab_size), batch_size=batch_size, sequence_length=SEQUENCE_LENGTH)
+    inputs = timing_inputs(
+        model, word_tokenizer(config.vocab_size), batch_size=batch_size, sequence_length=SEQUENCE_LENGTH
+    )
     runners: dict[str, Callable[[], object]] = {f"{name} {FORMATS[0]}": lambda: _call(model, inputs)}
     for kind, file in zip(FORMATS[1:], ("model.onnx", "model_quantized.onnx"), strict=True):
         session = open_session(folder / "onnx" / file, num_threads=num_threads)
@@ -196,7 +197,7 @@ def _export(name: str, folder: Path) -> None:
     if not (folder / "onnx" / "model_quantized.onnx").is_file():
         print(f"exporting {name}", flush=True)
         config = configs()[name]
-        export_onnx(_model(config), _tokenizer(config.vocab_size), folder)
+        export_onnx(_model(config), word_tokenizer(config.vocab_size), folder)
         quantize_dynamic_int8(folder)
 
 
@@ -206,18 +207,6 @@ def _model(config: PretrainedConfig) -> PreTrainedModel:
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     model.eval()
     return model
-
-
-def _tokenizer(vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Words without meaning: only their number and the names of the inputs matter here."""
-    words = {f"w{index}": index for index in range(vocabulary_size)}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="w1")),
-        unk_token="w1",
-        pad_token="w0",
-        model_max_length=SEQUENCE_LENGTH,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
 
 
 def _parse() -> argparse.Namespace:

@@ -6,22 +6,21 @@ table's true best.
 """
 
 import argparse
-import csv
 import itertools
 import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from instances import Table, search_space
 from numpy.typing import NDArray
+from trained import trained_tables
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import extract
-from optimum_ose.core.search_space import SearchSpace
 
 Array = NDArray[np.float64]
 SHAPES = ((6, 5, 10), (15, 5, 4), (10, 6, 5), (5, 5, 4, 3), (6, 5, 5, 2), (4, 5, 3, 5))
@@ -29,23 +28,6 @@ EPSILONS = (0.02, 0.05, 0.1, 0.2)
 NOISES = (0.0, 0.02, 0.05)
 MODES = tuple(itertools.product(("fresh", "frozen"), ("told", "untold")))
 PROMISE = 0.99
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Candidates with known truth: values per axis, p, i, (p_T, i_T) and the true error, one entry a candidate."""
-
-    values: NDArray[np.int64]
-    parameter_size: Array
-    inference_cost: Array
-    error: Array
-    maximum_point: tuple[float, float]
-
-    @property
-    def w(self) -> Array:
-        """The true W of every candidate."""
-        p_t, i_t = self.maximum_point
-        return (1 - self.parameter_size / p_t) * (1 - self.inference_cost / i_t) / np.maximum(self.error, 1e-7)
 
 
 Family = Callable[[np.random.Generator], Table]
@@ -60,7 +42,7 @@ def main() -> int:
     broken |= _report("Bort's space, smooth power laws", options, ["bort"], families, num_tables=options.tables // 4)
     data = options.data or os.environ.get("OSE_DATA")
     if data:
-        for name, table in trained_tables(Path(data)).items():
+        for name, table in trained_tables(Path(data) / "tables").items():
             _report_trained(name, table)
     print("BROKEN" if broken else "every promise kept")
     return int(broken)
@@ -76,9 +58,7 @@ def _parse() -> argparse.Namespace:
         "--all-modes", action="store_true", help="run every table in all four modes, not in one of them in turn"
     )
     parser.add_argument("--quick", action="store_true", help="24 tables: about a minute")
-    parser.add_argument(
-        "--data", help="folder that holds tables/lts_three_sets.csv; default: $OSE_DATA; skipped without"
-    )
+    parser.add_argument("--data", help="folder that holds tables/; default: $OSE_DATA; skipped without")
     options = parser.parse_args()
     if options.quick:
         options.tables = 24
@@ -107,7 +87,7 @@ def _report(
                 if claims and not true:
                     failures[f"{name}, noise {noise}, {' '.join(mode)}, epsilon {epsilon}"].append(number)
                 evaluations.append(count)
-                shares.append(count / len(table.w))
+                shares.append(count / len(table.error))
         kept = honest >= PROMISE * satisfied
         broken |= not kept
         print(
@@ -124,10 +104,8 @@ def _report(
 def run(table: Table, *, noise: float, mode: tuple[str, str], epsilon: float, seed: int) -> tuple[float, bool, int]:
     """One certified search: true W of the winner over the true best, whether it claims success, and its evaluations."""
     generator = np.random.default_rng([seed, 1])
-    axes = [f"axis_{k}" for k in range(table.values.shape[1])]
-    architectures = [Architecture(dict(zip(axes, row, strict=True))) for row in table.values.tolist()]
-    row_of = {architecture: row for row, architecture in enumerate(architectures)}
-    frozen = np.exp(noise * generator.standard_normal(len(architectures)))
+    space, row_of = search_space(table)
+    frozen = np.exp(noise * generator.standard_normal(len(space)))
 
     def error(architecture: Architecture, _: object) -> float:
         row = row_of[architecture]
@@ -135,7 +113,7 @@ def run(table: Table, *, noise: float, mode: tuple[str, str], epsilon: float, se
         return float(table.error[row] * factor)
 
     result = extract(
-        SearchSpace.of(architectures, maximum_point=_largest(axes, table)),
+        space,
         parameter_size=lambda some: [table.parameter_size[row_of[a]] for a in some],
         inference_cost=lambda some: [table.inference_cost[row_of[a]] for a in some],
         error=error,
@@ -144,12 +122,11 @@ def run(table: Table, *, noise: float, mode: tuple[str, str], epsilon: float, se
         noise=noise if mode[1] == "told" else None,
         seed=seed,
     )
-    ratio = table.w[row_of[result.architecture]] / table.w.max()
-    return float(ratio), result.certificate.satisfied, result.certificate.num_evaluations
-
-
-def _largest(axes: list[str], table: Table) -> Architecture:
-    return Architecture(dict(zip(axes, table.values.max(axis=0).tolist(), strict=True)))
+    return (
+        float(table.ratios[row_of[result.architecture]]),
+        result.certificate.satisfied,
+        result.certificate.num_evaluations,
+    )
 
 
 def bort_table(generator: np.random.Generator) -> Table:
@@ -168,11 +145,14 @@ def bort_table(generator: np.random.Generator) -> Table:
     encoder = size(depth, hidden, inner)
     error = (encoder / encoder.min()) ** -generator.uniform(0.1, 0.5) * depth ** -generator.uniform(0, 0.1)
     return Table(
+        axes=("depth", "heads", "hidden", "inner"),
         values=values,
         parameter_size=encoder + 50_265 * hidden,
+        size=encoder,
         inference_cost=operations(depth, hidden, inner),
         error=generator.uniform(0, 0.5) + error * heads ** -generator.uniform(0, 0.05),
         maximum_point=(float(size(*largest)[0]) + 50_265 * 1024, float(operations(*largest)[0])),
+        is_monotone=True,
     )
 
 
@@ -184,11 +164,14 @@ def _family(name: str) -> Family:
         error = ERRORS[name](generator, mesh)
         p, i = _costs(generator, mesh)
         return Table(
+            axes=tuple(f"axis_{k}" for k in range(len(shape))),
             values=np.stack([values.ravel() for values in mesh], axis=1),
             parameter_size=p.ravel(),
+            size=p.ravel(),
             inference_cost=i.ravel(),
             error=error.ravel(),
             maximum_point=(float(p.max()), float(i.max())),
+            is_monotone=True,
         )
 
     return table
@@ -265,33 +248,8 @@ ERRORS: dict[str, Callable[[np.random.Generator, list[NDArray[np.int64]]], Array
 }
 
 
-def trained_tables(folder: Path) -> dict[str, Table]:
-    """The sets of really trained networks in tables/lts_three_sets.csv, log perplexity as error; it is not monotone."""
-    with (folder / "tables" / "lts_three_sets.csv").open() as stream:
-        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
-    tables = {}
-    for name in sorted({row["set"] for row in rows}):
-        entries = {
-            tuple(max(int(float(row[axis])), 1) for axis in ("n_layer", "d_model", "n_head_mean", "d_inner_mean")): row
-            for row in rows
-            if row["set"] == name and row["valid_ppl"]
-        }
-        if len(entries) < 10:
-            continue
-        size = np.array([float(row["params_total"]) for row in entries.values()])
-        cost = np.array([float(row["params_nonembedding"]) for row in entries.values()])
-        tables[name] = Table(
-            values=np.array(list(entries)),
-            parameter_size=size,
-            inference_cost=cost,
-            error=np.log([float(row["valid_ppl"]) for row in entries.values()]),
-            maximum_point=(1.05 * float(size.max()), 1.05 * float(cost.max())),
-        )
-    return tables
-
-
 def _report_trained(name: str, table: Table) -> None:
-    print(f"\n{name}: {len(table.w)} trained networks")
+    print(f"\n{name}: {len(table.error)} trained networks")
     for epsilon in EPSILONS:
         ratio, claims, count = run(table, noise=0.0, mode=("frozen", "untold"), epsilon=epsilon, seed=0)
         verdict = "satisfied" if claims else "not satisfied"

@@ -10,21 +10,14 @@ present, with a torchvision whose meta registrations were emptied because it did
 detectron2 and torchaudio were not.
 """
 
-import argparse
-import contextlib
-import csv
-import multiprocessing
-import os
-import resource
 import statistics
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
+
+from model_types import MAX_PARAMETERS, one_line, parse, tensors_of, walk
 
 FIELDS = (
     "type", "verdict", "axes", "roles", "candidates", "formula", "seconds", "checked", "failed_builds", "wrong_counts",
@@ -33,104 +26,13 @@ FIELDS = (
 STANDARD_ROLES = ("layers", "hidden", "heads", "intermediate")
 ACCEPTANCE = {"spaces": 530, "full": 400, "forward": 450, "median_seconds": 3.0}
 NUM_CHECKED = 5
-MAX_FORWARD_PARAMETERS = 1_500_000_000
-MEMORY_BYTES = 14 << 30
-TYPES_PER_PROCESS = 40
-"""A worker is replaced after so many types: imported models stay in memory."""
-EXAMPLE = "example: python benchmarks/coverage.py --types bert,llama,swin --jobs 1 --output coverage.csv"
 
 
 def main() -> int:
     """Run the benchmark; the exit code is 1 if a count is wrong, a build fails, or a full run falls short."""
-    options = _parse()
-    types = options.types.split(",") if options.types else registered_types()
-    done = {row["type"] for row in read_rows(options.output)}
-    waiting = [name for name in types if name not in done]
-    with options.output.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if file.tell() == 0:
-            writer.writeheader()
-        for row in run_all(waiting, jobs=options.jobs, timeout=options.timeout):
-            writer.writerow({name: row.get(name, "") for name in FIELDS})
-            file.flush()
-            print(
-                f"{row['type']}: {row['verdict']} {row.get('candidates', '')} {row.get('reason', '')[:120]}", flush=True
-            )
-    rows = [row for row in read_rows(options.output) if row["type"] in types]
-    return summarize(rows, is_full=not options.types)
-
-
-def registered_types() -> list[str]:
-    """Model types that AutoModel knows."""
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
-
-    return sorted(MODEL_MAPPING_NAMES)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows that are finished."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def run_all(types: Sequence[str], *, jobs: int, timeout: float) -> Any:
-    """Rows in the order in which they finish; a type that takes too long or kills its process is a row too."""
-    context = multiprocessing.get_context("spawn")
-    queue = list(reversed(types))
-    workers: dict[Connection, tuple[Any, str, float, int]] = {}
-    while queue or workers:
-        while queue and len(workers) < jobs:
-            _start(context, workers, queue.pop())
-        for connection in wait(list(workers), timeout=1):
-            process, name, _, count = workers.pop(connection)
-            try:
-                yield connection.recv()
-            except EOFError:
-                process.join()
-                yield {"type": name, "verdict": "failed", "reason": f"the process ended with {process.exitcode}"}
-                continue
-            if queue and count < TYPES_PER_PROCESS:
-                name = queue.pop()
-                connection.send(name)
-                workers[connection] = (process, name, time.monotonic(), count + 1)
-            else:
-                connection.send(None)
-                process.join()
-        for connection, (process, name, started, _) in list(workers.items()):
-            if time.monotonic() - started > timeout:
-                process.kill()
-                del workers[connection]
-                yield {"type": name, "verdict": "failed", "reason": f"no answer after {timeout:.0f} s"}
-
-
-def _start(context: Any, workers: dict[Connection, tuple[Any, str, float, int]], name: str) -> None:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,))
-    process.start()
-    theirs.close()
-    ours.send(name)
-    workers[ours] = (process, name, time.monotonic(), 1)
-
-
-def _work(connection: Connection) -> None:
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    warnings.simplefilter("ignore")
-    with Path(os.devnull).open("w", encoding="utf-8") as silence, contextlib.redirect_stdout(silence):
-        _answer(connection)
-
-
-def _answer(connection: Connection) -> None:
-    """Examine what comes; standard output is silent, for transformers prints remarks on docstrings."""
-    import torch
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(1)
-    while (name := connection.recv()) is not None:
-        connection.send(examine(name))
+    options = parse(__doc__.split("\n", maxsplit=1)[0], output="coverage.csv", timeout=180)
+    rows, is_full = walk(examine, options, fields=FIELDS, detail="candidates")
+    return summarize(rows, is_full=is_full)
 
 
 def examine(name: str) -> dict[str, Any]:
@@ -162,7 +64,7 @@ def examine(name: str) -> dict[str, Any]:
         row |= check_candidates(config, space)
         row["forward"] = run_forward(config, space)
     except Exception as error:  # noqa: BLE001 - any other failure is a finding of the benchmark
-        row |= {"verdict": "failed", "reason": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+        row |= {"verdict": "failed", "reason": one_line(error)}
     return row
 
 
@@ -186,7 +88,7 @@ def check_candidates(config: Any, space: Any) -> dict[str, Any]:
             wrong += sum(parameter.numel() for parameter in model.parameters()) != prediction
         except Exception as error:  # noqa: BLE001 - whatever it is, the candidate does not build
             failed += 1
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            reason = one_line(error)
     return {"checked": len(drawn), "failed_builds": failed, "wrong_counts": wrong, "reason": reason}
 
 
@@ -201,7 +103,7 @@ def run_forward(config: Any, space: Any) -> str:
 
     columns = space.candidates.columns
     smallest = space.candidates[int(np.argmin(np.sum([np.log(column) for column in columns.values()], axis=0)))]
-    if space.parameter_size([smallest])[0] > MAX_FORWARD_PARAMETERS:
+    if space.parameter_size([smallest])[0] > MAX_PARAMETERS:
         return "too large"
     edited = reconfigure(config, smallest)
     try:
@@ -210,8 +112,8 @@ def run_forward(config: Any, space: Any) -> str:
         example = run_example(model, batch_size=2, num_tokens=16)
         inputs, output = example.inputs, example.output
     except Exception as error:  # noqa: BLE001
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    tensors = [item for item in _tensors(output) if item.is_floating_point()]
+        return one_line(error)
+    tensors = [item for item in tensors_of(output) if item.is_floating_point()]
     if not tensors:
         return "no output"
     if not all(torch.isfinite(item[~torch.isneginf(item)]).all() for item in tensors):
@@ -239,15 +141,6 @@ def _integers(content: Any) -> set[int]:
     return {content} if type(content) is int and content > 1 else set()
 
 
-def _tensors(output: Any) -> list[Any]:
-    import torch
-
-    if isinstance(output, torch.Tensor):
-        return [output]
-    items = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
-    return [tensor for item in items for tensor in _tensors(item)]
-
-
 def summarize(rows: Sequence[Mapping[str, str]], *, is_full: bool) -> int:
     """Print the acceptance figures; 1 if a promise is broken."""
     spaces = [row for row in rows if row["verdict"] == "space"]
@@ -273,17 +166,6 @@ def summarize(rows: Sequence[Mapping[str, str]], *, is_full: bool) -> int:
         is_broken |= len(spaces) < ACCEPTANCE["spaces"] or len(full) < ACCEPTANCE["full"]
         is_broken |= forward < ACCEPTANCE["forward"] or median >= ACCEPTANCE["median_seconds"]
     return int(is_broken)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0], epilog=EXAMPLE)
-    parser.add_argument("--types", help="model types, separated by commas; default: all that AutoModel knows")
-    parser.add_argument("--jobs", type=int, default=1, help="types examined at the same time")
-    parser.add_argument("--timeout", type=float, default=180, help="seconds after which a type is given up")
-    parser.add_argument(
-        "--output", type=Path, default=Path("coverage.csv"), help="csv file; finished types are skipped"
-    )
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from transformers import PreTrainedModel
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import Columns, make_splits
-from optimum_ose.distillation.loop import distill, with_teacher_logits
+from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.losses import cross_entropy_to_teacher
+from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.initialization import Inheritance, choose, find_origins, from_scratch, inherit
 from optimum_ose.modeling.prediction import predict_logits

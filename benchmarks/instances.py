@@ -1,7 +1,7 @@
 """Owns what an instance of `search.py` is: a table of candidates whose true errors are known, and its noisy draws."""
 
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def search_space(table: Table) -> tuple[SearchSpace, dict[Architecture, int]]:
     return _search_space(table.axes, table.values.tobytes(), len(table.values))
 
 
-@cache
+@lru_cache(maxsize=64)
 def _search_space(axes: tuple[str, ...], content: bytes, count: int) -> tuple[SearchSpace, dict[Architecture, int]]:
     values = np.frombuffer(content, dtype=np.int64).reshape(count, len(axes))
     largest = Architecture(dict(zip(axes, values.max(axis=0).tolist(), strict=True)))

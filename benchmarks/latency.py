@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, models
-from transformers import BertConfig, PretrainedConfig, PreTrainedTokenizerFast, RobertaConfig, ViTConfig
+from transformers import BertConfig, PretrainedConfig, RobertaConfig, ViTConfig
+from word_tokenizer import word_tokenizer
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
@@ -78,7 +78,7 @@ def _report_space(name: str, config: PretrainedConfig, options: argparse.Namespa
         print(f"\n{name}: skipped, its search space cannot be derived: {error}", flush=True)
         return False
     settings = SearchConfig(latency=_setting(options), sequence_length=options.sequence_length, seed=options.seed)
-    tokenizer = None if name == "vit" else _tokenizer(config.vocab_size)
+    tokenizer = None if name == "vit" else word_tokenizer(config.vocab_size)
     meter = LatencyMeter(
         config,
         tokenizer,
@@ -163,18 +163,6 @@ def _setting(options: argparse.Namespace) -> LatencySetting:
         precision=options.precision,
         num_candidates=options.fitted,
         num_rounds=options.rounds,
-    )
-
-
-def _tokenizer(vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Words without meaning: only their number and the names of the inputs matter here."""
-    words = {f"w{index}": index for index in range(vocabulary_size)}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="w1")),
-        unk_token="w1",
-        pad_token="w0",
-        model_max_length=512,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
 
 

@@ -62,6 +62,7 @@ def main() -> None:
     command = [
         str(Path(sys.executable).with_name("optimum-cli")), "ose", "run",
         "--model", str(teacher_folder()),
+        "--base-model", "sentence-transformers/all-MiniLM-L6-v2",
         "--dataset", str(data),
         "--label-column", "sentiment",
         "--epsilon", "0.05",

@@ -31,6 +31,14 @@ def test_the_flag_names_columns_and_classes(headless_folder: Path, tmp_path: Pat
     assert run.artifact.request["benchmark_task"] == "superglue/cb"
 
 
+def test_a_task_of_numbers_keeps_its_numbers(headless_folder: Path, tmp_path: Path) -> None:
+    rows = [{"sentence1": f"a cat {row}", "sentence2": f"a dog {row}", "label": float(row % 6)} for row in range(30)]
+    pd.DataFrame(rows).to_csv(tmp_path / "train.csv", index=False)
+    request = RunRequest(model=str(headless_folder), dataset=str(tmp_path), benchmark_task="glue/stsb")
+    run = open_request(request, tmp_path / "out", SilentListener())
+    assert run.rows.train["label"][0] in {float(score) for score in range(6)}
+
+
 def test_an_unknown_task_is_told(headless_folder: Path, tmp_path: Path) -> None:
     request = RunRequest(model=str(headless_folder), dataset=str(tmp_path), benchmark_task="cb")
     with pytest.raises(InvalidConfigError, match="--benchmark-task must be one of glue/cola"):

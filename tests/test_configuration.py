@@ -37,7 +37,7 @@ def test_all_faults_are_named_at_once() -> None:
         (SearchConfig, {"method": "random"}, "method"),
         (SearchConfig, {"max_parameters": 0}, "max_parameters"),
         (SearchConfig, {"objective": "size"}, "objective must be w-coefficient or error"),
-        (SearchConfig, {"objective": "error"}, "needs max_parameters or max_latency_ms"),
+        (SearchConfig, {"objective": "error"}, "needs max_parameters, max_non_embedding_parameters or"),
         (SearchConfig, {"hyperparameters": ()}, "hyperparameters"),
         (DistillationConfig, {"temperature": 0.0}, "temperature"),
         (DistillationConfig, {"logits_weight": 0.0, "labels_weight": 0.0, "hidden_weight": 0.0}, "nor all be zero"),

@@ -13,7 +13,13 @@ from optimum_ose.optimizer.team import num_processes
 
 SETTINGS = {
     "max_length": 32,
-    "search": {"max_training_steps": 3, "max_evaluations": 14, "num_eval_rows": 32, "sequence_length": 16},
+    "search": {
+        "max_training_steps": 3,
+        "max_evaluations": 14,
+        "num_eval_rows": 32,
+        "sequence_length": 16,
+        "num_threads": 1,  # errors depend on it, and OMP_NUM_THREADS may be set for one process
+    },
 }
 USE_CPU = "ACCELERATE_USE_CPU=true"
 ONE = (sys.executable, "-m", "optimum_ose")

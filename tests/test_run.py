@@ -326,6 +326,35 @@ def test_another_question_in_the_same_folder_is_refused(
     assert "answers another one: config differ" in printed
 
 
+def test_a_second_search_takes_over_what_the_first_has_trained(
+    finished: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = json.loads((finished / "ose" / "search.json").read_text())["pareto_front"]
+    bound = int(max(entry["objectives"]["parameter_size"] for entry in front)) - 1
+    changes = {"verb": "extract", "model": finished / "teacher", "max_parameters": bound, "objective": "error"}
+    run(monkeypatch, arguments(tmp_path / "second", **changes, search_from=finished))
+    run(monkeypatch, arguments(tmp_path / "alone", **changes))
+    known = (finished / "ose" / "journal.jsonl").read_bytes()
+    assert (tmp_path / "second" / "ose" / "journal.jsonl").read_bytes().startswith(known)
+    found = (tmp_path / "second" / "ose" / "search.json").read_bytes()
+    assert found == (tmp_path / "alone" / "ose" / "search.json").read_bytes()
+    assert json.loads(found)["winner"]["objectives"]["parameter_size"] <= bound
+
+
+def test_an_earlier_search_of_another_teacher_or_of_none_is_refused(
+    finished: Path,
+    arguments: Arguments,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    teacher_folder: Path,
+) -> None:
+    other = arguments(tmp_path / "other", verb="extract", model=teacher_folder, search_from=finished)
+    assert "answers another one: model, train differ" in refused(monkeypatch, capsys, other)
+    nothing = arguments(tmp_path / "nothing", verb="extract", model=teacher_folder, search_from=tmp_path)
+    assert "must be a folder written by optimum-ose" in refused(monkeypatch, capsys, nothing)
+
+
 def test_a_stage_before_its_time_is_refused(
     arguments: Arguments,
     teacher_folder: Path,

@@ -1,16 +1,12 @@
 import csv
 import itertools
 import sys
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import families
 import instances
 import methods
+import numpy as np
+import pytest
 import search
 import summary
 

@@ -127,6 +127,16 @@ class OSEArtifact:
         return artifact
 
     @property
+    def emissions(self) -> Path:
+        """What codecarbon wrote, if it tracked the run with this folder's `ose/` as its output folder."""
+        return self.path / "ose" / "emissions.csv"
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """What the folder answers: hashes of model and data, and all settings."""
+        return dict(self._read_run()["question"])
+
+    @property
     def request(self) -> dict[str, Any]:
         """The arguments of the first run."""
         return dict(self._read_run()["request"])

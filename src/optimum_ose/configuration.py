@@ -7,7 +7,7 @@ mends them in one go.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.exceptions import InvalidConfigError
@@ -15,13 +15,16 @@ from optimum_ose.exceptions import InvalidConfigError
 Theta = Mapping[str, Any]
 """One hyperparameter set: names of `DistillationConfig` fields and the values to try."""
 
+Rule = tuple[bool, str, object]
+"""Of a setting: whether it holds, what must hold, what came."""
+
 DEFAULT_BUDGET = 48
 """Short distillations of a certified search that was given no budget. Ours: some minutes for a small encoder on two
 cores; where it does not suffice for epsilon, the certificate says which ratio was reached."""
 
 
-def _check(owner: str, rules: Sequence[tuple[bool, str, object]]) -> None:
-    """Raise one error that names every rule that does not hold: (holds, what must hold, what came)."""
+def _check(owner: str, rules: Sequence[Rule]) -> None:
+    """Raise one error that names every rule that does not hold."""
     broken = [(rule, value) for holds, rule, value in rules if not holds]
     if broken:
         raise InvalidConfigError(
@@ -29,6 +32,18 @@ def _check(owner: str, rules: Sequence[tuple[bool, str, object]]) -> None:
             "got " + ", ".join(repr(value) for _, value in broken),
             "Change the named settings",
         )
+
+
+def _choice(config: object, name: str) -> Rule:
+    """A field must have one of the values that its annotation lists."""
+    *others, last = get_args(get_type_hints(type(config))[name])
+    value = getattr(config, name)
+    return value in {*others, last}, f"{name} must be {', '.join(others)} or {last}", value
+
+
+def _none_or_positive(config: object, name: str) -> Rule:
+    value = getattr(config, name)
+    return value is None or value > 0, f"{name} must be positive", value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +55,7 @@ class SearchConfig:
     method: Literal["certified", "stride", "exhaustive"] = "certified"
     """How candidates are chosen for training."""
     objective: Literal["w-coefficient", "error"] = "w-coefficient"
-    """What the winner is best in: the highest W, or the least e-hat under `max_parameters` and `max_latency_ms`."""
+    """What the winner is best in: the highest W, or the least e-hat under the bounds on size and latency."""
     interval_size: int = 1
     """Integer stride of the published algorithm, >= 1 (only `stride`)."""
     max_training_steps: int = 30
@@ -58,6 +73,8 @@ class SearchConfig:
     """Budget of short distillations; None: `DEFAULT_BUDGET` for the certified method, all that the others ask for."""
     max_parameters: int | None = None
     """Upper bound on the parameter count of the student, embeddings included."""
+    max_non_embedding_parameters: int | None = None
+    """Upper bound on the parameter count of the student without its embeddings."""
     max_latency_ms: float | None = None
     """Upper bound on the median latency of the student in ONNX Runtime on this machine, at the `latency` setting and
     `sequence_length`, milliseconds."""
@@ -84,47 +101,39 @@ class SearchConfig:
         """Short distillations allowed; None: no limit."""
         return DEFAULT_BUDGET if self.max_evaluations is None and self.method == "certified" else self.max_evaluations
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the student's size or latency is bounded from above."""
+        bounds = (self.max_parameters, self.max_non_embedding_parameters, self.max_latency_ms)
+        return any(bound is not None for bound in bounds)
+
     def __post_init__(self) -> None:
         _check(
             "SearchConfig",
             [
                 (0.0 < self.epsilon < 1.0, "epsilon must lie in the open interval (0, 1)", self.epsilon),
+                _choice(self, "method"),
+                _choice(self, "objective"),
                 (
-                    self.method in {"certified", "stride", "exhaustive"},
-                    "method must be certified, stride or exhaustive",
-                    self.method,
-                ),
-                (
-                    self.objective in {"w-coefficient", "error"},
-                    "objective must be w-coefficient or error",
-                    self.objective,
-                ),
-                (
-                    self.objective != "error" or self.max_parameters is not None or self.max_latency_ms is not None,
-                    "objective error needs max_parameters or max_latency_ms (without a bound the maximum point wins)",
+                    self.objective != "error" or self.is_bounded,
+                    "objective error needs max_parameters, max_non_embedding_parameters or max_latency_ms "
+                    "(without a bound the maximum point wins)",
                     self.objective,
                 ),
                 (self.interval_size >= 1, "interval_size must be at least 1", self.interval_size),
                 (self.max_training_steps >= 0, "max_training_steps must not be negative", self.max_training_steps),
                 (len(self.hyperparameters) >= 1, "hyperparameters must hold at least one set", self.hyperparameters),
-                (
-                    self.error in {"cross-entropy", "task-metric"},
-                    "error must be cross-entropy or task-metric",
-                    self.error,
-                ),
+                _choice(self, "error"),
                 (self.num_eval_rows >= 1, "num_eval_rows must be at least 1", self.num_eval_rows),
                 (self.batch_size >= 1, "batch_size must be at least 1", self.batch_size),
-                (_none_or_positive(self.max_evaluations), "max_evaluations must be positive", self.max_evaluations),
-                (_none_or_positive(self.max_parameters), "max_parameters must be positive", self.max_parameters),
-                (_none_or_positive(self.max_latency_ms), "max_latency_ms must be positive", self.max_latency_ms),
-                (
-                    self.inference_cost in {"multiply-adds", "latency"},
-                    "inference_cost must be multiply-adds or latency",
-                    self.inference_cost,
-                ),
-                (_none_or_positive(self.max_error), "max_error must be positive", self.max_error),
+                _none_or_positive(self, "max_evaluations"),
+                _none_or_positive(self, "max_parameters"),
+                _none_or_positive(self, "max_non_embedding_parameters"),
+                _none_or_positive(self, "max_latency_ms"),
+                _choice(self, "inference_cost"),
+                _none_or_positive(self, "max_error"),
                 (self.sequence_length >= 1, "sequence_length must be at least 1", self.sequence_length),
-                (_none_or_positive(self.num_threads), "num_threads must be positive", self.num_threads),
+                _none_or_positive(self, "num_threads"),
                 (self.noise is None or self.noise >= 0, "noise must not be negative", self.noise),
                 (self.seed >= 0, "seed must not be negative", self.seed),
             ],
@@ -159,15 +168,53 @@ class DistillationConfig:
     logits_weight: float = 1.0
     """Weight of T^2 KL(teacher, student), >= 0."""
     labels_weight: float = 0.1
-    """Weight of the cross-entropy to the labels, >= 0."""
+    """Weight of the loss to the labels, of rows that have one, >= 0."""
     hidden_weight: float = 0.0
     """Weight of the hidden-state match, >= 0; zero by default, for it cost accuracy at equal steps in our runs."""
+    relation_weight: float = 0.0
+    """Weight of the match of token relations in the last hidden states, which needs no projection, >= 0."""
+    attention_weight: float = 0.0
+    """Weight of the match of attention maps, layer by layer, >= 0; needs models with eager attention."""
+    gradient_accumulation_steps: int = 1
+    """Batches per optimizer step, >= 1."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """Precision of forward and backward passes."""
+    log_with: tuple[str, ...] = ()
+    """Trackers, in Accelerate's words ("tensorboard", "wandb", ...), that hear of each step's loss."""
     checkpoint_steps: int = 200
     """Steps between two checkpoints, >= 1."""
     seed: int = 0
     """Seed of batches, dropout and projections."""
 
+    @classmethod
+    def bort(cls, *, num_steps: int = 2_000, batch_size: int = 32, seed: int = 0) -> "DistillationConfig":
+        """The released recipe of Bort: 0.1 times the loss to the labels plus 0.5 times T^2 KL at T = 2, AdamW at 1e-4
+        with a warm-up of 1%. There it is pre-training on text: labels are the masked words, and answers are compared
+        at masked positions, as `distill` does for the task fill-mask.
+
+        Source: github.com/alexa/bort, without the second softmax that it applies to the student.
+        """
+        return cls(
+            num_steps=num_steps,
+            batch_size=batch_size,
+            seed=seed,
+            learning_rate=1e-4,
+            warmup_ratio=0.01,
+            weight_decay=0.01,
+            max_grad_norm=1.0,
+            temperature=2.0,
+            logits_weight=0.5,
+            labels_weight=0.1,
+        )
+
     def __post_init__(self) -> None:
+        weights = (
+            self.logits_weight,
+            self.labels_weight,
+            self.hidden_weight,
+            self.relation_weight,
+            self.attention_weight,
+        )
         _check(
             "DistillationConfig",
             [
@@ -179,11 +226,17 @@ class DistillationConfig:
                 (self.max_grad_norm > 0, "max_grad_norm must be positive", self.max_grad_norm),
                 (self.temperature > 0, "temperature must be positive", self.temperature),
                 (
-                    min(self.logits_weight, self.labels_weight, self.hidden_weight) >= 0
-                    and max(self.logits_weight, self.labels_weight, self.hidden_weight) > 0,
-                    "logits_weight, labels_weight and hidden_weight must not be negative, nor all be zero",
-                    (self.logits_weight, self.labels_weight, self.hidden_weight),
+                    min(weights) >= 0 < max(weights),
+                    "the weights of logits, labels, hidden, relation and attention must not be negative, nor all be "
+                    "zero",
+                    weights,
                 ),
+                (
+                    self.gradient_accumulation_steps >= 1,
+                    "gradient_accumulation_steps must be at least 1",
+                    self.gradient_accumulation_steps,
+                ),
+                _choice(self, "mixed_precision"),
                 (self.checkpoint_steps >= 1, "checkpoint_steps must be at least 1", self.checkpoint_steps),
                 (self.seed >= 0, "seed must not be negative", self.seed),
             ],
@@ -278,6 +331,8 @@ class ExportConfig:
     """Second ONNX file beside the fp32 one."""
     opset: int = 17
     """ONNX operator set, >= 14."""
+    pooling: Literal["none", "mean", "first", "last"] = "none"
+    """How a text's one vector, `sentence_embedding`, is made in the graph of its tokens' (feature extraction only)."""
     tolerance: float = 1e-4
     """Largest accepted difference of a logit between PyTorch and ONNX fp32, > 0."""
     max_score_loss: float = 0.01
@@ -289,12 +344,13 @@ class ExportConfig:
         _check(
             "ExportConfig",
             [
-                (
-                    self.quantization in {"dynamic-int8", "none"},
-                    "quantization must be dynamic-int8 or none",
-                    self.quantization,
-                ),
+                _choice(self, "quantization"),
                 (self.opset >= 14, "opset must be at least 14", self.opset),
+                (
+                    self.pooling in {"none", "mean", "first", "last"},
+                    "pooling must be none, mean, first or last",
+                    self.pooling,
+                ),
                 (self.tolerance > 0, "tolerance must be positive", self.tolerance),
                 (0 <= self.max_score_loss <= 1, "max_score_loss must lie in [0, 1]", self.max_score_loss),
                 (self.block_seconds > 0, "block_seconds must be positive", self.block_seconds),
@@ -324,7 +380,3 @@ class OSEConfig:
 
     def __post_init__(self) -> None:
         _check("OSEConfig", [(self.max_length >= 8, "max_length must be at least 8", self.max_length)])
-
-
-def _none_or_positive(value: float | None) -> bool:
-    return value is None or value > 0

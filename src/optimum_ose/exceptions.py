@@ -48,6 +48,10 @@ class OutputFolderError(OSEError, OSError):
     """The output folder cannot be written, or holds something that is not ours."""
 
 
+class UploadError(OSEError, ConnectionError):
+    """The Hub refused an upload, or could not be reached."""
+
+
 class ExportError(OSEError, RuntimeError):
     """An exported file does not compute what the model computes."""
 

@@ -31,7 +31,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, question: Mapping[str, Any]) -> None:
-        self._path = path
+        self.path = path
         header = canonical_line({"question": question})
         if not path.exists():
             write_atomic(path, header + "\n")
@@ -50,26 +50,24 @@ class Journal:
             OSError: if the disk is full; the entries before it stay whole.
         """
         line = canonical_line(entry)
-        with self._path.open("ab") as stream:
+        with self.path.open("ab") as stream:
             end = stream.tell()
             try:
                 stream.write(line.encode() + b"\n")
                 stream.flush()
                 os.fsync(stream.fileno())
             except OSError:
-                os.truncate(self._path, end)
+                os.truncate(self.path, end)
                 raise
         self._entries.append(json.loads(line))
 
     def _read(self, header: str) -> list[dict[str, Any]]:
-        lines = self._path.read_bytes().split(b"\n")
+        lines = self.path.read_bytes().split(b"\n")
         tail = lines.pop()
         values = [self._parse(line, number) for number, line in enumerate(lines, start=1)]
         if tail:
-            _LOGGER.warning(
-                "%s: the last line was cut off and is dropped; %d entries kept", self._path, len(values) - 1
-            )
-            os.truncate(self._path, sum(len(line) + 1 for line in lines))
+            _LOGGER.warning("%s: the last line was cut off and is dropped; %d entries kept", self.path, len(values) - 1)
+            os.truncate(self.path, sum(len(line) + 1 for line in lines))
         if not values:
             raise self._damaged(1)
         if canonical_line(values[0]) != header:
@@ -87,7 +85,7 @@ class Journal:
 
     def _damaged(self, number: int) -> JournalError:
         return JournalError(
-            f"{self._path} must hold one JSON object a line",
+            f"{self.path} must hold one JSON object a line",
             f"line {number} does not",
             "Restore the file from a copy, or remove it to begin the search anew",
         )
@@ -96,7 +94,7 @@ class Journal:
         theirs, ours = dict(found.get("question", {})), dict(asked["question"])
         differing = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
         raise JournalError(
-            f"{self._path} must answer the question that is asked now",
+            f"{self.path} must answer the question that is asked now",
             f"it answers another one: {', '.join(differing) or 'format'} differ",
             "Use another output folder, or repeat the arguments of the first run",
         )

@@ -39,6 +39,8 @@ def search_question(
         "interval_size",
         "noise",
         "max_parameters",
+        "max_non_embedding_parameters",
+        "objective",
         "max_latency_ms",
         "inference_cost",
         "latency",

@@ -10,7 +10,7 @@ import pytest
 from optimum_ose.data.benchmark_tasks import BENCHMARK_TASKS, benchmark_tables, benchmark_task
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import Columns, make_splits
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
 NLI = {"premise": "It rains.", "hypothesis": "It is wet."}
 TWO = {"sentence1": "It rains.", "sentence2": "It is wet."}
@@ -125,11 +125,6 @@ def test_a_diagnostic_set_names_the_task_to_train_on(name):
     assert BENCHMARK_TASKS[teacher].label_names == BENCHMARK_TASKS[name].label_names
     with pytest.raises(InvalidConfigError, match=rf"training rows; {name} is a diagnostic set\. Train on {teacher}"):
         benchmark_task(name)
-
-
-def test_numbers_as_labels_are_refused():
-    with pytest.raises(UnsupportedModelError, match=r"must be classes; those of glue/stsb are numbers\. Choose"):
-        benchmark_task("glue/stsb")
 
 
 def real(*parts):

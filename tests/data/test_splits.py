@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimum_ose.data.splits import Columns, make_splits
@@ -18,6 +18,7 @@ def texts(rows: object) -> set[str]:
     return set(rows["text"][:])  # type: ignore[index]
 
 
+@settings(deadline=None)
 @given(num_rows=st.integers(40, 200), num_classes=st.integers(2, 4), seed=st.integers(0, 5))
 def test_one_file_becomes_three_disjoint_splits_that_cover_it(num_rows: int, num_classes: int, seed: int) -> None:
     whole = table(num_rows, labels="abcd"[:num_classes])

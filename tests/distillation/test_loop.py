@@ -10,9 +10,10 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig
-from optimum_ose.data.tokenization import tokenize
-from optimum_ose.distillation.loop import TEACHER_LOGITS, distill, with_teacher_logits
+from optimum_ose.data.tokenization import TEACHER_LOGITS, tokenize, unlabeled_rows
+from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.losses import cross_entropy_to_teacher
+from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import predict_logits
@@ -116,3 +117,97 @@ def test_other_classes_are_refused(teacher: PreTrainedModel, rows: Dataset) -> N
     student.config.num_labels = 7
     with pytest.raises(InvalidConfigError, match="same classes; the student has 7, the teacher 3"):
         distill(student, teacher, rows=rows, tokenizer=word_tokenizer(), config=CONFIG)
+
+
+def test_batches_that_are_accumulated_are_one_large_batch(teacher: PreTrainedModel, rows: Dataset) -> None:
+    whole = rows.select(range(96))
+    config = replace(CONFIG, num_steps=6, labels_weight=0.0)
+    large = trained(teacher, whole, replace(config, batch_size=96))
+    small = trained(teacher, whole, replace(config, batch_size=32, gradient_accumulation_steps=3))
+    one = trained(teacher, whole, replace(config, batch_size=32))
+    # Adam makes steps of full size from gradients that are all but zero, so the weights are equal up to those.
+    assert (weights(large) - weights(small)).norm() < 0.05 * (weights(large) - weights(one)).norm()
+
+
+def test_accumulated_batches_are_gone_on_from_too(teacher: PreTrainedModel, rows: Dataset, tmp_path: Path) -> None:
+    config = replace(CONFIG, batch_size=8, gradient_accumulation_steps=3)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(step: int, _loss: float) -> None:
+        if step == 17:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        trained(teacher, rows, config, checkpoint_folder=tmp_path, on_step=kill)
+    resumed = trained(teacher, rows, config, checkpoint_folder=tmp_path)
+    assert torch.equal(weights(resumed), weights(trained(teacher, rows, config)))
+
+
+def test_half_precision_comes_near_whole_precision(teacher: PreTrainedModel, rows: Dataset) -> None:
+    half = weights(trained(teacher, rows, replace(CONFIG, mixed_precision="bf16")))
+    whole, before = weights(trained(teacher, rows, CONFIG)), weights(student_of(teacher))
+    assert not torch.equal(half, whole)
+    assert (half - whole).norm() < 0.3 * (whole - before).norm()
+
+
+@pytest.mark.parametrize("term", ["relation_weight", "attention_weight", "hidden_weight"])
+def test_a_term_alone_makes_the_student_imitate(teacher_folder: Path, rows: Dataset, term: str) -> None:
+    eager = AutoModelForSequenceClassification.from_pretrained(teacher_folder, attn_implementation="eager").eval()
+    alone = {"logits_weight": 0.0, "labels_weight": 0.0, term: 1.0}
+    config = replace(CONFIG, num_steps=60, learning_rate=1e-2, **alone)
+    student = student_of(eager)
+    student.set_attn_implementation("eager")
+    losses: list[float] = []
+    distill(
+        student,
+        eager,
+        rows=rows,
+        tokenizer=word_tokenizer(),
+        config=config,
+        on_step=lambda _step, loss: losses.append(loss),
+    )
+    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+
+
+def test_attention_maps_need_eager_attention(teacher: PreTrainedModel, rows: Dataset) -> None:
+    with pytest.raises(InvalidConfigError, match="attn_implementation='eager'; got sdpa. Load the teacher"):
+        trained(teacher, rows, replace(CONFIG, attention_weight=1.0))
+
+
+def test_data_parallel_is_refused(teacher: PreTrainedModel, rows: Dataset) -> None:
+    wrapped = torch.nn.DataParallel(student_of(teacher))
+    with pytest.raises(InvalidConfigError, match=r"must not run in torch\.nn\.DataParallel; a model is wrapped"):
+        distill(wrapped, teacher, rows=rows, tokenizer=word_tokenizer(), config=CONFIG)
+
+
+def test_a_tracker_that_is_not_there_is_refused(teacher: PreTrainedModel, rows: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfigError, match="whose package is installed; got wandb"):
+        trained(teacher, rows, replace(CONFIG, log_with=("wandb",)), checkpoint_folder=tmp_path)
+
+
+def test_a_tracker_hears_of_every_step(teacher: PreTrainedModel, rows: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the tracker of this test is not installed")
+    trained(teacher, rows, replace(CONFIG, log_with=("tensorboard",)), checkpoint_folder=tmp_path)
+    assert list((tmp_path / "distillation").rglob("events.out.*"))
+
+
+def test_answers_on_the_disk_are_those_in_memory_and_are_not_computed_again(
+    teacher: PreTrainedModel, rows: Dataset, tmp_path: Path
+) -> None:
+    expected = weights(trained(teacher, rows, CONFIG))
+    assert torch.equal(weights(trained(teacher, rows, CONFIG, answers_folder=tmp_path)), expected)
+    (kept,) = tmp_path.iterdir()
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in kept.iterdir())
+    assert torch.equal(weights(trained(teacher, rows, CONFIG, answers_folder=tmp_path)), expected)
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in kept.iterdir()) == before
+    with_teacher_logits(rows.select(range(5)), teacher, tokenizer=word_tokenizer(), folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_rows_without_labels_teach_through_the_teacher_alone(teacher: PreTrainedModel, rows: Dataset) -> None:
+    unlabeled = unlabeled_rows(rows.remove_columns("labels"), like=rows)
+    assert set(unlabeled["labels"]) == {-100}
+    plain = replace(CONFIG, labels_weight=0.0)
+    assert torch.equal(weights(trained(teacher, unlabeled, CONFIG)), weights(trained(teacher, rows, plain)))

@@ -126,7 +126,7 @@ def test_a_model_without_logits_or_hidden_states_is_refused(tmp_path: Path, monk
     model = tiny_classifier()
     silent = type("Silent", (type(model),), {"forward": lambda self, input_ids, return_dict: {"loss": input_ids}})
     model.__class__ = silent
-    with pytest.raises(UnsupportedModelError, match=r"the output logits or last_hidden_state; Silent has loss"):
+    with pytest.raises(UnsupportedModelError, match=r"the output logits, .* or last_hidden_state; .* has loss"):
         export_onnx(model, TOKENIZER, tmp_path)
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
+from transformers import AlbertConfig
 
-from export.tiny_text import tiny_classifier, tiny_tokenizer
+from export.tiny_text import BERT_SIZES, tiny_classifier, tiny_tokenizer
 from optimum_ose.export import onnx_export
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
@@ -42,3 +43,14 @@ def test_no_layer_of_a_rewritten_graph_looks_up_sizes(tmp_path: Path) -> None:
         path = export_onnx(tiny_classifier(num_hidden_layers=depth), TOKENIZER, tmp_path)
         counts.append([node.op_type for node in onnx.load(path).graph.node].count("Shape"))
     assert counts[0] == counts[1]
+
+
+def test_every_layer_that_shares_its_weights_becomes_int8(tmp_path: Path) -> None:
+    config = AlbertConfig(**{**BERT_SIZES, "num_labels": 3, "embedding_size": 16})
+    path = export_onnx(tiny_classifier(config), TOKENIZER, tmp_path)
+    graph = onnx.load(quantize_dynamic_int8(tmp_path)).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    assert [node.name for node in products if set(node.input) & weights] == []
+    assert [node.op_type for node in graph.node].count("MatMulInteger") == 2 * 6 + 3
+    assert path.stat().st_size > 1.5 * (tmp_path / "onnx/model_quantized.onnx").stat().st_size

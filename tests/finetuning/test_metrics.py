@@ -3,6 +3,7 @@
 import evaluate
 import numpy as np
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -10,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.finetuning.metrics import ClassificationMetric, compute_metrics_for
+from optimum_ose.finetuning.metrics import ClassificationMetric, TaskMetric, compute_metrics_for
 
 
 @pytest.fixture
@@ -54,3 +55,46 @@ def test_an_unknown_task_is_refused():
         UnsupportedModelError, match=r"metrics are known for .*; got the task 'ranking'\. Pass your own"
     ):
         compute_metrics_for("ranking")
+
+
+def test_entities_are_scored_as_a_whole():
+    names = ("O", "B-x", "I-x")
+    rows = Dataset.from_dict({"input_ids": [[2, 5, 6, 3]], "labels": [[-100, 1, 2, -100]]})
+    half = np.eye(3)[[0, 1, 0, 0]]
+    metric = TaskMetric(problem="token-labels", label_names=names)
+    assert metric.name == "f1"
+    assert metric.scores(half, rows)["f1"] == 0.0
+    assert metric.scores(half, rows)["accuracy"] == 0.5
+    assert metric.score(np.eye(3)[[0, 1, 2, 0]], rows) == 1.0
+    padded = EvalPrediction(np.eye(3)[[[0, 1, 2, 0]]], np.array([[-100, 1, 2, -100]]))
+    assert metric.compute(padded)["f1"] == 1.0
+
+
+def test_tags_that_mark_no_entities_are_scored_by_accuracy():
+    assert TaskMetric(problem="token-labels", label_names=("NOUN", "VERB")).name == "accuracy"
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrays(np.int64, (12,), elements=st.integers(-9, 9)), st.sampled_from([0.5, 2, 4]), st.integers(-3, 3))
+def test_correlation_does_not_change_with_unit_and_zero(numbers, scale, shift):
+    metric = TaskMetric(problem="regression")
+    rows = Dataset.from_dict({"labels": np.linspace(0, 5, 12).tolist()})
+    found = metric.score(numbers[:, None], rows)
+    assert -1.0 <= found <= 1.0
+    assert metric.score(scale * numbers[:, None] + shift, rows) == pytest.approx(found)
+
+
+def test_an_answer_that_never_varies_has_no_correlation():
+    rows = Dataset.from_dict({"labels": [0.0, 1.0, 2.0]})
+    assert TaskMetric(problem="regression").scores(np.ones((3, 1)), rows) == {"spearman": 0.0, "pearson": 0.0}
+
+
+def test_sets_of_classes_are_judged_class_by_class():
+    rows = Dataset.from_dict({"labels": [[1.0, 0.0], [1.0, 1.0]]})
+    metric = TaskMetric(problem="multi-label")
+    assert metric.score(np.array([[2.0, -1], [1, 3]]), rows) == 1.0
+    assert metric.scores(np.array([[2.0, 1], [1, 3]]), rows) == {
+        "accuracy": 0.5,
+        "f1_micro": pytest.approx(6 / 7),
+        "f1_macro": pytest.approx((1 + 2 / 3) / 2),
+    }

@@ -19,7 +19,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("output")
     export_onnx(tiny_classifier(), tiny_tokenizer(), save(tiny_classifier(), path))
     quantize_dynamic_int8(path)
-    (path / "README.md").write_text(build_model_card(CardFacts(model_name="tiny", repo_id="me/tiny")))
+    facts = CardFacts(model_name="tiny", license="apache-2.0", languages=("en",))
+    (path / "README.md").write_text(build_model_card(facts))
     files = {
         "ose/search.json": "{}",
         "ose/journal.jsonl": "{}\n",

@@ -3,13 +3,17 @@
 import base64
 import hashlib
 import json
+import queue
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from hub.card_rules import card_faults
 
 Files = dict[str, bytes]
 LFS_SUFFIXES = (".safetensors", ".onnx", ".png")
@@ -58,6 +62,15 @@ class LoopbackHub:
     objects: dict[str, bytes] = field(default_factory=dict)
     failures_left: int = 0
     """How many uploads of large files to answer with 503 first."""
+    cuts_left: int = 0
+    """How many uploads of large files to cut off in the middle first."""
+    uploads_before_stall: int | None = None
+    """After so many large files have arrived or begun, the next ones get stuck in the middle; None: never."""
+    events: "queue.Queue[str]" = field(default_factory=queue.Queue)
+    """`stored SHA256` and `stalled` as they happen."""
+    released: threading.Event = field(default_factory=threading.Event)
+    """Set it to let go of what is stuck."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @contextmanager
@@ -71,6 +84,7 @@ def loopback_hub() -> Iterator[LoopbackHub]:
     try:
         yield hub
     finally:
+        hub.released.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -90,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_HEAD = do_GET
 
     def _route(self) -> None:
+        if self.command == "PUT" and self._breaks_off():
+            return
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = self.path.split("?")[0]
         routes = ((name, re.fullmatch(pattern, path)) for methods, pattern, name in ROUTES if self.command in methods)
@@ -106,6 +122,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404, {"error": "Revision not found"}, **{"X-Error-Code": "RevisionNotFound"})
         else:
             getattr(self, f"_{name}")(**found)
+
+    def _breaks_off(self) -> bool:
+        """Whether this upload ends in the middle."""
+        with self.hub.lock:
+            is_cut, is_stuck = self.hub.cuts_left > 0, self.hub.uploads_before_stall == 0
+            self.hub.cuts_left -= is_cut
+            if self.hub.uploads_before_stall:
+                self.hub.uploads_before_stall -= 1
+        if not is_cut and not is_stuck:
+            return False
+        self.rfile.read(int(self.headers["Content-Length"]) // 2)
+        if is_stuck:
+            self.hub.events.put("stalled")
+            self.hub.released.wait()
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+        return True
 
     def _authorized(self) -> bool:
         return self.headers.get("Authorization") == "Bearer hf_loopback"
@@ -127,7 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, {"url": url, "name": repo})
 
     def _validate(self) -> None:
-        self._reply(200, {"errors": [], "warnings": []})
+        errors = [{"message": message} for message in card_faults(json.loads(self.body)["content"])]
+        self._reply(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def _preupload(self, repo: str, revision: str) -> None:
         files = [
@@ -155,6 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(400, {"error": "the content does not have the announced sha256"})
         else:
             self.hub.objects[digest] = self.body
+            self.hub.events.put(f"stored {digest}")
             self._reply(200, {})
 
     def _verify(self) -> None:

@@ -10,9 +10,11 @@ from huggingface_hub import ModelCard, ModelCardData, metadata_load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.card_rules import card_faults
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.hub.card import build_model_card
-from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
+from optimum_ose.hub.facts import Candidate, Carbon, CardFacts, Score, Size
+from optimum_ose.hub.usage import named_card
 
 FORMATS = ("pytorch-fp32", "onnx-fp32", "onnx-int8")
 BENCHMARK = {
@@ -57,8 +59,12 @@ FACTS = CardFacts(
     certificate="W is within 5% of the best, assuming monotone error.",
     candidates=(
         Candidate(architecture={"hidden_size": 96}, parameter_size=5_000_000, inference_cost=1.5, error=0.25, w=2.5),
-        Candidate(architecture={"hidden_size": 64}, parameter_size=4_000_000, inference_cost=1.0, error=0.5, w=1.5),
+        Candidate(architecture={"hidden_size": 64}, parameter_size=4e6, inference_cost=1.0, error=0.5, w=1.5),
     ),
+    maximum_point=Candidate(architecture={"hidden_size": 384}, parameter_size=22_700_000, inference_cost=9.5),
+    plot="ose/pareto.png",
+    num_rows={"train": 1200, "test": 300},
+    training=("The teacher came fine-tuned.", "The student was distilled\nfor 2,000 steps."),
     versions={"torch": "2.13.0"},
 )
 
@@ -106,13 +112,46 @@ def test_the_tables_hold_the_figures() -> None:
         "| ONNX int8 | 50.00 (60.00) | 10.00 (12.00) |",
         "| extracted | 96 | 5,000,000 | 1.5 | 0.25 | 2.5 |",
         "| runner-up | 64 | 4,000,000 | 1 | 0.5 | 1.5 |",
+        "| maximum point T | 384 | 22,700,000 | 9.5 |  |  |",
+        "![Size, error and cost of every trained candidate, and the winner](ose/pareto.png)",
+        "The teacher came fine-tuned.",
+        "The student was distilled for 2,000 steps.",
     ):
         assert row in card.splitlines()
     assert "2 thread(s) on Some \\| CPU avx2 avx512_vnni;" in card
     assert "W is within 5% of the best, assuming monotone error." in card
+    assert "Data: Reviews (1,200 train, 300 test rows)." in card
     assert "torch 2.13.0" in card
+    assert "CO2" not in card
     assert "nan" not in card
     assert "f1" not in card
+
+
+def test_emissions_are_told_in_the_metadata_too_where_a_tracker_ran(tmp_path: Path) -> None:
+    carbon = Carbon(grams=12.5, source="codecarbon 3.3.2", hardware="Some CPU", location="France")
+    card = build_model_card(dataclasses.replace(FACTS, carbon=carbon))
+    assert "12.5 g of CO2 equivalents, estimated by codecarbon 3.3.2 (Some CPU, France)." in card.splitlines()
+    assert metadata(card, tmp_path)["co2_eq_emissions"] == {
+        "emissions": 12.5,
+        "source": "codecarbon 3.3.2",
+        "training_type": "fine-tuning",
+        "geographical_location": "France",
+        "hardware_used": "Some CPU",
+    }
+    assert card_faults(card) == []
+
+
+def test_a_license_that_the_hub_does_not_list_keeps_its_name_and_link(tmp_path: Path) -> None:
+    terms = {"license": "other", "license_name": "my-terms", "license_link": "https://example.org/terms"}
+    loaded = metadata(build_model_card(dataclasses.replace(FACTS, **terms)), tmp_path)
+    assert {name: loaded[name] for name in terms} == terms
+
+
+def test_the_hub_s_rules_find_no_fault_in_a_full_card_and_a_least_one() -> None:
+    assert card_faults(build_model_card(FACTS)) == []
+    assert card_faults(build_model_card(CardFacts(model_name="tiny"))) == []
+    broken = build_model_card(FACTS).replace("base_model: them/large", "base_model: /home/me/large")
+    assert card_faults(broken) == ['"base_model" must name a repository']
 
 
 def test_contention_is_told() -> None:
@@ -132,6 +171,26 @@ def test_examples_of_use_are_there_for_each_way_to_ask() -> None:
         assert line in card.splitlines()
     for code in (part.split("```")[0] for part in card.split("```python\n")[1:]):
         compile(code, "example", "exec")
+
+
+def test_examples_for_a_folder_become_examples_for_the_repository_it_is_pushed_to() -> None:
+    for pairs in (False, True):
+        local = dataclasses.replace(FACTS, repo_id=None, takes_pairs=pairs)
+        card = build_model_card(local)
+        assert "path/to/this/folder" in card
+        assert named_card(card, "me/tiny") == build_model_card(dataclasses.replace(FACTS, takes_pairs=pairs))
+        edited = card.replace("A text.", "My own text.").replace("A first text.", "My own text.")
+        assert named_card(edited, "me/tiny") == edited
+
+
+def test_the_examples_for_a_folder_show_javascript_too() -> None:
+    card = build_model_card(dataclasses.replace(FACTS, repo_id=None))
+    for line in (
+        'import { env, pipeline } from "@huggingface/transformers";',
+        'env.localModelPath = "path/to/this";',
+        'const model = await pipeline("text-classification", "folder", { dtype: "q8" });',
+    ):
+        assert line in card.splitlines()
 
 
 def test_a_model_of_pairs_shows_pairs_and_no_javascript() -> None:
@@ -158,12 +217,21 @@ def test_scores_without_a_data_set_stay_out_of_the_metadata(tmp_path: Path) -> N
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40).map(lambda text: "x" + text))
 def test_no_name_can_break_the_metadata_or_a_table(text: str) -> None:
-    facts = dataclasses.replace(FACTS, model_name=text, dataset_name=text, labels=(text,), versions={text: text})
+    facts = dataclasses.replace(
+        FACTS,
+        model_name=text,
+        dataset_name=text,
+        labels=(text,),
+        training=(text,),
+        carbon=Carbon(grams=1.0, source=text, hardware=text),
+        versions={text: text},
+    )
     card = ModelCard(build_model_card(facts))
     assert card.data.model_name == " ".join(text.split())
     assert card.data.pipeline_tag == "text-classification"
     headings = [line for line in card.text.split("\n") if line.startswith("## ")]
-    assert headings == ["## Scores", "## Size", "## Latency", "## Architecture search", "## Use", "## Made with"]
+    named = ("Scores", "Size", "Latency", "Architecture search", "Training", "Use", "Emissions", "Made with")
+    assert headings == [f"## {name}" for name in named]
 
 
 @pytest.mark.parametrize("name", ["repo_id", "base_model", "dataset_id"])

@@ -15,8 +15,9 @@ import pytest
 
 from export.tiny_text import tiny_classifier, tiny_tokenizer
 from hub.loopback_hub import LoopbackHub
-from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.hub.upload import layout_files, push_to_hub
+from optimum_ose.hub.usage import named_card
 
 PUSHED = {
     "README.md",
@@ -35,18 +36,24 @@ PUSHED = {
 OPTIONAL = {"special_tokens_map.json"}  # transformers 4 writes it
 
 
-def client(hub: LoopbackHub, home: Path, script: str, *arguments: str) -> Any:
-    """Run a script as a user of this Hub; the client reads its settings when it is imported."""
-    environment = {
+def user(endpoint: str, home: Path, **settings: str) -> dict[str, str]:
+    """The environment of a user of this Hub; the client reads it when it is imported."""
+    return {
         **os.environ,
-        "HF_ENDPOINT": hub.endpoint,
+        "HF_ENDPOINT": endpoint,
         "HF_HOME": str(home),
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_OFFLINE": "0",
         "HF_TOKEN": "hf_loopback",
         "NO_PROXY": "127.0.0.1",
+        **settings,
     }
+
+
+def client(hub: LoopbackHub, home: Path, script: str, *arguments: str) -> Any:
+    """What a script answers as a user of this Hub."""
     command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
+    environment = user(hub.endpoint, home)
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
@@ -67,24 +74,31 @@ def test_a_pushed_model_comes_back_whole(hub: LoopbackHub, folder: Path, tmp_pat
     assert not repository.private
     pushed = repository.commits[repository.refs["main"]]
     assert set(pushed) - {".gitattributes"} - OPTIONAL == PUSHED
-    assert all(pushed[name] == (folder / name).read_bytes() for name in PUSHED)
+    assert all(pushed[name] == (folder / name).read_bytes() for name in PUSHED - {"README.md"})
+    assert pushed["README.md"].decode() == named_card((folder / "README.md").read_text(), "me/tiny")
     assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() in hub.objects
+    client(hub, tmp_path, PUSH, str(folder), json.dumps({"revision": "branch"}))
     answers = client(
         hub,
         tmp_path,
         """
         import json, torch
         from huggingface_hub import snapshot_download
+        from optimum_ose.commands.provenance import provenance
+        from optimum_ose.commands.request import RunRequest
         from optimum_ose.serving import OnnxPipeline
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
         tokenizer = AutoTokenizer.from_pretrained("me/tiny")
-        model = AutoModelForSequenceClassification.from_pretrained("me/tiny")
+        model = AutoModelForSequenceClassification.from_pretrained("me/tiny", revision="branch")
         with torch.inference_mode():
             logits = model(**tokenizer("a good film", return_tensors="pt")).logits
         served = OnnxPipeline.from_pretrained(snapshot_download("me/tiny"))("a good film", top_k=None)
-        print(json.dumps({"logits": logits.tolist(), "served": served}))
+        heir = provenance(RunRequest(model="me/tiny", dataset="data"))
+        print(json.dumps({"logits": logits.tolist(), "served": served, "heir": heir}))
         """,
     )
+    inherited = {"base_model": "me/tiny", "license": "apache-2.0", "languages": ["en"]}
+    assert answers["heir"] == {**inherited, "dataset_name": "data", "dataset_id": "data"}
     logits = tiny_classifier()(**tiny_tokenizer()("a good film", return_tensors="pt")).logits
     assert answers["logits"] == [pytest.approx(row, abs=1e-6) for row in logits.tolist()]
     scores = {item["label"]: item["score"] for item in answers["served"]}
@@ -108,6 +122,76 @@ def test_an_upload_survives_a_hub_that_is_busy_at_first(hub: LoopbackHub, folder
     client(hub, tmp_path, PUSH, str(folder), "{}")
     assert hub.failures_left == 0
     assert set(hub.repositories["me/tiny"].commits[hub.repositories["me/tiny"].refs["main"]]) >= PUSHED
+
+
+def test_an_upload_survives_a_connection_that_is_cut_in_the_middle_of_a_file(
+    hub: LoopbackHub, folder: Path, tmp_path: Path
+) -> None:
+    hub.cuts_left = 1
+    client(hub, tmp_path, PUSH, str(folder), "{}")
+    assert hub.cuts_left == 0
+    assert set(hub.repositories["me/tiny"].commits[hub.repositories["me/tiny"].refs["main"]]) >= PUSHED
+
+
+def test_a_push_that_is_killed_between_files_goes_on_and_sends_no_large_file_twice(
+    hub: LoopbackHub, folder: Path, tmp_path: Path
+) -> None:
+    hub.uploads_before_stall = 2
+    command = [sys.executable, "-c", textwrap.dedent(PUSH), str(folder), "{}"]
+    with subprocess.Popen(command, env=user(hub.endpoint, tmp_path), stderr=subprocess.DEVNULL) as process:
+        events = [hub.events.get(timeout=120).split()[0] for _ in range(4)]  # one for each large file
+        process.kill()
+    assert sorted(events) == ["stalled", "stalled", "stored", "stored"]
+    repository = hub.repositories["me/tiny"]
+    assert repository.messages == ["initial commit"]  # nobody sees half a model
+    hub.uploads_before_stall = None
+    hub.released.set()
+    stored = set(hub.objects)
+    assert len(stored) == 2
+    client(hub, tmp_path, PUSH, str(folder), "{}")
+    assert set(repository.commits[repository.refs["main"]]) >= PUSHED
+    sent_again = [event.split()[1] for event in list(hub.events.queue) if event.startswith("stored")]
+    assert set(sent_again) == set(hub.objects) - stored
+    assert len(sent_again) == len(set(sent_again)) == 2
+
+
+def test_the_card_passes_the_validation_of_the_client(hub: LoopbackHub, folder: Path, tmp_path: Path) -> None:
+    validate = """
+        import sys
+        from huggingface_hub import ModelCard
+        ModelCard.load(sys.argv[1]).validate()
+        try:
+            ModelCard("---\\nlicense: mine\\n---\\n").validate()
+        except ValueError as error:
+            print(error)
+    """
+    assert client(hub, tmp_path, validate, str(folder / "README.md"))["errors"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "settings", "reason"),
+    [
+        (None, {"HF_TOKEN": "hf_wrong"}, "401"),
+        ("http://127.0.0.1:9", {}, "ConnectError"),
+        (None, {"HF_HUB_OFFLINE": "1"}, "OfflineModeIsEnabled"),
+    ],
+)
+def test_a_push_that_fails_says_why_and_what_to_do(
+    hub: LoopbackHub, folder: Path, tmp_path: Path, endpoint: str | None, settings: dict[str, str], reason: str
+) -> None:
+    command = [sys.executable, "-m", "optimum_ose", "push", str(folder), "me/tiny"]
+    environment = user(endpoint or hub.endpoint, tmp_path, **settings)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "optimum-ose: The Hub must take the upload to me/tiny; " in result.stderr
+    assert reason in result.stderr
+    assert "push again: what has arrived is not sent twice" in result.stderr
+
+
+def test_a_name_that_is_no_hub_id_is_refused(folder: Path) -> None:
+    with pytest.raises(InvalidConfigError, match=r"must be a Hub id such as user/name; got 'a/b/c'\. Give user/name"):
+        push_to_hub(folder, "a/b/c", dry_run=True)
 
 
 def test_a_dry_run_names_the_files_and_sends_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

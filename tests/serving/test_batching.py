@@ -50,13 +50,19 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0)
 
 
+async def held_request(model: Model, queue: Batcher) -> asyncio.Task[Rows]:
+    """A request that the worker computes until `model.free` is set."""
+    model.free.clear()
+    request = asyncio.create_task(queue.rows(text_pairs("a")))
+    await until(lambda: model.batches)
+    return request
+
+
 def test_what_waits_is_computed_together_in_bounded_batches() -> None:
     async def scenario() -> None:
         model, seen = Model(), []
         queue = batcher(model, on_batch=lambda *told: seen.append(told))
-        model.free.clear()
-        first = asyncio.create_task(queue.rows(text_pairs("a")))
-        await until(lambda: model.batches)
+        first = await held_request(model, queue)
         others = [asyncio.create_task(queue.rows(text_pairs("b" * n))) for n in range(2, 6)]
         await until(lambda: queue.num_waiting == 4)
         model.free.set()
@@ -85,9 +91,7 @@ def test_a_large_request_delays_no_small_one_and_long_texts_fill_a_batch() -> No
     async def scenario() -> None:
         model = Model()
         queue = batcher(model)
-        model.free.clear()
-        first = asyncio.create_task(queue.rows(text_pairs("a")))
-        await until(lambda: model.batches)
+        first = await held_request(model, queue)
         large = asyncio.create_task(queue.rows(text_pairs(["l" * 600] * 5)))
         small = asyncio.create_task(queue.rows(text_pairs("s")))
         await until(lambda: queue.num_waiting == 6)
@@ -117,9 +121,7 @@ def test_a_full_queue_refuses_and_what_was_given_up_is_not_computed() -> None:
     async def scenario() -> None:
         model = Model()
         queue = batcher(model)
-        model.free.clear()
-        first = asyncio.create_task(queue.rows(text_pairs("a")))
-        await until(lambda: model.batches)
+        first = await held_request(model, queue)
         impatient = asyncio.create_task(queue.rows(text_pairs(["never"] * 4)))
         patient = asyncio.create_task(queue.rows(text_pairs(["b"] * 4)))
         await until(lambda: queue.num_waiting == 8)

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from functools import partial
 from pathlib import Path
 
+from optimum_ose.commands.request import add_trust
 from optimum_ose.commands.verb import Verb
 from optimum_ose.serving.command import add_options, serve
 
@@ -20,6 +21,7 @@ class BenchCommand(Verb):
         """See `BaseOptimumCLICommand`."""
         BenchCommand.describe(parser)
         parser.add_argument("folder", type=Path, help="folder of a finished run")
+        add_trust(parser)
 
     def execute(self) -> None:
         """See `Verb`."""
@@ -30,7 +32,8 @@ class BenchCommand(Verb):
         from optimum_ose.serialization import read_json
 
         quiet_libraries()
-        artifact = measure_again(reopen(self.args.folder, TerminalListener()))
+        trusted = self.args.trust_remote_code
+        artifact = measure_again(reopen(self.args.folder, TerminalListener(), trust_remote_code=trusted))
         print(comparison_table(read_json(artifact.benchmark)))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from optimum_ose.commands.provenance import provenance
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
     from optimum_ose.data.splits import Columns
     from optimum_ose.optimizer.run import Run
+
+
+_SEARCH_ARGUMENTS = (
+    "epsilon",
+    "max_parameters",
+    "max_non_embedding_parameters",
+    "max_latency_ms",
+    "max_error",
+    "objective",
+    "max_evaluations",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +40,7 @@ class RunRequest:
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
+    problem_type: str | None = None
     benchmark_task: str | None = None
     train_split: str | None = None
     eval_split: str | None = None
@@ -36,26 +49,34 @@ class RunRequest:
     seed: int = 0
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     push_to_hub: str | None = None
+    search_from: str | None = None
+    base_model: str | None = None
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:
     """The arguments that name model, data and settings."""
     parser.add_argument("--model", required=True, help="teacher: a folder or Hub id")
+    parser.add_argument("--base-model", help="Hub id of the teacher, for the model card, where --model is a folder")
     parser.add_argument("--task", default="text-classification", help="what the student shall do")
     parser.add_argument(
         "--dataset",
         required=True,
-        help="Hub id, a csv, tsv, json, jsonl, parquet or txt file, or a folder with train.* and so on",
+        help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, or a folder with train.* and so on",
     )
     for name, meaning in (
-        ("--text-column", "column of the text"),
+        ("--text-column", "column of the text, or of the list of words for token-classification"),
         ("--text-pair-column", "column of the second text of a pair"),
-        ("--label-column", "column of the class"),
+        ("--label-column", "column of the class, the list of classes, the number, or the list of tags"),
         ("--train-split", "name of the split that teaches"),
         ("--eval-split", "name of the split that steers"),
         ("--test-split", "name of the split that judges, once"),
     ):
         parser.add_argument(name, help=meaning)
+    parser.add_argument(
+        "--problem-type",
+        choices=("single_label_classification", "multi_label_classification", "regression"),
+        help="what a label is; default: lists are sets of classes, numbers with fractions are numbers, else classes",
+    )
     parser.add_argument(
         "--benchmark-task",
         metavar="NAME",
@@ -64,6 +85,9 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--epsilon", type=float, help="accepted shortfall from the best W, between 0 and 1")
     parser.add_argument(
         "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
+    )
+    parser.add_argument(
+        "--max-non-embedding-parameters", type=int, help="upper bound on the student's parameters without embeddings"
     )
     parser.add_argument(
         "--max-latency-ms",
@@ -75,12 +99,16 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--objective",
         choices=("w-coefficient", "error"),
-        help="highest W (default), or the least error under --max-parameters and --max-latency-ms",
+        help="highest W (default), or the least error under the bounds on size and latency",
     )
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
+    parser.add_argument(
+        "--search-from",
+        help="folder of an earlier run with the same data and, as --model, its teacher/: what it trained is taken over",
+    )
     parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    add_trust(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder to write; a run that stopped goes on there")
 
 
@@ -88,7 +116,7 @@ def request_of(arguments: Namespace) -> RunRequest:
     """The request that command-line arguments make."""
     config = dict(_read_config(arguments.config)) if arguments.config else {}
     search = dict(config.get("search", {}))
-    for name in ("epsilon", "max_parameters", "max_latency_ms", "max_error", "objective", "max_evaluations"):
+    for name in _SEARCH_ARGUMENTS:
         value = getattr(arguments, name)
         if value is not None:
             search[name] = value
@@ -104,27 +132,38 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         OSEError: if anything asked for is not there or does not fit.
     """
     from optimum_ose.data.splits import Columns, make_splits
+    from optimum_ose.modeling.tasks import require_trainable
     from optimum_ose.optimizer.optimizer import OSEOptimizer
-    from optimum_ose.optimizer.run import Rows, open_run
+    from optimum_ose.optimizer.run import Rows, open_run, take_over
     from optimum_ose.serialization import ose_config_from_dict
 
     config = seeded(ose_config_from_dict(request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
-    columns = Columns(text=request.text_column, text_pair=request.text_pair_column, label=request.label_column)
+    columns = Columns(
+        text=request.text_column,
+        text_pair=request.text_pair_column,
+        label=request.label_column,
+        problem_type=request.problem_type,
+    )
+    require_trainable(request.task)
     tables, columns = _tables(request, names, columns)
-    splits = make_splits(tables, columns, seed=request.seed)
+    splits = make_splits(tables, columns, seed=request.seed, task=request.task)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
-        num_labels=len(splits.label_names),
+        num_labels=len(splits.label_names) or 1,
         max_length=config.max_length,
         trust_remote_code=request.trust_remote_code,
         listener=listener,
     )
     rows = Rows(train=splits.train, validation=splits.validation, test=splits.test)
-    kept = {**asdict(replace(request, config={})), "config": dict(request.config), **_provenance(request)}
+    kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
-    return open_run(optimizer, folder, rows, config, request=kept)
+    kept["num_rows"] = {name: len(getattr(splits, name)) for name in names}
+    run = open_run(optimizer, folder, rows, config, request=kept)
+    if request.search_from is not None:
+        take_over(run, Path(request.search_from))
+    return run
 
 
 def _tables(
@@ -133,7 +172,6 @@ def _tables(
     """The splits of the data, and which of their columns hold what."""
     from optimum_ose.data.benchmark_tasks import benchmark_tables, benchmark_task
     from optimum_ose.data.reading import read_tables
-    from optimum_ose.data.splits import Columns
 
     if request.benchmark_task is None:
         return read_tables(request.dataset, split_names=names), columns
@@ -142,16 +180,32 @@ def _tables(
     found = read_tables(request.dataset, split_names=names, subset=subset, validation_name=task.validation)
     tables = benchmark_tables(task, found)
     pair = "text_pair" if "text_pair" in tables["train"].columns else None
-    return tables, Columns(text="text", text_pair=pair, label="label")
+    return tables, replace(columns, text="text", text_pair=pair, label="label", problem_type=task.problem_type)
 
 
-def reopen(folder: Path, listener: Listener) -> "Run":
-    """The run of a folder that an earlier command wrote."""
+def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":
+    """The run of a folder that an earlier command wrote.
+
+    Raises:
+        InvalidConfigError: if its model runs code of its own and this command was not told to trust it: the folder
+            may come from somebody else.
+    """
     from optimum_ose.artifact import OSEArtifact
 
     kept = OSEArtifact.open(folder).request
+    if kept.get("trust_remote_code") and not trust_remote_code:
+        raise InvalidConfigError(
+            "Code that comes with a model must be trusted by whoever runs it",
+            f"ose/run.json in {folder} asks for it, and this command does not",
+            "Give --trust-remote-code if you trust the model",
+        )
     named = {item.name for item in fields(RunRequest)}
     return open_request(RunRequest(**{name: value for name, value in kept.items() if name in named}), folder, listener)
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """The argument that lets a model bring code."""
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
 
 
 def seeded(config: OSEConfig, seed: int) -> OSEConfig:
@@ -180,19 +234,3 @@ def _read_config(path: Path) -> Mapping[str, Any]:
             "--config must hold a mapping of OSEConfig fields", f"{path} holds {content!r}", "Write `search:` and so on"
         )
     return content
-
-
-def _provenance(request: RunRequest) -> dict[str, Any]:
-    """What the model card may say about where model and data come from: no paths of this machine."""
-    from huggingface_hub import ModelCard
-
-    found: dict[str, Any] = {"dataset_name": Path(request.dataset).name}
-    if Path(request.model).exists():
-        card = Path(request.model) / "README.md"
-        if card.is_file():
-            found["license"] = getattr(ModelCard.load(card, ignore_metadata_errors=True).data, "license", None)
-    else:
-        found["base_model"] = request.model
-    if not Path(request.dataset).exists():
-        found["dataset_id"] = request.dataset
-    return found

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from optimum_ose.commands.request import add_run_arguments, open_request, reopen, request_of
+from optimum_ose.commands.request import add_run_arguments, add_trust, open_request, reopen, request_of
 from optimum_ose.commands.verb import Verb
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class _StageCommand(Verb):
         """Describe the verb and take the folder."""
         cls.describe(parser)
         parser.add_argument("--output", type=Path, required=True, help="folder of an earlier `extract` or `run`")
+        add_trust(parser)
 
     def execute(self) -> None:
         """See `Verb`."""
@@ -54,7 +55,9 @@ class _StageCommand(Verb):
         from optimum_ose.optimizer.pipeline import run_stages
 
         quiet_libraries()
-        artifact = run_stages(reopen(self.args.output, TerminalListener()), only=(self.STAGE,))
+        trusted = self.args.trust_remote_code
+        run = reopen(self.args.output, TerminalListener(), trust_remote_code=trusted)
+        artifact = run_stages(run, only=(self.STAGE,))
         facts = {name: value for name, value in (artifact.stage(self.STAGE) or {}).items() if name != "seconds"}
         print(
             f"{self.STAGE} finished in {artifact.path}" + "".join(f"; {name}: {value}" for name, value in facts.items())

@@ -67,18 +67,12 @@ class SearchResult:
             key=lambda entry: -entry.w,
         )
         others = list({entry.architecture: entry for entry in reversed(ranked)}.values())[::-1][:_NUM_RUNNERS_UP]
+        heading, of_maximum_point = ("W", "0") if self.certificate.objective == "w-coefficient" else ("1 / e", "")
         rows = [
-            ("", "W" if self.certificate.objective == "w-coefficient" else "1 / e", "p", "i", "e", "architecture"),
+            ("", heading, "p", "i", "e", "architecture"),
             _row("winner", self.w, self.objectives, self.architecture),
             *(_row("runner-up", entry.w, entry.objectives, entry.architecture) for entry in others),
-            (
-                "T",
-                "0" if self.certificate.objective == "w-coefficient" else "",
-                _number(self.maximum_point[0]),
-                _number(self.maximum_point[1]),
-                "",
-                "maximum point",
-            ),
+            ("T", of_maximum_point, *map(_number, self.maximum_point), "", "maximum point"),
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
         lines = [

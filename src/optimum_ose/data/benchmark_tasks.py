@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
 ProblemType = Literal["single_label_classification", "regression"]
 Metric = Literal["accuracy", "f1", "matthews", "spearman", "accuracy_of_groups", "f1_of_groups"]
@@ -46,7 +46,6 @@ def benchmark_task(name: str) -> BenchmarkTask:
 
     Raises:
         InvalidConfigError: if there is no such task, or it is a diagnostic one, without training rows.
-        UnsupportedModelError: if its labels are of a kind that cannot be trained yet.
     """
     if name not in BENCHMARK_TASKS:
         raise InvalidConfigError(
@@ -58,10 +57,6 @@ def benchmark_task(name: str) -> BenchmarkTask:
             "--benchmark-task must name a task with training rows",
             f"{name} is a diagnostic set",
             f"Train on {task.trains_on}, and score what that student says of {name}",
-        )
-    if task.problem_type == "regression":
-        raise UnsupportedModelError(
-            "The labels of a task must be classes", f"those of {name} are numbers", "Choose another task"
         )
     return task
 

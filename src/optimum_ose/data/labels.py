@@ -3,17 +3,24 @@
 from collections.abc import Sequence
 
 from datasets import ClassLabel, Dataset
+from datasets import Sequence as ListFeature
 from transformers import PretrainedConfig
 
+from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.exceptions import InvalidDataError
 
 
 def class_names(dataset: Dataset) -> list[str]:
-    """Names of the classes of a `label` column: those that it declares, else its values in order."""
+    """Names of the classes of a `label` column: those that it declares, else its values in order; none of numbers."""
     feature = dataset.features["label"]
+    kind = kind_of_rows(dataset)
+    if kind == "number":
+        return []
+    feature = feature if kind == "class" else feature.feature
     if isinstance(feature, ClassLabel):
         return list(feature.names)
-    return [str(value) for value in sorted(set(dataset["label"]))]
+    values = dataset["label"] if kind == "class" else [item for value in dataset["label"] for item in value]
+    return [str(value) for value in sorted(set(values))]
 
 
 def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
@@ -29,6 +36,9 @@ def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
     Raises:
         InvalidDataError: if the classes differ.
     """
+    kind = kind_of_rows(dataset)
+    if kind == "number":
+        return _require_one_number(dataset, config)
     names = class_names(dataset)
     known = {str(name).casefold(): int(index) for name, index in (config.label2id or {}).items()}
     is_unnamed = set(known) == {f"label_{index}" for index in range(len(known))}
@@ -42,8 +52,21 @@ def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
         return dataset
     order = [known[name.casefold()] for name in names]
     target = ClassLabel(names=[name for _, name in sorted(zip(order, names, strict=True))])
-    renumbered = [order[value] for value in dataset["label"]]
-    return dataset.remove_columns("label").add_column("label", renumbered).cast_column("label", target)
+    if kind == "class":
+        renumbered = [order[value] for value in dataset["label"]]
+        return dataset.remove_columns("label").add_column("label", renumbered).cast_column("label", target)
+    lists = [[order[value] for value in values] for values in dataset["label"]]
+    return dataset.remove_columns("label").add_column("label", lists).cast_column("label", ListFeature(target))
+
+
+def _require_one_number(dataset: Dataset, config: PretrainedConfig) -> Dataset:
+    if config.num_labels != 1:
+        raise InvalidDataError(
+            "A teacher of rows labeled with numbers must have a head of one output",
+            f"this one has {config.num_labels}",
+            "Give data of its classes, or a teacher without a head: it is then fine-tuned first",
+        )
+    return dataset
 
 
 def _some(names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     "test": ("test",),
 }
 """Split name -> names under which files and Hub splits present it."""
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt", ".conll")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -30,8 +30,8 @@ def read_tables(
     """The splits of a data source, unchecked.
 
     Args:
-        source: a file (csv, tsv, json, jsonl, parquet, txt), a folder with train.* / validation.* / test.* files, or
-            a Hub id.
+        source: a file (csv, tsv, json, jsonl, parquet, txt, conll), a folder with train.* / validation.* / test.*
+            files, or a Hub id.
         split_names: own names for "train", "validation", "test".
         subset: which of a Hub data set's several.
         validation_name: a Hub split's name for "validation", where `split_names` has none.
@@ -88,6 +88,8 @@ def _parse(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, encoding=encoding, keep_default_na=False, na_values=[""], low_memory=False, **dialect)
     if path.suffix == ".txt":
         return _parse_labeled_lines(path.read_text(encoding=encoding))
+    if path.suffix == ".conll":
+        return _parse_tagged_words(path.read_text(encoding=encoding))
     lines = path.suffix == ".jsonl" or not path.read_text(encoding=encoding).lstrip().startswith("[")
     return pd.read_json(path, lines=lines, encoding=encoding, dtype=False)
 
@@ -102,6 +104,26 @@ def _parse_labeled_lines(content: str) -> pd.DataFrame:
     table["fine_label"] = table["fine_label"].str.removeprefix("__label__")
     table["label"] = table["fine_label"].str.split(":").str[0]
     return table
+
+
+def _parse_tagged_words(content: str) -> pd.DataFrame:
+    """One word a line, its tag last, columns parted by spaces or tabs; a blank line ends a sentence."""
+    sentences: list[list[list[str]]] = [[]]
+    for number, line in enumerate(content.splitlines(), start=1):
+        parts = line.split()
+        if len(parts) == 1:
+            raise ValueError(f"line {number} is not `word tag`")
+        if parts and parts[0] != "-DOCSTART-":
+            sentences[-1].append(parts)
+        elif sentences[-1]:
+            sentences.append([])
+    kept = [sentence for sentence in sentences if sentence]
+    return pd.DataFrame(
+        {
+            "tokens": [[parts[0] for parts in sentence] for sentence in kept],
+            "tags": [[parts[-1] for parts in sentence] for sentence in kept],
+        }
+    )
 
 
 def _encoding(path: Path) -> str:
@@ -159,6 +181,9 @@ def _named_labels(rows: Dataset) -> pd.DataFrame:
     """A Hub split as a table, with class numbers replaced by their names."""
     table = rows.to_pandas()
     for name, feature in rows.features.items():
+        inner = getattr(feature, "feature", None)
         if hasattr(feature, "int2str"):
             table[name] = [feature.int2str(int(value)) if value >= 0 else None for value in table[name]]
+        elif inner is not None and hasattr(inner, "int2str"):
+            table[name] = [[inner.int2str(int(value)) for value in values] for values in table[name]]
     return table

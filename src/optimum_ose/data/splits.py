@@ -1,16 +1,25 @@
-"""Checks tables and makes the three splits of a classification task from them: train teaches, validation steers,
-test judges.
-"""
+"""Checks tables and makes the three splits of a task from them: train teaches, validation steers, test judges."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Dataset, Features, Value
+from datasets import Sequence as ListFeature
 from sklearn.model_selection import train_test_split
 
+from optimum_ose.data.targets import (
+    Kind,
+    clean_label,
+    encode_label,
+    kind_of_problem,
+    kind_of_values,
+    label_feature,
+    names_of,
+)
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serialization import digest
 
@@ -19,6 +28,8 @@ HELD_OUT_SHARE = 0.1
 _TEXT_NAMES = ("text", "sentence", "sentence1", "question1", "premise", "question", "utterance")
 _PAIR_NAMES = {"sentence1": "sentence2", "question1": "question2", "premise": "hypothesis", "question": "sentence"}
 _LABEL_NAMES = ("label", "labels", "category", "intent", "sentiment", "class", "target")
+_WORDS_NAMES = ("tokens", "words")
+_TAGS_NAMES = ("ner_tags", "tags", "labels", "label", "pos_tags", "chunk_tags")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -27,16 +38,18 @@ class Columns:
     """Which columns hold what; None: found by their usual names."""
 
     text: str | None = None
-    """The text, or the first of two."""
+    """The text, or the first of two; of token classification the list of words."""
     text_pair: str | None = None
     """The second text of a pair."""
     label: str | None = None
-    """The class."""
+    """The class, the list of classes, the number, or the list of tags."""
+    problem_type: str | None = None
+    """What a label is, in Transformers' words; None: what the labels look like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splits:
-    """Three checked splits with the columns `text`, maybe `text_pair`, and `label` (a ClassLabel)."""
+    """Three checked splits with the columns `text`, maybe `text_pair`, or `tokens`; and `label`."""
 
     train: Dataset
     """Rows to learn from."""
@@ -45,7 +58,9 @@ class Splits:
     test: Dataset
     """Rows that judge, once, at the end."""
     label_names: tuple[str, ...]
-    """Class names by class index."""
+    """Class names by class index; none if labels are numbers."""
+    kind: Kind
+    """What a label is."""
     warnings: tuple[str, ...]
     """What was changed or should be known."""
 
@@ -55,35 +70,58 @@ class Splits:
         return digest({"splits": content, "label_names": list(self.label_names)})
 
 
-def make_splits(tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: int) -> Splits:
+def make_splits(
+    tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: int, task: str = "text-classification"
+) -> Splits:
     """Check the tables and make three splits of them.
 
-    A missing validation or test split is held out of train (a tenth, stratified, seeded). Rows of train whose text
-    also stands in
-    validation or test (case and spaces folded) are removed.
+    A missing validation or test split is held out of train (a tenth, seeded, stratified by class). Rows of train whose
+    text also stands in validation or test (case and spaces folded) are removed.
+
+    Args:
+        tables: split name -> table.
+        columns: which columns hold what.
+        seed: of what is held out.
+        task: "token-classification" reads lists of words with a tag each, every other task texts.
 
     Raises:
-        InvalidDataError: if a column is missing, a text is null or no text, there is only one class, a class is
-            missing in train, or the
-            validation split repeats train.
+        InvalidDataError: if a column is missing, a text is null or no text, a label is none, there is only one class, a
+            class is missing in train, or the validation split repeats train.
     """
-    chosen = _choose_columns(tables["train"], columns)
-    cleaned = {split: _clean(table, chosen, split) for split, table in tables.items()}
+    is_tagging = task == "token-classification"
+    chosen = _choose_words(tables["train"], columns) if is_tagging else _choose_columns(tables["train"], columns)
+    kind = _kind(tables["train"], chosen["label"], columns, is_tagging=is_tagging)
+    cleaned = {split: _clean(table, chosen, split, kind) for split, table in tables.items()}
     warnings: list[str] = []
     if set(cleaned) == {"train"}:
         cleaned["train"] = _without_duplicates(cleaned["train"], warnings)
     _check_overlap(cleaned)
-    names = _label_names(cleaned)
+    names = _label_names(cleaned, kind)
     for split in ("test", "validation"):
         if split not in cleaned:
-            warnings.append(f"no {split} split: {HELD_OUT_SHARE:.0%} of train is held out (stratified, seed {seed})")
-            cleaned["train"], cleaned[split] = _hold_out(cleaned["train"], seed)
+            manner = "stratified, " if kind == "class" else ""
+            warnings.append(f"no {split} split: {HELD_OUT_SHARE:.0%} of train is held out ({manner}seed {seed})")
+            cleaned["train"], cleaned[split] = _hold_out(cleaned["train"], seed, kind)
     cleaned["train"] = _without_leaks(cleaned, warnings)
-    _check_classes(cleaned, names)
+    if kind == "class":
+        _check_classes(cleaned, names)
     for warning in warnings:
         _LOGGER.warning("%s", warning)
-    made = {split: _dataset(table, names) for split, table in cleaned.items()}
-    return Splits(**made, label_names=names, warnings=tuple(warnings))
+    made = {split: _dataset(table, names, kind) for split, table in cleaned.items()}
+    return Splits(**made, label_names=names, kind=kind, warnings=tuple(warnings))
+
+
+def _kind(table: pd.DataFrame, label: str, columns: Columns, *, is_tagging: bool) -> Kind:
+    if is_tagging:
+        return "tags"
+    return kind_of_problem(columns.problem_type) if columns.problem_type else kind_of_values(table[label].dropna())
+
+
+def _choose_words(table: pd.DataFrame, columns: Columns) -> dict[str, str]:
+    present = list(table.columns)
+    words = columns.text or next((name for name in _WORDS_NAMES if name in present), None)
+    tags = columns.label or next((name for name in _TAGS_NAMES if name in present), None)
+    return _require_columns({"tokens": words, "label": tags}, present)
 
 
 def _choose_columns(table: pd.DataFrame, columns: Columns) -> dict[str, str]:
@@ -92,6 +130,10 @@ def _choose_columns(table: pd.DataFrame, columns: Columns) -> dict[str, str]:
     pair = columns.text_pair or (_PAIR_NAMES.get(text) if text and not columns.text else None)
     label = columns.label or next((name for name in _LABEL_NAMES if name in present), None)
     chosen = {"text": text, "text_pair": pair if columns.text_pair or pair in present else None, "label": label}
+    return _require_columns(chosen, present)
+
+
+def _require_columns(chosen: Mapping[str, str | None], present: Sequence[str]) -> dict[str, str]:
     for role, name in chosen.items():
         if role == "text_pair" and name is None:
             continue
@@ -99,12 +141,16 @@ def _choose_columns(table: pd.DataFrame, columns: Columns) -> dict[str, str]:
             raise InvalidDataError(
                 f"The data must have a {role} column" + (f" named {name!r}" if name else ""),
                 f"its columns are {', '.join(map(str, present))}",
-                f"Name the right one with --{role.replace('_', '-')}-column",
+                f"Name the right one with --{_option(role)}-column",
             )
     return {role: name for role, name in chosen.items() if name is not None}
 
 
-def _clean(table: pd.DataFrame, chosen: Mapping[str, str], split: str) -> pd.DataFrame:
+def _option(role: str) -> str:
+    return "text" if role == "tokens" else role.replace("_", "-")
+
+
+def _clean(table: pd.DataFrame, chosen: Mapping[str, str], split: str, kind: Kind) -> pd.DataFrame:
     missing = [name for name in chosen.values() if name not in table.columns]
     if missing:
         raise InvalidDataError(
@@ -114,25 +160,58 @@ def _clean(table: pd.DataFrame, chosen: Mapping[str, str], split: str) -> pd.Dat
         )
     cleaned = pd.DataFrame({role: table[name].to_list() for role, name in chosen.items()}, dtype=object)
     for role in cleaned.columns:
-        _check_values(cleaned[role], role=role, name=chosen[role], split=split)
-    cleaned["label"] = [_label_text(value) for value in cleaned["label"]]
+        if role != "label":
+            _check_texts(cleaned[role], role=role, name=chosen[role], split=split)
+    if kind == "tags":
+        cleaned["tokens"] = [list(words) for words in cleaned["tokens"]]
+    cleaned["label"] = _clean_labels(cleaned, kind=kind, name=chosen["label"], split=split)
     return cleaned
 
 
-def _check_values(values: "pd.Series[Any]", *, role: str, name: str, split: str) -> None:
-    null = values.isna()
-    wrong = null if role == "label" else ~values.map(lambda value: isinstance(value, str) and bool(value.strip()))
+def _check_texts(values: "pd.Series[Any]", *, role: str, name: str, split: str) -> None:
+    holds = _are_words if role == "tokens" else _is_text
+    wrong = ~values.map(holds).astype(bool)
     if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise InvalidDataError(
-            f"Column {name!r} must hold {'a class' if role == 'label' else 'a text that is not blank'} in every row",
-            f"{int(wrong.sum())} of {len(values)} rows of {split} do not; the first is row {row}: {values.iloc[row]!r}",
-            f"Remove those rows, or name the right column with --{role.replace('_', '-')}-column",
-        )
+        wanted = "a list of words" if role == "tokens" else "a text that is not blank"
+        raise _wrong_rows(values, wrong.to_numpy(), wanted=wanted, role=role, name=name, split=split)
 
 
-def _label_text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _are_words(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple | np.ndarray) and len(value) > 0 and all(isinstance(word, str) for word in value)
+    )
+
+
+def _clean_labels(table: pd.DataFrame, *, kind: Kind, name: str, split: str) -> list[Any]:
+    cleaned: list[Any] = []
+    wrong: dict[int, str] = {}
+    for row, value in enumerate(table["label"]):
+        try:
+            cleaned.append(clean_label(value, kind))
+            if kind == "tags" and len(cleaned[-1]) != len(table["tokens"].iloc[row]):
+                wrong[row] = "a list of tags, one for each word"
+        except ValueError as error:
+            wrong[row] = str(error)
+            cleaned.append(None)
+    if wrong:
+        mask = np.isin(np.arange(len(table)), list(wrong))
+        raise _wrong_rows(table["label"], mask, wanted=next(iter(wrong.values())), role="label", name=name, split=split)
+    return cleaned
+
+
+def _wrong_rows(
+    values: "pd.Series[Any]", wrong: Any, *, wanted: str, role: str, name: str, split: str
+) -> InvalidDataError:
+    row = int(wrong.argmax())
+    return InvalidDataError(
+        f"Column {name!r} must hold {wanted} in every row",
+        f"{int(wrong.sum())} of {len(values)} rows of {split} do not; the first is row {row}: {values.iloc[row]!r}",
+        f"Remove those rows, or name the right column with --{_option(role)}-column",
+    )
 
 
 def _without_duplicates(table: pd.DataFrame, warnings: list[str]) -> pd.DataFrame:
@@ -145,6 +224,8 @@ def _without_duplicates(table: pd.DataFrame, warnings: list[str]) -> pd.DataFram
 
 def _keys(table: pd.DataFrame) -> "pd.Series[str]":
     """Texts with case and spaces folded."""
+    if "tokens" in table:
+        return table["tokens"].map(" ".join).str.casefold()
     parts = [table[role].str.casefold().str.split().str.join(" ") for role in ("text", "text_pair") if role in table]
     return parts[0] if len(parts) == 1 else parts[0] + "\t" + parts[1]
 
@@ -162,23 +243,22 @@ def _check_overlap(tables: Mapping[str, pd.DataFrame]) -> None:
                 )
 
 
-def _label_names(tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
-    names = sorted(set(tables["train"]["label"]), key=_label_order)
-    if len(names) < 2:
+def _label_names(tables: Mapping[str, pd.DataFrame], kind: Kind) -> tuple[str, ...]:
+    """A class must stand in train; a tag, or one of several classes, may stand in any split."""
+    splits = ("train",) if kind == "class" else tuple(tables)
+    names = names_of((value for split in splits for value in tables[split]["label"]), kind)
+    if kind != "number" and len(names) < 2:
         raise InvalidDataError(
             "The training data must have at least two classes",
-            f"its only class is {names[0]!r}",
+            f"its only class is {names[0]!r}" if names else "it has none",
             "Check the label column",
         )
-    return tuple(names)
+    return names
 
 
-def _label_order(name: str) -> tuple[int, int, str]:
-    return (0, int(name), "") if name.lstrip("-").isdigit() else (1, 0, name)
-
-
-def _hold_out(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    counts = table["label"].value_counts()
+def _hold_out(table: pd.DataFrame, seed: int, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
+    strata = table["label"] if kind == "class" else pd.Series(["all"] * len(table))
+    counts = strata.value_counts()
     num_held_out = max(len(counts), round(len(table) * HELD_OUT_SHARE))
     if counts.min() < 2 or num_held_out > len(table) - len(counts):
         raise InvalidDataError(
@@ -186,7 +266,8 @@ def _hold_out(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFram
             f"class {counts.idxmin()!r} has {counts.min()} of {len(table)} rows",
             "Add rows, or give the split as a file",
         )
-    kept, held_out = train_test_split(table, test_size=num_held_out, stratify=table["label"], random_state=seed)
+    stratify = strata if kind == "class" else None
+    kept, held_out = train_test_split(table, test_size=num_held_out, stratify=stratify, random_state=seed)
     return kept.sort_index().reset_index(drop=True), held_out.sort_index().reset_index(drop=True)
 
 
@@ -218,8 +299,10 @@ def _check_classes(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> 
         )
 
 
-def _dataset(table: pd.DataFrame, names: Sequence[str]) -> Dataset:
+def _dataset(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> Dataset:
     index = {name: position for position, name in enumerate(names)}
     columns = {role: table[role].to_list() for role in table.columns if role != "label"}
-    features = Features({role: Value("string") for role in columns} | {"label": ClassLabel(names=list(names))})
-    return Dataset.from_dict(columns | {"label": [index[name] for name in table["label"]]}, features=features)
+    texts = {role: ListFeature(Value("string")) if role == "tokens" else Value("string") for role in columns}
+    labels = [encode_label(value, index, kind) for value in table["label"]]
+    features = Features(texts | {"label": label_feature(names, kind)})
+    return Dataset.from_dict(columns | {"label": labels}, features=features)

@@ -1,25 +1,152 @@
 """Turns checked splits into token rows and batches of rows of like length."""
 
-from collections.abc import Iterator
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import (
+    DataCollatorForLanguageModeling,
+    DataCollatorForTokenClassification,
+    DataCollatorWithPadding,
+    PreTrainedTokenizerBase,
+)
 from transformers.trainer_pt_utils import get_length_grouped_indices
+
+from optimum_ose.data.labels import class_names
+from optimum_ose.data.targets import NO_CLASS, kind_of_rows, token_label
+from optimum_ose.exceptions import InvalidDataError
+
+TEACHER_LOGITS = "teacher_logits"
+"""Column of what the teacher answers to a row."""
+MASKED_SHARE = 0.15
+"""Share of the tokens that a masked language model guesses. Source: Devlin et al., arXiv:1810.04805."""
+
+
+def unlabeled_rows(rows: Dataset, *, like: Dataset) -> Dataset:
+    """Token rows with labels that say that there is none, of the kind that other rows have.
+
+    Args:
+        rows: token rows.
+        like: token rows with `labels`.
+    """
+    example = like["labels"][0]
+    none = [_no_label(example, len(ids)) for ids in rows["input_ids"]]
+    kept = rows.remove_columns("labels") if "labels" in rows.column_names else rows
+    labeled = kept.add_column("labels", none).select_columns(list(like.column_names))
+    return labeled.cast(like.features)
+
+
+def _no_label(example: Any, num_tokens: int) -> Any:
+    """What stands for no label where others look like the example."""
+    if _are_tags(example):
+        return [NO_CLASS] * num_tokens
+    if isinstance(example, list):
+        return [math.nan] * len(example)
+    return math.nan if isinstance(example, float) else NO_CLASS
+
+
+Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
+"""Makes a padded batch of token rows."""
 
 
 def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Dataset:
     """Token rows: `input_ids`, `attention_mask`, maybe `token_type_ids`, and `labels`; not padded.
 
+    A tag labels the first token of its word; all other tokens have the label -100. Rows without a label column get no
+    `labels`.
+
     Args:
-        rows: columns `text`, maybe `text_pair`, and `label`.
+        rows: columns `text`, maybe `text_pair`, or `tokens`; and maybe `label`.
         tokenizer: the teacher's, which is also the student's.
         max_length: longer rows are cut.
+
+    Raises:
+        InvalidDataError: if words are to be tagged and the tokenizer does not say which token belongs to which.
     """
+    if "tokens" in rows.column_names:
+        return _tokenize_words(rows, tokenizer, max_length=max_length)
     pairs = rows["text_pair"][:] if "text_pair" in rows.column_names else None
     encoded = dict(tokenizer(rows["text"][:], pairs, truncation=True, max_length=max_length))
-    return Dataset.from_dict({**encoded, "labels": rows["label"][:]})
+    if "label" not in rows.column_names:
+        return Dataset.from_dict(encoded)
+    kind = kind_of_rows(rows)
+    num_classes = len(class_names(rows)) if kind == "classes" else 0
+    return Dataset.from_dict({**encoded, "labels": [token_label(value, kind, num_classes) for value in rows["label"]]})
+
+
+def _tokenize_words(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Dataset:
+    if not tokenizer.is_fast:
+        raise InvalidDataError(
+            "Token classification needs a tokenizer that tells which token belongs to which word",
+            f"{type(tokenizer).__name__} does not",
+            "Use a teacher with a tokenizer.json",
+        )
+    encoded = tokenizer(rows["tokens"][:], is_split_into_words=True, truncation=True, max_length=max_length)
+    columns = dict(encoded)
+    if "label" in rows.column_names:
+        columns["labels"] = [_first_tokens(encoded.word_ids(row), tags) for row, tags in enumerate(rows["label"])]
+    return Dataset.from_dict(columns)
+
+
+def _first_tokens(words: Sequence[int | None], tags: Sequence[int] | None) -> list[int]:
+    """The tag of each word on its first token."""
+    before = [None, *words]
+    return [
+        NO_CLASS if tags is None or word is None or word == last else tags[word]
+        for word, last in zip(words, before, strict=False)
+    ]
+
+
+def pad_rows(tokenizer: PreTrainedTokenizerBase) -> Collate:
+    """A collator: whole numbers in lists are labels of tokens, and padded with -100; a teacher's answers to tokens, in
+    lists of lists, are padded with zeros; all else is as `DataCollatorWithPadding` leaves it.
+    """
+    plain = DataCollatorWithPadding(tokenizer)
+    per_token = DataCollatorForTokenClassification(tokenizer)
+
+    def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        kept = [{name: value for name, value in row.items() if name != TEACHER_LOGITS} for row in rows]
+        first = kept[0].get("labels")
+        batch: dict[str, torch.Tensor] = dict((per_token if _are_tags(first) else plain)(kept))
+        if TEACHER_LOGITS in rows[0]:
+            answers = [torch.as_tensor(row[TEACHER_LOGITS], dtype=torch.float32) for row in rows]
+            batch[TEACHER_LOGITS] = torch.nn.utils.rnn.pad_sequence(
+                answers, batch_first=True, padding_side=tokenizer.padding_side if answers[0].ndim > 1 else "right"
+            )
+        return batch
+
+    return collate
+
+
+def language_collator(tokenizer: PreTrainedTokenizerBase, problem: str, *, seed: int) -> Collate:
+    """A collator that makes `labels` of the text itself: of masked tokens, or of every token that is not padding.
+
+    Which tokens are masked is a function of the seed and of the batch's own rows, so a resumed run masks as an
+    undisturbed one; rows meet other rows in each epoch, and other masks.
+
+    Args:
+        tokenizer: pads, and knows the mask.
+        problem: "masked-tokens" or "next-tokens".
+        seed: of the masks.
+    """
+    label = DataCollatorForLanguageModeling(tokenizer, mlm=problem == "masked-tokens", mlm_probability=MASKED_SHARE)
+
+    def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        kept = [{name: value for name, value in row.items() if name in tokenizer.model_input_names} for row in rows]
+        content = repr([seed, *(row["input_ids"] for row in kept)]).encode()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int.from_bytes(hashlib.blake2b(content, digest_size=7).digest()))
+            return dict(label(kept))
+
+    return collate
+
+
+def _are_tags(labels: Any) -> bool:
+    return isinstance(labels, list) and all(isinstance(label, int) for label in labels)
 
 
 class LengthGroupedSampler(Sampler[int]):
@@ -51,11 +178,11 @@ class LengthGroupedSampler(Sampler[int]):
 
 
 def training_batches(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, batch_size: int, seed: int
+    rows: Dataset, *, batch_size: int, seed: int, collate: Collate
 ) -> DataLoader[dict[str, torch.Tensor]]:
     """Padded batches in a shuffled order, neighbors of like length."""
     sampler = LengthGroupedSampler(rows, batch_size=batch_size, seed=seed)
-    return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=DataCollatorWithPadding(tokenizer))
+    return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=collate)
 
 
 def evaluation_batches(
@@ -64,4 +191,4 @@ def evaluation_batches(
     """Padded batches, shortest rows first."""
     lengths = [len(ids) for ids in rows["input_ids"]]
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    return DataLoader(rows, batch_size=batch_size, sampler=order, collate_fn=DataCollatorWithPadding(tokenizer))
+    return DataLoader(rows, batch_size=batch_size, sampler=order, collate_fn=pad_rows(tokenizer))

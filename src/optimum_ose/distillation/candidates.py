@@ -8,22 +8,31 @@ from typing import Any, final
 import numpy as np
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import DistillationConfig, SearchConfig
 from optimum_ose.core.architecture import Architecture
+from optimum_ose.distillation.answers import answer_error
 from optimum_ose.distillation.loop import distill
-from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.modeling.tasks import problem_of
 from optimum_ose.serialization import canonical_line
 
 _OUT_OF_MEMORY = "allocate memory"
 """What PyTorch says on a CPU without memory; on a GPU it raises `OutOfMemoryError`."""
 
+Score = Callable[[NDArray[np.float32], Dataset], float]
+"""The task's metric of answers to token rows, as `predict_logits` gives them; higher is better, 1 at best."""
 Initialize = Callable[[Architecture], PreTrainedModel]
 """A fresh student of an architecture."""
+
+
+def share_right(logits: NDArray[np.float32], rows: Dataset) -> float:
+    """Share of rows whose class is answered rightly."""
+    return float((logits.argmax(-1) == np.asarray(rows["labels"][:])).mean())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,10 @@ class CandidateSetting:
     """Makes each student."""
     search: SearchConfig
     """s, seed, and which error."""
+    task: str = "text-classification"
+    """Of teacher and students."""
+    score: Score = share_right
+    """The task's metric; an error is what it lacks to 1."""
 
 
 @final
@@ -103,6 +116,7 @@ class CandidateTrainer:
                 rows=setting.rows,
                 tokenizer=setting.tokenizer,
                 config=config,
+                task=setting.task,
                 is_shared=False,
             )
             error = self._measure(student)
@@ -114,15 +128,15 @@ class CandidateTrainer:
 
     def _measure(self, student: PreTrainedModel) -> float:
         setting = self._setting
-        found = torch.from_numpy(predict_logits(student, setting.eval_rows, tokenizer=setting.tokenizer))
+        found = predict_logits(student, setting.eval_rows, tokenizer=setting.tokenizer)
         if setting.search.error == "task-metric":
-            labels = torch.tensor(setting.eval_rows["labels"][:])
-            return float((found.argmax(-1) != labels).double().mean())
+            return 1.0 - setting.score(found, setting.eval_rows)
         if self._answers is None:
             self._answers = torch.from_numpy(
                 predict_logits(setting.teacher, setting.eval_rows, tokenizer=setting.tokenizer)
-            )
-        return float(cross_entropy_to_teacher(found.double(), self._answers.double()))
+            ).double()
+        problem = problem_of(setting.task, setting.teacher.config)
+        return float(answer_error(problem, torch.from_numpy(found).double(), self._answers))
 
 
 @final
@@ -142,9 +156,7 @@ class CandidateError:
         self._num_calls: Counter[str] = Counter()
         self._planned: list[tuple[Architecture, Mapping[str, Any]]] = []
         trainings = [entry for entry in journal if "theta" in entry]
-        self._known: dict[str, Mapping[str, Any]] = {
-            _key(entry["architecture"], entry["theta"], entry["replicate"]): entry for entry in trainings
-        }
+        self._known: dict[str, Mapping[str, Any]] = {_entry_key(entry): entry for entry in trainings}
 
     def plan(self, candidates: Sequence[tuple[Architecture, Mapping[str, Any]]]) -> None:
         """What will probably be asked next, in this order: several processes may begin with it."""
@@ -152,26 +164,21 @@ class CandidateError:
 
     def __call__(self, architecture: Architecture, theta: Mapping[str, Any]) -> float:
         """The error, at least zero; NaN if the training failed."""
-        (run,) = self._runs([(architecture, theta)])
+        run = self._next_run(architecture, theta)
         self._num_calls[_key(architecture, theta, 0)] += 1
         if (architecture, theta) in self._planned:
             self._planned.remove((architecture, theta))
         if run.key not in self._known:
-            ahead = [later for later in self._runs(self._planned) if later.key not in self._known]
-            for entry in self._measure([run, *ahead]):
+            ahead = [self._next_run(*planned) for planned in self._planned]
+            for entry in self._measure([run, *(later for later in ahead if later.key not in self._known)]):
                 self._journal.append(entry)
-                self._known[_key(entry["architecture"], entry["theta"], entry["replicate"])] = entry
+                self._known[_entry_key(entry)] = entry
         error = self._known[run.key]["error"]
         return float("nan") if error is None else float(error)
 
-    def _runs(self, candidates: Sequence[tuple[Architecture, Mapping[str, Any]]]) -> list[CandidateRun]:
-        """The next run of each candidate."""
-        return [
-            CandidateRun(
-                architecture=architecture, theta=theta, replicate=self._num_calls[_key(architecture, theta, 0)]
-            )
-            for architecture, theta in candidates
-        ]
+    def _next_run(self, architecture: Architecture, theta: Mapping[str, Any]) -> CandidateRun:
+        replicate = self._num_calls[_key(architecture, theta, 0)]
+        return CandidateRun(architecture=architecture, theta=theta, replicate=replicate)
 
 
 def short_run(search: SearchConfig, theta: Mapping[str, Any], replicate: int) -> DistillationConfig:
@@ -195,3 +202,7 @@ def short_run(search: SearchConfig, theta: Mapping[str, Any], replicate: int) ->
 
 def _key(architecture: Mapping[str, int], theta: Mapping[str, Any], replicate: int) -> str:
     return canonical_line([dict(architecture), dict(theta), replicate])
+
+
+def _entry_key(entry: Mapping[str, Any]) -> str:
+    return _key(entry["architecture"], entry["theta"], entry["replicate"])

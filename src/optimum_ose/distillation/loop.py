@@ -3,24 +3,35 @@
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator, skip_first_batches
+from accelerate.state import AcceleratorState
+from accelerate.tracking import filter_trackers
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from optimum_ose.configuration import DistillationConfig
-from optimum_ose.data.tokenization import training_batches
+from optimum_ose.data.tokenization import language_collator, pad_rows, training_batches
+from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.local_process import LocalProcess
-from optimum_ose.distillation.losses import StudentWithProjections
+from optimum_ose.distillation.pupil import Pupil, require_attentions
+from optimum_ose.distillation.teaching import (
+    lesson_of,
+    require_common_vocabulary,
+    require_one_device,
+    require_same_answers,
+    with_teacher_logits,
+)
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.modeling.tasks import Problem, problem_of
+from optimum_ose.serialization import plain
 
-TEACHER_LOGITS = "teacher_logits"
-"""Column of what the teacher answers to a row."""
 OnStep = Callable[[int, float], None]
 """Called after each step with the number of steps done and the loss."""
 
@@ -37,16 +48,6 @@ class DistillationReport:
     """Loss of the last batch; NaN if there was no step."""
 
 
-def with_teacher_logits(
-    rows: Dataset, teacher: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, batch_size: int = 64
-) -> Dataset:
-    """The rows with the teacher's logits beside them, computed once; rows that have them are returned as they are."""
-    if TEACHER_LOGITS in rows.column_names:
-        return rows
-    logits = predict_logits(teacher, rows, tokenizer=tokenizer, batch_size=batch_size)
-    return rows.add_column(TEACHER_LOGITS, list(logits))
-
-
 def distill(
     student: PreTrainedModel,
     teacher: PreTrainedModel,
@@ -54,7 +55,10 @@ def distill(
     rows: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     config: DistillationConfig,
+    task: str = "text-classification",
     checkpoint_folder: Path | None = None,
+    answers_folder: Path | None = None,
+    teacher_tokenizer: PreTrainedTokenizerBase | None = None,
     on_step: OnStep | None = None,
     is_shared: bool = True,
 ) -> DistillationReport:
@@ -63,27 +67,55 @@ def distill(
     Args:
         student: changed in place; left in evaluation mode.
         teacher: not changed.
-        rows: token rows with `labels`; the teacher's logits are added, unless `with_teacher_logits` did that before.
+        rows: token rows, with `labels` where rows of the task have them; rows without a label are learned from the
+            teacher alone. The teacher's answers are added, unless `with_teacher_logits` did that before; language
+            models are asked anew in each step.
         tokenizer: pads the batches.
         config: the recipe.
+        task: what both models do.
         checkpoint_folder: where the state is kept every `config.checkpoint_steps`; a state found there is gone on from.
+            Trackers write there.
+        answers_folder: where the teacher's answers are kept, for the next distillation from the same rows.
+        teacher_tokenizer: of the teacher, if it is another object; it must have the same vocabulary.
         on_step: listener.
-        is_shared: the processes of a launch train one student together; else this one trains a student of its own.
+        is_shared: the processes of a launch train one student together; else this one trains a student of its own, and
+            keeps no state: a short run begins anew.
 
     Raises:
-        InvalidConfigError: if student and teacher answer with different classes.
+        InvalidConfigError: if student and teacher answer with different classes or words, run in DataParallel, or do
+            not show what a weighted term compares; or if a tracker is not installed.
     """
-    if student.config.num_labels != teacher.config.num_labels:
-        raise InvalidConfigError(
-            "Student and teacher must answer with the same classes",
-            f"the student has {student.config.num_labels}, the teacher {teacher.config.num_labels}",
-            "Initialize the student from this teacher",
-        )
+    require_one_device(student, teacher)
+    problem = problem_of(task, teacher.config)
+    if problem in NOT_KEPT:
+        require_common_vocabulary(student, teacher, tokenizer, teacher_tokenizer)
+    elif problem != "representation":
+        require_same_answers(student, teacher)
+    if config.attention_weight:
+        require_attentions(student, teacher)
+    if problem not in NOT_KEPT:
+        rows = with_teacher_logits(rows, teacher, tokenizer=tokenizer, folder=answers_folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if not is_shared:
-            return _run(LocalProcess(), student, teacher, rows, tokenizer, config, None, on_step)
-        return _run(Accelerator(), student, teacher, rows, tokenizer, config, checkpoint_folder, on_step)
+            return _run(LocalProcess(), student, teacher, rows, tokenizer, config, problem, None, on_step)
+        accelerator = _accelerator(config, checkpoint_folder)
+        return _run(accelerator, student, teacher, rows, tokenizer, config, problem, checkpoint_folder, on_step)
+
+
+def _accelerator(config: DistillationConfig, folder: Path | None) -> Accelerator:
+    known = {str(tracker) for tracker in filter_trackers(list(config.log_with), str(folder))}
+    if missing := sorted(set(config.log_with) - known):
+        raise InvalidConfigError(
+            "log_with must name trackers of Accelerate whose package is installed",
+            f"got {', '.join(missing)}",
+            "Install the package, or leave the tracker out",
+        )
+    # A Trainer of the same process may have settled on another precision.
+    AcceleratorState._reset_state(reset_partial_state=False)
+    return Accelerator(
+        mixed_precision=config.mixed_precision, log_with=list(config.log_with) or None, project_dir=folder
+    )
 
 
 def _run(
@@ -93,40 +125,44 @@ def _run(
     rows: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     config: DistillationConfig,
+    problem: Problem,
     checkpoint_folder: Path | None,
     on_step: OnStep | None,
 ) -> DistillationReport:
-    pupil = StudentWithProjections(
-        student,
-        teacher_width=teacher.config.hidden_size,
-        num_teacher_layers=teacher.config.num_hidden_layers,
-        config=config,
+    pupil: Any = Pupil(student, teacher, problem=problem, config=config)
+    optimizer: Any = torch.optim.AdamW(
+        _parameter_groups(pupil, config.weight_decay), lr=config.learning_rate, fused=True
     )
-    optimizer = torch.optim.AdamW(_parameter_groups(pupil, config.weight_decay), lr=config.learning_rate, fused=True)
     scheduler = get_linear_schedule_with_warmup(
         optimizer, math.ceil(config.num_steps * config.warmup_ratio), config.num_steps
     )
-    rows = with_teacher_logits(rows, teacher, tokenizer=tokenizer)
-    loader = training_batches(rows, tokenizer, batch_size=config.batch_size, seed=config.seed)
+    collate = language_collator(tokenizer, problem, seed=config.seed) if problem in NOT_KEPT else pad_rows(tokenizer)
+    loader: Any = training_batches(rows, batch_size=config.batch_size, seed=config.seed, collate=collate)
     pupil, optimizer, loader = accelerator.prepare(pupil, optimizer, loader)
     torch.nn.Module.to(teacher, accelerator.device)
     teacher.eval()
     start = 0
     if isinstance(accelerator, Accelerator):
-        accelerator.register_for_checkpointing(scheduler)
         start = _load_latest(accelerator, checkpoint_folder)
+        # All of its state that counts; Accelerate would unpickle it from the folder.
+        scheduler.last_epoch = start
+        if config.log_with:
+            accelerator.init_trackers("distillation", config=plain(config))
     # Without dropout: a student this small has no capacity to spare.
     pupil.eval()
     step, loss = start, torch.tensor(math.nan)
-    for batch in _batches(loader, start, config.num_steps):
-        loss = _step(accelerator, pupil, teacher, batch, optimizer, config)
+    per_step = config.gradient_accumulation_steps
+    batches = _batches(loader, start * per_step, config.num_steps * per_step)
+    while together := list(islice(batches, per_step)):
+        loss = _step(accelerator, pupil, teacher, together, optimizer, config, problem)
         scheduler.step()
         step += 1
-        if on_step is not None:
-            on_step(step, float(loss))
+        _tell(accelerator, step, loss, config, on_step)
         is_due = step % config.checkpoint_steps == 0 and step < config.num_steps
         if isinstance(accelerator, Accelerator) and checkpoint_folder is not None and is_due:
             _save(accelerator, checkpoint_folder, step)
+    if isinstance(accelerator, Accelerator) and config.log_with:
+        accelerator.end_training()
     torch.nn.Module.to(student, "cpu")
     student.eval()
     return DistillationReport(num_steps=step, resumed_from=start, final_loss=float(loss))
@@ -136,22 +172,42 @@ def _step(
     accelerator: Accelerator | LocalProcess,
     pupil: Any,
     teacher: PreTrainedModel,
-    batch: Any,
+    batches: list[Any],
     optimizer: Any,
     config: DistillationConfig,
+    problem: Problem,
 ) -> torch.Tensor:
-    logits = batch.pop(TEACHER_LOGITS)
-    hidden_states: tuple[torch.Tensor, ...] = ()
-    if config.hidden_weight:
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
-        with torch.no_grad():
-            hidden_states = teacher(**inputs, output_hidden_states=True).hidden_states
-    loss: torch.Tensor = pupil(batch, logits, hidden_states)
-    accelerator.backward(loss)
+    """One optimizer step on some batches together; their mean loss."""
+    losses = []
+    for number, batch in enumerate(batches, start=1):
+        with _autocast(accelerator):
+            lesson = lesson_of(problem, teacher, batch, config)
+        is_last = number == len(batches)
+        with nullcontext() if is_last or isinstance(accelerator, LocalProcess) else accelerator.no_sync(pupil):
+            loss: torch.Tensor = pupil(batch, lesson)
+            accelerator.backward(loss if len(batches) == 1 else loss / len(batches))
+        losses.append(loss.detach())
     accelerator.clip_grad_norm_(pupil.parameters(), config.max_grad_norm)
     optimizer.step()
     optimizer.zero_grad()
-    return loss.detach()
+    return torch.stack(losses).mean()
+
+
+def _autocast(accelerator: Accelerator | LocalProcess) -> AbstractContextManager[Any]:
+    return accelerator.autocast() if isinstance(accelerator, Accelerator) else nullcontext()
+
+
+def _tell(
+    accelerator: Accelerator | LocalProcess,
+    step: int,
+    loss: torch.Tensor,
+    config: DistillationConfig,
+    on_step: OnStep | None,
+) -> None:
+    if on_step is not None:
+        on_step(step, float(loss))
+    if isinstance(accelerator, Accelerator) and config.log_with:
+        accelerator.log({"loss": float(loss)}, step=step)
 
 
 def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

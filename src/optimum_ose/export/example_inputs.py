@@ -1,43 +1,52 @@
-"""Token or pixel tensors that a model is traced, checked and timed with, and the names under which ONNX Runtime takes
-them.
-"""
+"""Tokens, pixels or sound that a model is traced, checked and timed with, and their names in the exported graph."""
 
 import inspect
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.export.past import is_causal_language_model
 
-PIXELS = "pixel_values"
+PIXELS, WAVES, SPECTRUM = "pixel_values", "input_values", "input_features"
+"""Main inputs of models of images, of sound as it is recorded, and of sound by frequencies."""
 _INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 _RESERVED_POSITIONS = 2  # RoBERTa counts positions from pad_token_id + 1
 _MAX_LENGTH = 512
 _NUM_CHANNELS = 3
 """Of an image, where the config does not say."""
+_SAMPLES_PER_FRAME = 320
+"""Of sound, where the config has no strides."""
 
 
 def input_names(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> tuple[str, ...]:
     """The inputs that the model takes and its tokenizer makes, in the order of the exported graph.
 
     Raises:
-        UnsupportedModelError: if the model starts neither from token ids alone nor from pixels alone.
+        UnsupportedModelError: if the model has a decoder of its own, or starts neither from token ids alone nor from
+            pixels or sound alone.
     """
-    if getattr(model, "main_input_name", None) == PIXELS and not model.config.is_encoder_decoder:
-        return (PIXELS,)
     accepted = inspect.signature(model.forward).parameters
-    made = tokenizer.model_input_names if tokenizer is not None else ()
+    has_decoder = "decoder_input_ids" in accepted
+    main = getattr(model, "main_input_name", None)
+    if main in {PIXELS, WAVES, SPECTRUM} and not has_decoder:
+        return (str(main),)
+    made = set(tokenizer.model_input_names if tokenizer is not None else ())
+    if is_causal_language_model(model):  # no runtime that goes on from a past feeds them
+        made -= {"token_type_ids"}
     names = tuple(name for name in _INPUT_NAMES if name in accepted and name in made)
-    if "input_ids" not in names or model.config.is_encoder_decoder:
+    if "input_ids" not in names or has_decoder:
         maker = type(tokenizer).__name__ if tokenizer is not None else "no tokenizer"
         raise UnsupportedModelError(
-            "Export needs a model of one stack whose input is token ids or pixels",
+            "Export needs a model of one stack whose input is token ids, pixels or sound",
             f"{type(model).__name__} with {maker} has the inputs {', '.join(names) or 'none'}"
-            + (" and a decoder" if model.config.is_encoder_decoder else ""),
-            "Export an encoder-only or decoder-only text model with its tokenizer, or an image encoder",
+            + (" and a decoder" if has_decoder else ""),
+            "Export an encoder-only or decoder-only text model with its tokenizer, or an encoder of images or sound, "
+            "such as T5EncoderModel or model.get_encoder()",
         )
     return names
 
@@ -50,30 +59,34 @@ def example_inputs(
     sequence_length: int,
     padded: bool,
     generator: np.random.Generator,
+    padding_side: Literal["left", "right"] = "right",
 ) -> dict[str, torch.Tensor]:
-    """Random token ids with mask and segments, or random pixels.
+    """Random token ids with mask and segments, or random pixels or sound.
 
     Args:
-        model: its embedding table bounds the token ids, its config gives the size of an image.
-        tokenizer: gives the padding token and, with the model, the input names; None for an image model.
+        model: its embedding table bounds the token ids, its config gives the size of an image or spectrum.
+        tokenizer: gives the padding token and, with the model, the input names; None for images or sound.
         batch_size: rows.
-        sequence_length: tokens per row; cut to what the model can take. An image model's follows from its config.
-        padded: every second row ends in a third of padding.
+        sequence_length: tokens per row; cut to what the model can take. Frames of a sound; that of an image or spectrum
+            follows from the config.
+        padded: every second row has a third of padding.
         generator: source of the token ids.
+        padding_side: where that is.
 
     Returns:
         By input name, on the CPU: int64 tensors of shape (batch_size, sequence_length), or one float32 tensor of shape
-        (batch_size, channels, height, width).
+        (batch_size, channels, height, width), (batch_size, samples) or (batch_size, bands, frames).
     """
     names = input_names(model, tokenizer)
-    if tokenizer is None or names == (PIXELS,):
-        return {PIXELS: _pixels(model, batch_size, generator)}
+    if tokenizer is None or "input_ids" not in names:
+        shape = _shape(model, names[0], batch_size, sequence_length)
+        return {names[0]: torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))}
     length = min(sequence_length, longest_sequence(model, tokenizer))
     vocabulary_size = min(len(tokenizer), _embedding_rows(model))
     ids = torch.from_numpy(generator.integers(0, vocabulary_size, size=(batch_size, length)))
     mask = torch.ones_like(ids)
     if padded:
-        mask[1::2, length - length // 3 :] = 0
+        mask[1::2, slice(length // 3) if padding_side == "left" else slice(length - length // 3, None)] = 0
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     segments = torch.zeros_like(ids)
     if getattr(model.config, "type_vocab_size", 1) > 1:
@@ -101,9 +114,9 @@ def timing_inputs(
 
 
 def rows_and_length(inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
-    """Batch x tokens of text inputs, batch x height of images."""
+    """Batch x tokens of text inputs, x height of images, x samples or frames of sound."""
     tensor = next(iter(inputs.values()))
-    return int(tensor.shape[0]), int(tensor.shape[2 if PIXELS in inputs else 1])
+    return int(tensor.shape[0]), int(tensor.shape[1 if tensor.ndim == 2 else 2])
 
 
 def longest_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -112,11 +125,15 @@ def longest_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     return int(min(_MAX_LENGTH, positions - _RESERVED_POSITIONS, tokenizer.model_max_length))
 
 
-def _pixels(model: PreTrainedModel, batch_size: int, generator: np.random.Generator) -> torch.Tensor:
-    size = model.config.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    shape = (batch_size, getattr(model.config, "num_channels", _NUM_CHANNELS), height, width)
-    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+def _shape(model: PreTrainedModel, name: str, batch_size: int, num_frames: int) -> tuple[int, ...]:
+    """Of an image or a sound."""
+    config = model.config
+    if name == WAVES:
+        return batch_size, num_frames * math.prod(getattr(config, "conv_stride", None) or (_SAMPLES_PER_FRAME,))
+    if name == SPECTRUM:
+        return batch_size, config.num_mel_bins, 2 * config.max_source_positions
+    height, width = (config.image_size,) * 2 if isinstance(config.image_size, int) else config.image_size
+    return batch_size, getattr(config, "num_channels", _NUM_CHANNELS), height, width
 
 
 def _embedding_rows(model: PreTrainedModel) -> int:

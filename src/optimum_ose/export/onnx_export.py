@@ -1,4 +1,4 @@
-"""A PyTorch text or image model written as an ONNX file, checked before it takes its name."""
+"""A PyTorch model of text, images or sound written as an ONNX file, checked before it takes its name."""
 
 import copy
 import warnings
@@ -11,9 +11,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
-from optimum_ose.export.example_inputs import PIXELS, example_inputs
-from optimum_ose.export.parity import check_parity, output_name
+from optimum_ose.export.computation import Computation, free_axes
+from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.parity import check_parity
+from optimum_ose.export.past import random_past
+from optimum_ose.export.pooling import Pooling
 from optimum_ose.export.rewriting import rewrite_for_runtime
+from optimum_ose.modeling.building import BUILD_ERRORS
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
 
@@ -25,22 +29,30 @@ def export_onnx(
     *,
     opset: int = 17,
     tolerance: float = 1e-4,
+    pooling: Pooling | None = None,
 ) -> Path:
-    """Write `folder/onnx/model.onnx`, with dynamic batch and sequence axes.
+    """Write `folder/onnx/model.onnx`, with free batch and sequence axes.
 
-    Inputs: `input_ids`, `attention_mask` and, where the model and its tokenizer have it, `token_type_ids`, each int64
-    of shape (batch, sequence); of an image model `pixel_values`, float32 of shape (batch, channels, height, width) with
-    only the batch dynamic. Output: `logits`, or `last_hidden_state` of a model without a head. An earlier file of that
-    name stays whole until the new one is complete, compared with the model, and on the disk. The last layer of a model
-    whose head reads the first token computes no other (`rewriting`).
+    Inputs of a text model: `input_ids`, `attention_mask` and, where the model and its tokenizer have it,
+    `token_type_ids`, each int64 of shape (batch, sequence). Of an image model: `pixel_values`, float32 of shape (batch,
+    channels, height, width) with only the batch free. Of a sound model: `input_values` (batch, samples), or
+    `input_features` (batch, bands, frames) with only the batch free.
+
+    Outputs: `logits`; or `start_logits` and `end_logits`; or, of a model without a head, `last_hidden_state`, and with
+    pooling `sentence_embedding` (batch, width). A causal language model also takes `past_key_values.N.key` and `.value`
+    (batch, heads, past, width) and gives `present.N.key` and `.value`; its mask covers past and new tokens, and
+    positions are counted from the mask.
+
+    An earlier file of that name stays whole until the new one is complete, compared with the model, and on the disk.
+    The last layer of a model whose head reads the first token computes no other (`rewriting`).
 
     Args:
-        model: a text or image model with float32 weights, on any device, with any attention implementation. It is not
-            changed.
-        tokenizer: the model's tokenizer; None for an image model.
+        model: with float32 weights, on any device, with any attention implementation. It is not changed.
+        tokenizer: the model's tokenizer; None for a model of images or sound.
         folder: the output folder.
         opset: ONNX operator set, >= 14.
         tolerance: largest accepted difference to the model; see `check_parity`.
+        pooling: how a text's one vector is made of its tokens'; None: it is not made.
 
     Raises:
         UnsupportedModelError: if the model's inputs, outputs, precision or size cannot be exported.
@@ -51,32 +63,18 @@ def export_onnx(
     path = Path(folder) / "onnx" / "model.onnx"
     with atomic_file(path) as temporary:
         try:
-            _trace(_eager_twin(model), tokenizer, temporary, opset=opset)
+            _trace(_eager_twin(model), tokenizer, temporary, opset=opset, pooling=pooling)
         except UnsupportedModelError:
             raise
-        except (RuntimeError, ValueError) as error:
+        except BUILD_ERRORS as error:
             raise ExportError(
                 f"{type(model).__name__} must be traceable by torch.onnx",
-                f"tracing failed: {str(error).splitlines()[0]}",
+                f"tracing failed: {(str(error) or type(error).__name__).splitlines()[0]}",
                 "Set pad_token_id if the model has none; decoder-only models need transformers 5",
             ) from error
         rewrite_for_runtime(temporary)
-        check_parity(model, temporary, tokenizer, tolerance=tolerance)
+        check_parity(model, temporary, tokenizer, tolerance=tolerance, pooling=pooling)
     return path
-
-
-class _PositionalModel(torch.nn.Module):
-    """The model as a function of tensors in a fixed order, which is what the tracer takes."""
-
-    def __init__(self, model: PreTrainedModel, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.model = model
-        self.names = names
-
-    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        output = self.model(**dict(zip(self.names, tensors, strict=True)), return_dict=True)
-        tensor: torch.Tensor = output[output_name(output)]
-        return tensor
 
 
 def _eager_twin(model: PreTrainedModel) -> PreTrainedModel:
@@ -95,32 +93,34 @@ def _eager_twin(model: PreTrainedModel) -> PreTrainedModel:
     return eager
 
 
-def _trace(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, path: Path, *, opset: int) -> None:
+def _trace(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    path: Path,
+    *,
+    opset: int,
+    pooling: Pooling | None,
+) -> None:
     inputs = example_inputs(
         model, tokenizer, batch_size=2, sequence_length=16, padded=True, generator=np.random.default_rng(0)
     )
+    past = random_past(model, batch_size=2, num_tokens=8)
+    if past:
+        seen = torch.ones((2, 8), dtype=torch.long)
+        inputs = {**inputs, "attention_mask": torch.cat([seen, inputs["attention_mask"]], dim=1), **past}
+    computation = Computation(model, inputs=tuple(inputs), pooling=pooling).eval()
     with torch.inference_mode():
-        output = model(**inputs, return_dict=True)
-    if not {"logits", "last_hidden_state"} & set(output):
-        raise UnsupportedModelError(
-            "Export needs a model with the output logits or last_hidden_state",
-            f"{type(model).__name__} has {', '.join(output)}",
-            "Export the base model, or a model with one head",
-        )
-    name = output_name(output)
-    per_token = {0: "batch"} if PIXELS in inputs else {0: "batch", 1: "sequence"}
-    axes = dict.fromkeys(inputs, per_token)
-    axes[name] = per_token if output[name].ndim == 3 else {0: "batch"}
+        outputs = computation.named(dict(inputs))
     with warnings.catch_warnings():
         # Deprecation of this exporter, and guesses of what tracing may get wrong: the parity check tells for certain.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _PositionalModel(model, tuple(inputs)).eval(),
+            computation,
             tuple(inputs.values()),
             str(path),
             input_names=list(inputs),
-            output_names=[name],
-            dynamic_axes=axes,
+            output_names=list(outputs),
+            dynamic_axes=free_axes(inputs, outputs),
             opset_version=opset,
             dynamo=False,
         )

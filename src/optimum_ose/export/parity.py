@@ -1,22 +1,29 @@
 """Whether an ONNX file computes what its PyTorch model computes."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, Literal, final
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
+from optimum_ose.export.computation import is_per_token, select_outputs
 from optimum_ose.export.example_inputs import example_inputs, rows_and_length
+from optimum_ose.export.past import PAST, empty_past, logits_in_parts, past_shapes, positions
+from optimum_ose.export.pooling import Pooling
 from optimum_ose.modeling.prediction import evaluating
 
 _SHAPES = ((1, 8), (3, 24), (2, 128))
 """Batch x length: one row without padding, several rows, and longer than the trace."""
+
+_RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.RuntimeException)
 
 
 @final
@@ -40,16 +47,22 @@ def check_parity(
     tolerance: float = 1e-4,
     shapes: Sequence[tuple[int, int]] = _SHAPES,
     seed: int = 0,
+    pooling: Pooling | None = None,
 ) -> Parity:
-    """Run both on random token ids, with and without padding, or on random pixels, and compare the outputs.
+    """Run both on random token ids, with padding on either side and without, or on random pixels or sound.
+
+    A graph that takes the past gets a text in three parts, the model at once. Logits of a whole text are compared with
+    padding on the tokenizer's own side: a head that reads the first token reads padding otherwise, of which the kinds
+    of attention think differently.
 
     Args:
         model: the PyTorch model; its training flag and its device stay as they are.
         onnx_path: the exported file.
-        tokenizer: the model's tokenizer; None for an image model.
+        tokenizer: the model's tokenizer; None for a model of images or sound.
         tolerance: largest accepted difference, for outputs within [-1, 1]; relative to the largest output beyond.
         shapes: batch x length of each comparison; of images, the batch counts.
         seed: of the inputs.
+        pooling: the one that the file was exported with.
 
     Raises:
         ExportError: if a difference is larger, or an output is not a number.
@@ -58,15 +71,24 @@ def check_parity(
     session = open_session(onnx_path)
     differences, magnitudes, compared = [0.0], [0.0], []
     for batch_size, length in shapes:
-        inputs = example_inputs(
-            model, tokenizer, batch_size=batch_size, sequence_length=length, padded=True, generator=generator
-        )
-        expected = torch_output(model, inputs)
-        actual = session.run(None, session_feeds(session, inputs))[0]
-        masked = expected.ndim == 3 and "attention_mask" in inputs
-        real = inputs["attention_mask"].numpy() == 1 if masked else slice(None)
-        differences.append(_largest(actual[real] - expected[real]) if actual.shape == expected.shape else float("inf"))
-        magnitudes.append(_largest(expected[real]))
+        for side in _sides(tokenizer):
+            inputs = example_inputs(
+                model,
+                tokenizer,
+                batch_size=batch_size,
+                sequence_length=length,
+                padded=True,
+                generator=generator,
+                padding_side=side,
+            )
+            expected, actual = torch_outputs(model, inputs, pooling), _answered(session, inputs)
+            for name, array in expected.items():
+                if name == "logits" and array.ndim == 2 and side != _sides(tokenizer)[0]:
+                    continue
+                real = _real(name, array, inputs)
+                fits = actual[name].shape == array.shape
+                differences.append(_largest(actual[name][real] - array[real]) if fits else float("inf"))
+                magnitudes.append(_largest(array[real]))
         compared.append(rows_and_length(inputs))
     parity = Parity(worst_difference=max(differences), largest_output=max(magnitudes), shapes=tuple(compared))
     bound = tolerance * max(1.0, parity.largest_output)
@@ -79,17 +101,42 @@ def check_parity(
     return parity
 
 
-def torch_output(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> NDArray[np.float32]:
-    """The model's logits, or its last hidden state: (batch, labels) or (batch, length, width)."""
+def _answered(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, torch.Tensor]
+) -> dict[str, NDArray[np.float32]]:
+    try:
+        return session_outputs(session, inputs)
+    except _RUNTIME_ERRORS as error:
+        raise ExportError(
+            "The ONNX file must answer batches and lengths other than those it was traced with",
+            f"ONNX Runtime failed on {rows_and_length(inputs)}: {str(error).splitlines()[0][:300]}",
+            "Export another model type: this one's code fixes sizes while it is traced",
+        ) from error
+
+
+def torch_outputs(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], pooling: Pooling | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """The model's answer by output name. Positions of a causal language model are counted from the mask."""
+    given = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    arguments = dict(given)
+    if past_shapes(model) and "position_ids" in inspect.signature(model.forward).parameters:
+        arguments["position_ids"] = positions(given["attention_mask"])
     with evaluating(model):
-        output = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}, return_dict=True)
-    array: NDArray[np.float32] = output[output_name(output)].float().cpu().numpy()
-    return array
+        found = select_outputs(model(**arguments, return_dict=True), given, pooling)
+    return {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
 
 
-def output_name(output: object) -> str:
-    """The output that is exported: `logits` where the model has a head, else `last_hidden_state`."""
-    return "logits" if "logits" in output else "last_hidden_state"  # type: ignore[operator]
+def session_outputs(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, torch.Tensor]
+) -> dict[str, NDArray[np.float32]]:
+    """The graph's answer by output name."""
+    if any(item.name.startswith(PAST) for item in session.get_inputs()):
+        length = int(inputs["input_ids"].shape[1])
+        ends = sorted({max(1, length // 2), max(1, length - 1), length})
+        return {"logits": logits_in_parts(session, {name: item.numpy() for name, item in inputs.items()}, ends)}
+    names = [item.name for item in session.get_outputs()]
+    return dict(zip(names, session.run(None, session_feeds(session, inputs)), strict=True))
 
 
 def open_session(onnx_path: Path, *, num_threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -104,8 +151,23 @@ def open_session(onnx_path: Path, *, num_threads: int | None = None) -> onnxrunt
 def session_feeds(
     session: onnxruntime.InferenceSession, inputs: Mapping[str, torch.Tensor]
 ) -> dict[str, NDArray[np.int64] | NDArray[np.float32]]:
-    """The inputs that the graph has; the exporter drops one that the model accepts but does not use."""
-    return {item.name: inputs[item.name].numpy() for item in session.get_inputs()}
+    """The inputs that the graph has, without a past; the exporter drops what the model accepts but does not use."""
+    past = empty_past(session, len(next(iter(inputs.values()))))
+    return past | {item.name: inputs[item.name].numpy() for item in session.get_inputs() if item.name not in past}
+
+
+def _sides(tokenizer: PreTrainedTokenizerBase | None) -> tuple[Literal["left", "right"], ...]:
+    """Of the padding, the tokenizer's own first."""
+    if tokenizer is None:
+        return ("right",)
+    return ("left", "right") if tokenizer.padding_side == "left" else ("right", "left")
+
+
+def _real(name: str, array: NDArray[np.float32], inputs: Mapping[str, torch.Tensor]) -> Any:
+    """Where an output is compared: of a text at tokens that are not padding, else everywhere."""
+    if "attention_mask" in inputs and is_per_token(name, array.ndim):
+        return inputs["attention_mask"].numpy() == 1
+    return slice(None)
 
 
 def _largest(array: NDArray[np.float32]) -> float:

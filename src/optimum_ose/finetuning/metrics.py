@@ -1,18 +1,26 @@
-"""The task's metrics, in process: `evaluate`'s interface over scikit-learn, without its download."""
+"""The tasks' metrics, in process: `evaluate`'s interface over scikit-learn, scipy and seqeval, without its download."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
 import datasets
 import evaluate
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import pearsonr, spearmanr
+from seqeval.metrics import f1_score as entity_f1
+from seqeval.metrics import precision_score, recall_score
 from sklearn.metrics import accuracy_score, f1_score
-from transformers import EvalPrediction
+from transformers import EvalPrediction, PretrainedConfig
 
 from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.tasks import Problem, problem_of
 
 _TASKS = ("text-classification", "token-classification")
+_AVERAGES = ("micro", "macro")
+_ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
 _IGNORED_LABEL = -100  # Transformers' mark for positions without a label
 
 
@@ -32,11 +40,83 @@ class ClassificationMetric(evaluate.Metric):  # type: ignore[misc]
         return _scores(predictions, references)
 
 
-def compute_metrics_for(task: str) -> Callable[[EvalPrediction], dict[str, float]]:
-    """The `compute_metrics` of a Trainer: "accuracy" and "f1_macro", over rows or, per token, over labeled positions.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMetric:
+    """How answers to a kind of problem are judged."""
+
+    problem: Problem
+    """What an answer is."""
+    label_names: tuple[str, ...] = ()
+    """Names of the classes, by index; of tags those that begin an entity start with B-."""
+
+    @property
+    def name(self) -> str:
+        """The score that decides: accuracy, F1 or Spearman's correlation."""
+        if self.problem == "token-labels":
+            return "f1" if self._marks_entities else "accuracy"
+        return {"multi-label": "f1_micro", "regression": "spearman"}.get(self.problem, "accuracy")
+
+    @property
+    def _marks_entities(self) -> bool:
+        return bool(self.label_names) and all(_ENTITY_TAG.fullmatch(name) for name in self.label_names)
+
+    def scores(self, answers: NDArray[Any], rows: datasets.Dataset) -> dict[str, float]:
+        """All scores of answers to token rows, as `predict_logits` gives them."""
+        if self.problem != "token-labels":
+            return self._row_scores(answers, np.asarray(rows["labels"][:]))
+        ends = np.cumsum([len(ids) for ids in rows["input_ids"]])[:-1]
+        return self._tag_scores(np.split(answers.argmax(-1), ends), [np.asarray(tags) for tags in rows["labels"]])
+
+    def score(self, answers: NDArray[Any], rows: datasets.Dataset) -> float:
+        """The score that decides."""
+        return self.scores(answers, rows)[self.name]
+
+    def compute(self, prediction: EvalPrediction) -> dict[str, float]:
+        """The `compute_metrics` of a Trainer."""
+        found = prediction.predictions
+        logits = np.asarray(found[0] if isinstance(found, tuple) else found)
+        references = np.asarray(prediction.label_ids)
+        if self.problem == "token-labels":
+            return self._tag_scores(list(logits.argmax(-1)), list(references))
+        return self._row_scores(logits, references)
+
+    def _row_scores(self, answers: NDArray[Any], references: NDArray[Any]) -> dict[str, float]:
+        if self.problem == "regression":
+            return _correlations(answers.reshape(-1), references.reshape(-1))
+        if self.problem == "multi-label":
+            return _set_scores(answers > 0, references > 0.5)
+        return _scores(answers.argmax(-1), references)
+
+    def _tag_scores(self, answers: Sequence[NDArray[Any]], references: Sequence[NDArray[Any]]) -> dict[str, float]:
+        pairs = [
+            (found[wanted != _IGNORED_LABEL], wanted[wanted != _IGNORED_LABEL])
+            for found, wanted in zip(answers, references, strict=True)
+        ]
+        scores = _scores(*(np.concatenate(parts) for parts in zip(*pairs, strict=True)))
+        if not self._marks_entities:
+            return scores
+        found, wanted = ([[self.label_names[tag] for tag in row] for row in rows] for rows in zip(*pairs, strict=True))
+        return {**scores, **_entity_scores(found, wanted)}
+
+
+def metric_for(problem: Problem, config: PretrainedConfig) -> TaskMetric:
+    """The metric of a model's problem, with the names of its classes."""
+    names = tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
+    return TaskMetric(problem=problem, label_names=names)
+
+
+def compute_metrics_for(
+    task: str, config: PretrainedConfig | None = None
+) -> Callable[[EvalPrediction], dict[str, float]]:
+    """The `compute_metrics` of a Trainer.
+
+    Of classes "accuracy" and "f1_macro"; of several classes also "f1_micro"; of numbers "spearman" and "pearson"; of
+    tags "accuracy" and "f1_macro" over labeled positions and, where tags mark entities (B-, I-, O) and `config` names
+    them, their "precision", "recall" and "f1".
 
     Args:
         task: "text-classification" or "token-classification".
+        config: the model's; None: a classifier with one class a row, tags without names.
 
     Raises:
         UnsupportedModelError: if the task is another one.
@@ -47,15 +127,9 @@ def compute_metrics_for(task: str) -> Callable[[EvalPrediction], dict[str, float
             f"got the task {task!r}",
             "Pass your own compute_metrics to the Trainer",
         )
-    return _classification_metrics
-
-
-def _classification_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-    answers: NDArray[Any] = np.asarray(logits).argmax(axis=-1)
-    references = np.asarray(prediction.label_ids)
-    is_labeled = references != _IGNORED_LABEL
-    return _scores(answers[is_labeled], references[is_labeled])
+    plain: Problem = "token-labels" if task == "token-classification" else "single-label"
+    metric = TaskMetric(problem=plain) if config is None else metric_for(problem_of(task, config), config)
+    return metric.compute
 
 
 def _scores(predictions: Any, references: Any) -> dict[str, float]:
@@ -63,3 +137,21 @@ def _scores(predictions: Any, references: Any) -> dict[str, float]:
         "accuracy": float(accuracy_score(references, predictions)),
         "f1_macro": float(f1_score(references, predictions, average="macro", zero_division=0)),
     }
+
+
+def _set_scores(predictions: NDArray[np.bool_], references: NDArray[np.bool_]) -> dict[str, float]:
+    averages = {f"f1_{kind}": f1_score(references, predictions, average=kind, zero_division=0) for kind in _AVERAGES}
+    return {"accuracy": float(accuracy_score(references, predictions)), **{k: float(v) for k, v in averages.items()}}
+
+
+def _correlations(predictions: NDArray[Any], references: NDArray[Any]) -> dict[str, float]:
+    """Correlations; zero where either does not vary, for then there is none."""
+    if np.ptp(predictions) == 0 or np.ptp(references) == 0:
+        return {"spearman": 0.0, "pearson": 0.0}
+    pair = predictions.astype(np.float64), references.astype(np.float64)
+    return {"spearman": float(spearmanr(*pair).statistic), "pearson": float(pearsonr(*pair).statistic)}
+
+
+def _entity_scores(predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
+    measures = {"precision": precision_score, "recall": recall_score, "f1": entity_f1}
+    return {name: float(measure(references, predictions, zero_division=0)) for name, measure in measures.items()}

@@ -1,9 +1,11 @@
 """A stock Trainer set up for a student: padding, metrics and, if wanted, Agora."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import datasets
 from transformers import (
+    DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -20,6 +22,10 @@ from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.metrics import compute_metrics_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
+from optimum_ose.modeling.tasks import Problem, problem_of
+
+AGORA_PROBLEMS: tuple[Problem, ...] = ("single-label", "token-labels")
+"""Kinds of labels that Agora finds mistakes in and can keep while it changes a text."""
 
 
 def build_trainer(
@@ -35,8 +41,9 @@ def build_trainer(
     test_dataset: datasets.Dataset | None = None,
     perturbation: TextPerturbation | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    task: str = "text-classification",
 ) -> Trainer:
-    """A `transformers.Trainer` for sequence classification, with Agora if `agora` is given.
+    """A `transformers.Trainer` for sequences or tokens with labels, with Agora if `agora` is given.
 
     The loss is averaged over accumulation steps and processes. (Trainer 5 leaves that to every model that takes keyword
     arguments, and most classifiers do not do it; hence `model_accepts_loss_kwargs = False`.)
@@ -56,13 +63,29 @@ def build_trainer(
         test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
         perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
+        task: "text-classification" or "token-classification".
 
     Raises:
-        InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches.
+        InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
+            if `args` would wrap the model in DataParallel.
     """
-    collator: DataCollatorWithPadding | AgoraDataCollator = DataCollatorWithPadding(tokenizer)
+    if args.n_gpu > 1:
+        raise InvalidConfigError(
+            "Several devices must have a process each, started by `accelerate launch` or `torchrun`",
+            f"one process sees {args.n_gpu}, and a Trainer would wrap the model in torch.nn.DataParallel",
+            "Launch several processes, or set CUDA_VISIBLE_DEVICES to one device",
+        )
+    collator: Any = DataCollatorWithPadding(tokenizer)
+    if task == "token-classification":
+        collator = DataCollatorForTokenClassification(tokenizer)
     agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:
+        if (problem := problem_of(task, model.config)) not in AGORA_PROBLEMS:
+            raise InvalidConfigError(
+                "Agora makes new rows of texts with a class each, or a class for each word",
+                f"the labels of this model are of the kind {problem}",
+                "Pass agora=None: plain fine-tuning",
+            )
         if labeler is None:
             raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
         soft_targets = agora.soft_labels and not answers_per_token(labeler)
@@ -87,7 +110,7 @@ def build_trainer(
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
-        compute_metrics=compute_metrics_for("text-classification"),
+        compute_metrics=compute_metrics_for(task, model.config),
         compute_loss_func=loss,
         callbacks=[*agora_callbacks, *callbacks],
     )

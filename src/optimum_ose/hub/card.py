@@ -5,10 +5,12 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from optimum_ose.hub.facts import CardFacts, Role
+from optimum_ose.hub.facts import Carbon, CardFacts, Role
 from optimum_ose.hub.usage import usage_section
 
 _ROLES: tuple[Role, ...] = ("teacher", "student")
+_LARGE = 1e4
+"""From here on a number is shown whole."""
 _FORMAT_NAMES = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
 
 
@@ -28,7 +30,9 @@ def build_model_card(facts: CardFacts) -> str:
         _sizes(facts),
         _latency(facts.benchmark, facts.latency_sentences),
         _search(facts),
+        _section("Training", [_text(sentence) for sentence in facts.training]),
         usage_section(facts),
+        _carbon(facts.carbon),
         _versions(facts.versions),
     ]
     body = "\n\n".join(section for section in sections if section)
@@ -52,11 +56,14 @@ def _metadata(facts: CardFacts) -> ModelCardData:
     ]
     return ModelCardData(
         base_model=facts.base_model,
+        co2_eq_emissions=_emissions(facts.carbon),
         datasets=[facts.dataset_id] if facts.dataset_id else None,
         eval_results=results or None,
         language=list(facts.languages) or None,
         library_name="transformers",
         license=facts.license,
+        license_name=facts.license_name,
+        license_link=facts.license_link,
         model_name=_line(facts.model_name) if results else None,
         pipeline_tag=facts.task,
         tags=["optimum-ose", "onnx", "distillation", "optimal-subarchitecture-extraction"],
@@ -70,7 +77,8 @@ def _introduction(facts: CardFacts) -> str:
     sentences = [f"A small model for {facts.task}, extracted and distilled from {teacher} with optimum-ose."]
     dataset = facts.dataset_name or facts.dataset_id
     if dataset:
-        sentences.append(f"Data: {_text(dataset)}.")
+        rows = ", ".join(f"{count:,} {split}" for split, count in facts.num_rows.items())
+        sentences.append(f"Data: {_text(dataset)}{f' ({rows} rows)' if rows else ''}.")
     if facts.labels:
         sentences.append(f"Labels: {', '.join(_text(label) for label in facts.labels)}.")
     return " ".join(sentences)
@@ -137,21 +145,47 @@ def _latency_cell(entry: Mapping[str, Any] | None) -> str:
 
 def _search(facts: CardFacts) -> str:
     parts = [_text(facts.certificate)] if facts.certificate else []
-    if facts.candidates:
-        axes = list(dict.fromkeys(axis for candidate in facts.candidates for axis in candidate.architecture))
-        rows = [
-            (
-                "extracted" if index == 0 else "runner-up",
-                *(str(candidate.architecture.get(axis, "")) for axis in axes),
-                _number(candidate.parameter_size),
-                _number(candidate.inference_cost),
-                f"{candidate.error:.4g}",
-                f"{candidate.w:.4g}",
-            )
-            for index, candidate in enumerate(facts.candidates)
-        ]
+    if facts.plot:
+        parts.append(f"![Size, error and cost of every trained candidate, and the winner]({facts.plot})")
+    named = [("extracted" if index == 0 else "runner-up", item) for index, item in enumerate(facts.candidates)]
+    if named and facts.maximum_point:
+        named.append(("maximum point T", facts.maximum_point))
+    axes = list(dict.fromkeys(axis for _, candidate in named for axis in candidate.architecture))
+    rows = [
+        (
+            name,
+            *(str(candidate.architecture.get(axis, "")) for axis in axes),
+            _number(candidate.parameter_size),
+            _number(candidate.inference_cost),
+            _short(candidate.error),
+            _short(candidate.w),
+        )
+        for name, candidate in named
+    ]
+    if rows:
         parts.append(_table(("", *axes, "parameter size", "inference cost", "error", facts.score_name), rows))
     return _section("Architecture search", parts)
+
+
+def _carbon(carbon: Carbon | None) -> str:
+    if carbon is None:
+        return ""
+    where = ", ".join(_text(part) for part in (carbon.hardware, carbon.location) if part)
+    told = f"{carbon.grams:.3g} g of CO2 equivalents, estimated by {_text(carbon.source)}"
+    return _section("Emissions", [f"{told} ({where})." if where else f"{told}."])
+
+
+def _emissions(carbon: Carbon | None) -> dict[str, Any] | None:
+    if carbon is None:
+        return None
+    found = {
+        "emissions": carbon.grams,
+        "source": _line(carbon.source),
+        "training_type": "fine-tuning",
+        "geographical_location": carbon.location,
+        "hardware_used": carbon.hardware,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _versions(versions: Mapping[str, str]) -> str:
@@ -179,7 +213,13 @@ def _line(value: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) and value < _LARGE else f"{value:,.0f}"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _scaled(value: float | None, factor: float) -> str:

@@ -49,7 +49,7 @@ class Size:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One architecture that the search trained."""
+    """One architecture of the search."""
 
     architecture: Mapping[str, int]
     """Axis values by Transformers' names."""
@@ -57,10 +57,25 @@ class Candidate:
     """p."""
     inference_cost: float
     """i."""
-    error: float
-    """e."""
-    w: float
+    error: float | None = None
+    """e; None if it was not trained."""
+    w: float | None = None
     """The W-coefficient, or 1 / e where the error was the objective; higher is better."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carbon:
+    """What a tracker estimated for the run."""
+
+    grams: float
+    """Grams of CO2 equivalents."""
+    source: str
+    """The tracker, with its version."""
+    hardware: str | None = None
+    """Processor."""
+    location: str | None = None
+    """Country."""
 
 
 @final
@@ -80,12 +95,18 @@ class CardFacts:
     """Hub id of the teacher; None if the teacher was a local folder."""
     license: str | None = None
     """License of the teacher, which the student inherits."""
+    license_name: str | None = None
+    """Of a license that the Hub lists as `other`."""
+    license_link: str | None = None
+    """Where that license can be read."""
     languages: tuple[str, ...] = ()
     """ISO codes."""
     dataset_name: str | None = None
     """Readable name of the data set."""
     dataset_id: str | None = None
     """Hub id of the data set; None if it was a local file."""
+    num_rows: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Split -> rows, after checks and the removal of repeated texts."""
     labels: tuple[str, ...] = ()
     """Names of the classes, in order."""
     scores: tuple[Score, ...] = ()
@@ -104,6 +125,14 @@ class CardFacts:
     """The certificate of the search, as one sentence."""
     candidates: tuple[Candidate, ...] = ()
     """The winner first, then the runners-up."""
+    maximum_point: Candidate | None = None
+    """T: the teacher's own architecture, never trained by the search."""
+    plot: str | None = None
+    """Path of the Pareto plot, relative to the card."""
+    training: tuple[str, ...] = ()
+    """What was trained, how long, and how well it did on the way."""
+    carbon: Carbon | None = None
+    """Emissions, if a tracker ran along."""
     score_name: str = "W"
     """What `Candidate.w` holds."""
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -3,20 +3,27 @@
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.exceptions import InvalidConfigError, OutputFolderError, UploadError
+from optimum_ose.hub.usage import named_card
 
 if TYPE_CHECKING:
     from optimum_ose.artifact import OSEArtifact
 
 _LOGGER = logging.getLogger(__name__)
 
-_REQUIRED = ("config.json", "README.md")
+# The library raises RuntimeError for a large file, OSError for a refusal and, for what never reached the Hub, errors of
+# its HTTP client, which differs among its versions.
+_FAILURES: tuple[type[Exception], ...] = (OSError, RuntimeError, cast(type[Exception], HfHubHTTPError.__bases__[0]))
+_CARD = "README.md"
+_REQUIRED = ("config.json", _CARD)
 _LAYOUT = (
-    "README.md",
+    _CARD,
     "config.json",
     "generation_config.json",
     "model.safetensors",
@@ -57,7 +64,8 @@ def push_to_hub(
     """Upload an output folder in one commit, creating the repository if needed.
 
     Only the files of the layout go: neither the teacher nor checkpoints, nor `ose/run.json`, which holds arguments and
-    so paths of this machine. An interrupted upload is repeated by calling again; the Hub takes each large file once.
+    so paths of this machine. The card's examples of use name the repository. Nothing is visible before everything has
+    arrived. An interrupted upload is repeated by calling again: a large file that has arrived is not sent twice.
 
     Args:
         folder: an output folder, or the artifact of one.
@@ -72,25 +80,29 @@ def push_to_hub(
         URL of the model.
 
     Raises:
+        InvalidConfigError: if `repo_id` is no Hub id.
         OutputFolderError: if the folder is no complete model folder.
-        huggingface_hub.errors.HfHubHTTPError: if the Hub refuses.
+        UploadError: if the Hub refuses or cannot be reached.
     """
+    _check_id(repo_id)
     root = Path(folder) if isinstance(folder, str | os.PathLike) else folder.path
     files = layout_files(root)
     if dry_run:
         _LOGGER.info("would upload to %s: %s", repo_id, ", ".join(files))
         return f"{constants.ENDPOINT}/{repo_id}"
     api = HfApi(token=token)
-    url = api.create_repo(repo_id, private=private, exist_ok=True)
-    if revision is not None:
-        api.create_branch(url.repo_id, branch=revision, exist_ok=True)
-    api.upload_folder(
-        repo_id=url.repo_id,
-        folder_path=root,
-        revision=revision,
-        commit_message=commit_message,
-        allow_patterns=files,
-    )
+    try:
+        url = api.create_repo(repo_id, private=private, exist_ok=True)
+        if revision is not None:
+            api.create_branch(url.repo_id, branch=revision, exist_ok=True)
+        operations = _operations(root, files, url.repo_id)
+        api.create_commit(url.repo_id, operations, commit_message=commit_message, revision=revision)
+    except _FAILURES as error:
+        raise UploadError(
+            f"The Hub must take the upload to {repo_id}",
+            _reason(error),
+            "Check the network, HF_HUB_OFFLINE and `hf auth login`, and push again: what has arrived is not sent twice",
+        ) from error
     return str(url)
 
 
@@ -98,7 +110,8 @@ def layout_files(folder: Path) -> list[str]:
     """The files of the folder that belong to the layout, as sorted POSIX paths relative to it.
 
     Raises:
-        OutputFolderError: if the folder lacks the configuration, the weights or the card.
+        OutputFolderError: if the folder lacks the configuration, the weights or the card, or if a file is a link to
+            something outside of it, which nobody meant to publish.
     """
     found = sorted(
         path.relative_to(folder).as_posix() for pattern in _LAYOUT for path in folder.glob(pattern) if path.is_file()
@@ -112,4 +125,42 @@ def layout_files(folder: Path) -> list[str]:
             f"it lacks {', '.join(missing)}",
             "Finish the run, and write the card with `optimum-cli ose report`",
         )
+    root = folder.resolve()
+    outside = [name for name in found if not (folder / name).resolve().is_relative_to(root)]
+    if outside:
+        raise OutputFolderError(
+            f"{folder} must hold its files itself",
+            f"{', '.join(outside)} lead out of it",
+            "Copy the folder with the files that the links point to (cp -rL)",
+        )
     return found
+
+
+def _operations(root: Path, files: list[str], repo_id: str) -> list[CommitOperationAdd]:
+    return [
+        CommitOperationAdd(
+            path_in_repo=name,
+            path_or_fileobj=named_card((root / name).read_text(encoding="utf-8"), repo_id).encode()
+            if name == _CARD
+            else root / name,
+        )
+        for name in files
+    ]
+
+
+def _check_id(repo_id: str) -> None:
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise InvalidConfigError(
+            "The repository must be a Hub id such as user/name",
+            f"got {repo_id!r}",
+            "Give user/name or organization/name",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, with its cause, in one line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    text = " ".join([type(error).__name__, *lines[:1]])
+    return f"{text} ({_reason(error.__cause__)})" if isinstance(error, RuntimeError) and error.__cause__ else text

@@ -1,11 +1,16 @@
 """The part of a model card that shows how to use the model."""
 
 import json
+from dataclasses import replace
+
+from huggingface_hub import ModelCard
 
 from optimum_ose.hub.facts import CardFacts
 
 _DTYPES = {"onnx/model_quantized.onnx": "q8", "onnx/model.onnx": "fp32"}
 """transformers.js names a file by its number type."""
+_UNNAMED = "path/to/this/folder"
+"""Stands for the model as long as no repository is named."""
 _JAVASCRIPT_TASKS = frozenset({"text-classification", "feature-extraction"})
 
 
@@ -18,7 +23,7 @@ def usage_section(facts: CardFacts) -> str:
     Returns:
         A Markdown section.
     """
-    model = facts.repo_id or "path/to/this/folder"
+    model = facts.repo_id or _UNNAMED
     example = {"text": "A first text.", "text_pair": "A second one."} if facts.takes_pairs else "A text."
     parts = ["## Use", _fence("python", _transformers(facts.task, model, example))]
     if facts.task in _JAVASCRIPT_TASKS:
@@ -28,12 +33,28 @@ def usage_section(facts: CardFacts) -> str:
             "Over HTTP:",
             _fence("shell", _http(facts, example)),
         ]
-    if facts.task in _JAVASCRIPT_TASKS and not facts.takes_pairs and facts.repo_id:
+    if facts.task in _JAVASCRIPT_TASKS and not facts.takes_pairs:
         parts += [
-            "In the browser or Node.js, with transformers.js:",
+            "In Node.js or a browser, with transformers.js:",
             _fence("js", _javascript(facts, json.dumps(example))),
         ]
     return "\n\n".join(parts)
+
+
+def named_card(text: str, repo_id: str) -> str:
+    """A card that was written before the repository had a name, with the examples of use for that name.
+
+    Args:
+        text: the card. Examples that a person has changed stay as they are.
+        repo_id: `user/name`.
+    """
+    data = ModelCard(text, ignore_metadata_errors=True).data
+    for takes_pairs in (False, True):
+        unnamed = CardFacts(model_name="", task=str(data.get("pipeline_tag")), takes_pairs=takes_pairs)
+        for default_file in (None, *_DTYPES):
+            facts = replace(unnamed, default_file=default_file)
+            text = text.replace(usage_section(facts), usage_section(replace(facts, repo_id=repo_id)))
+    return text
 
 
 def _transformers(task: str, model: str, example: object) -> str:
@@ -49,22 +70,26 @@ def _onnx_pipeline(facts: CardFacts, example: object) -> str:
         folder = f"snapshot_download({json.dumps(facts.repo_id)})"
         imports = "from huggingface_hub import snapshot_download\nfrom optimum_ose.serving import OnnxPipeline\n\n"
     else:
-        folder, imports = '"path/to/this/folder"', "from optimum_ose.serving import OnnxPipeline\n\n"
+        folder, imports = json.dumps(_UNNAMED), "from optimum_ose.serving import OnnxPipeline\n\n"
     return f"{imports}model = OnnxPipeline.from_pretrained({folder})\nprint(model({json.dumps(example)}))"
 
 
 def _javascript(facts: CardFacts, example: str) -> str:
     options = f", {{ dtype: {json.dumps(_DTYPES[facts.default_file])} }}" if facts.default_file in _DTYPES else ""
+    names, setting, model = "pipeline", "", facts.repo_id
+    if facts.repo_id is None:
+        parent, _, model = _UNNAMED.rpartition("/")
+        names, setting = "env, pipeline", f"env.localModelPath = {json.dumps(parent)};\n"
     return (
-        'import { pipeline } from "@huggingface/transformers";\n\n'
-        f"const model = await pipeline({json.dumps(facts.task)}, {json.dumps(facts.repo_id)}{options});\n"
+        f'import {{ {names} }} from "@huggingface/transformers";\n\n{setting}'
+        f"const model = await pipeline({json.dumps(facts.task)}, {json.dumps(model)}{options});\n"
         f"console.log(await model({example}));"
     )
 
 
 def _http(facts: CardFacts, example: object) -> str:
     download = f"hf download {facts.repo_id} --local-dir model\n" if facts.repo_id else ""
-    folder = "model" if facts.repo_id else "path/to/this/folder"
+    folder = "model" if facts.repo_id else _UNNAMED
     return (
         f"{download}optimum-cli ose serve {folder} &\n"
         f"curl http://127.0.0.1:8080/predict --data '{json.dumps({'inputs': example})}'"

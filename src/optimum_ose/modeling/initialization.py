@@ -56,7 +56,9 @@ class Origin:
         return source
 
 
-def from_scratch(teacher: PreTrainedModel, architecture: Architecture, *, task: str, seed: int) -> PreTrainedModel:
+def from_scratch(
+    teacher: PreTrainedModel, architecture: Architecture, *, task: str | None, seed: int
+) -> PreTrainedModel:
     """A student with the random weights of its own model type.
 
     Args:

@@ -1,12 +1,17 @@
 """Loads configs, tokenizers and teachers, and says plainly what is wrong where that fails."""
 
+import json
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.hub import cached_file
 
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
 from optimum_ose.modeling.tasks import auto_class
+
+_INDEX = "model.safetensors.index.json"
 
 
 def load_config(source: str, *, trust_remote_code: bool = False, revision: str | None = None) -> PretrainedConfig:
@@ -66,6 +71,7 @@ def load_teacher(
         InvalidConfigError: if there is none, or its weights are not safetensors.
         UnsupportedModelError: if the task is not handled.
     """
+    require_plain_weights(source, config, revision=revision)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": revision, "use_safetensors": True}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -78,9 +84,38 @@ def load_teacher(
     return model
 
 
-def has_head(config: PretrainedConfig) -> bool:
-    """Whether the files behind a config hold a head for sequence classification."""
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+def require_plain_weights(source: str, config: PretrainedConfig, *, revision: str | None = None) -> None:
+    """Refuse an index of weight files that names something else than safetensors files beside it.
+
+    Transformers would read such a file wherever it lies, and unpickle it if it is no safetensors file.
+
+    Raises:
+        InvalidConfigError: if the index does so, or is damaged.
+    """
+    named = getattr(config, "transformers_weights", None) or _INDEX
+    if not str(named).endswith(".index.json"):
+        return
+    path = cached_file(
+        source,
+        named,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+        _raise_exceptions_for_gated_repo=False,
+    )
+    if path is None:
+        return
+    try:
+        files = json.loads(Path(path).read_text(encoding="utf-8"))["weight_map"].values()
+        bad = sorted({str(name) for name in files if PurePath(name).name != name or not name.endswith(".safetensors")})
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise _not_loaded(source, ValueError(f"its {named} is damaged ({type(error).__name__})")) from error
+    if bad:
+        raise InvalidConfigError(
+            f"{named} must name safetensors files beside it",
+            f"in {source} it names {', '.join(bad[:3])}",
+            "Do not use this model, or have its author save it with safetensors",
+        )
 
 
 def _not_loaded(source: str, error: Exception) -> InvalidConfigError:

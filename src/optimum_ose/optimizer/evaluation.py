@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import OSEConfig
+from optimum_ose.data.labels import class_names
+from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.export.benchmark import benchmark_formats
 from optimum_ose.export.machine import usable_cores
 from optimum_ose.export.parity import open_session
-from optimum_ose.finetuning.metrics import ClassificationMetric
-from optimum_ose.modeling.prediction import length_sorted_batches, num_classes, predict_logits
+from optimum_ose.modeling.prediction import gather_answers, predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.optimizer.optimizer import OSEOptimizer
 from optimum_ose.serving.pipeline import OnnxPipeline
@@ -24,29 +26,18 @@ FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx
 _NUM_EXAMPLES = 3
 
 
-def accuracy(model: PreTrainedModel, rows: Dataset, *, tokenizer: PreTrainedTokenizerBase) -> float:
-    """Share of the rows that a PyTorch classifier answers rightly."""
-    return score(predict_logits(model, rows, tokenizer=tokenizer), rows)["accuracy"]
-
-
-def score(logits: NDArray[np.float32], rows: Dataset) -> dict[str, float]:
-    """Accuracy and macro-F1 of logits, shape (rows, classes)."""
-    metric = ClassificationMetric(keep_in_memory=True)
-    found: dict[str, float] = metric.compute(predictions=logits.argmax(-1), references=rows["labels"][:])
-    return found
-
-
 def onnx_logits(
     path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: PreTrainedTokenizerBase
 ) -> NDArray[np.float32]:
-    """Logits of an ONNX file, shape (rows, classes), in the order of the rows. `model` gives the number of classes."""
+    """What an ONNX file answers to the rows, as `predict_logits` gives it. `model` is the one that it was made of."""
     session = open_session(path)
     names = {item.name for item in session.get_inputs()}
-    logits = np.empty((len(rows), num_classes(model)), dtype=np.float32)
-    for indices, batch in length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=32):
+
+    def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         feeds = {name: tensor.cpu().numpy() for name, tensor in batch.items() if name in names}
-        logits[indices] = session.run(["logits"], feeds)[0]
-    return logits
+        return torch.from_numpy(session.run(["logits"], feeds)[0])
+
+    return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=32)
 
 
 def compare(
@@ -69,24 +60,25 @@ def compare(
         config: of the run.
     """
     models = {"teacher": optimizer.teacher, "student": student}
-    tokenizer = optimizer.tokenizer
+    tokenizer, metric = optimizer.tokenizer, optimizer.metric
     scores: dict[str, dict[str, dict[str, float]]] = {}
     steering: dict[str, float] = {}
     for name, model in models.items():
-        scores[name] = {"pytorch-fp32": score(predict_logits(model, test, tokenizer=tokenizer), test)}
+        scores[name] = {"pytorch-fp32": metric.scores(predict_logits(model, test, tokenizer=tokenizer), test)}
         for label, file in FORMATS.items():
             path = folders[name] / file
             if path.is_file():
-                scores[name][label] = score(onnx_logits(path, model, test, tokenizer=tokenizer), test)
+                scores[name][label] = metric.scores(onnx_logits(path, model, test, tokenizer=tokenizer), test)
                 if name == "student":
                     found = onnx_logits(path, model, validation, tokenizer=tokenizer)
-                    steering[label] = score(found, validation)["accuracy"]
+                    steering[label] = metric.score(found, validation)
     latency = measure(optimizer, student, folders=folders, config=config)
     default, reason = _default_file(steering, latency, config)
     return {
+        "metric": metric.name,
         "scores": scores,
         "num_test_rows": len(test),
-        "validation_accuracy": steering,
+        "validation_score": steering,
         "sizes": {name: _size(model, optimizer.task, config.search.sequence_length) for name, model in models.items()},
         "latency": latency,
         "default_file": default,
@@ -128,11 +120,18 @@ def examples(folder: Path, default_file: str, rows: Dataset) -> list[dict[str, A
         for text, pair in zip(chosen["text"], pairs, strict=True)
     ]
     answers = OnnxPipeline.from_pretrained(folder, file_name=default_file)(inputs)
-    names = rows.features["label"].names
     return [
-        {"text": text, "gold": names[label], "label": answer["label"], "score": answer["score"]}
-        for text, label, answer in zip(chosen["text"], chosen["label"], answers, strict=True)
+        {"text": text, "gold": gold, "label": answer["label"], "score": answer["score"]}
+        for text, gold, answer in zip(chosen["text"], _golds(chosen), answers, strict=True)
     ]
+
+
+def _golds(rows: Dataset) -> list[str]:
+    """The labels of rows as people read them."""
+    kind, names = kind_of_rows(rows), class_names(rows)
+    if kind == "number":
+        return [f"{value:g}" for value in rows["label"]]
+    return [names[value] if kind == "class" else ", ".join(names[index] for index in value) for value in rows["label"]]
 
 
 def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, Any]:

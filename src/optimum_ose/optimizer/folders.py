@@ -1,29 +1,52 @@
 """Saves model folders so that a kill at any moment leaves every old file whole."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.modeling.saving import save_tokenizer
 
 
 def save_into(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a `from_pretrained` folder file by file, each whole or not at all; other files in it stay."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = _written_aside(model, tokenizer, folder / ".saving")
-    for path in temporary.iterdir():
-        path.replace(folder / path.name)
-    temporary.rmdir()
+    """Write a `from_pretrained` folder file by file, each whole or not at all; other files in it stay.
+
+    Raises:
+        OutputFolderError: if the folder cannot be written or the disk is full.
+    """
+    with _written_aside(model, tokenizer, folder / ".saving") as temporary:
+        for path in temporary.iterdir():
+            path.replace(folder / path.name)
+        temporary.rmdir()
 
 
 def save_as(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a `from_pretrained` folder that appears whole or not at all, instead of what was there."""
-    temporary = _written_aside(model, tokenizer, folder.with_name(f".{folder.name}.tmp"))
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    """Write a `from_pretrained` folder that appears whole or not at all, instead of what was there.
+
+    Raises:
+        OutputFolderError: if the folder cannot be written or the disk is full.
+    """
+    with _written_aside(model, tokenizer, folder.with_name(f".{folder.name}.tmp")) as temporary:
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
 
 
-def _written_aside(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, temporary: Path) -> Path:
+@contextmanager
+def _written_aside(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, temporary: Path) -> Iterator[Path]:
+    """The files under a temporary name, for the block to rename; nothing is left of them if anything fails."""
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    return temporary
+    try:
+        model.save_pretrained(temporary)
+        save_tokenizer(tokenizer, temporary)
+        yield temporary
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise OutputFolderError(
+            f"{temporary.parent} must be writable",
+            f"writing it failed: {getattr(error, 'strerror', None) or error}",
+            "Free disk space, or choose a folder that you may write to",
+        ) from error

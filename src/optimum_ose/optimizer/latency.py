@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import SearchConfig
@@ -17,8 +16,12 @@ from optimum_ose.core.features import axis_features
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms
 from optimum_ose.core.latency_setting import MIN_CANDIDATES
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
 from optimum_ose.export.latency_meter import LatencyMeter, Measured, measure_file
+from optimum_ose.journal import Journal
+from optimum_ose.optimizer.size_bounds import small_enough
+from optimum_ose.progress import Listener
 from optimum_ose.serialization import plain
 
 _ENDS = range(2)
@@ -72,6 +75,23 @@ class LatencyFinding:
         }
 
 
+def latency_meter(setting: CandidateSetting, journal: Journal, *, task: str, listener: Listener) -> LatencyMeter | None:
+    """What measures candidates, where latency is bounded or is the cost; its files lie beside the journal meanwhile."""
+    settings = setting.search
+    if settings.max_latency_ms is None and settings.inference_cost != "latency":
+        return None
+    return LatencyMeter(
+        setting.teacher.config,
+        setting.tokenizer,
+        task=task,
+        setting=settings.latency,
+        sequence_length=settings.sequence_length,
+        journal=journal,
+        scratch=journal.path.with_name(f".{journal.path.name}.latency"),
+        listener=listener,
+    )
+
+
 def chosen_to_fit(space: SearchSpace, settings: SearchConfig) -> Candidates:
     """The candidates that are measured: the largest, the smallest, and an even spread between them.
 
@@ -123,7 +143,7 @@ def fit_latency(space: SearchSpace, meter: LatencyMeter, settings: SearchConfig)
 
 
 def admitted(
-    space: SearchSpace, finding: LatencyFinding, *, max_latency_ms: float, max_parameters: int | None
+    space: SearchSpace, finding: LatencyFinding, *, max_latency_ms: float, settings: SearchConfig
 ) -> frozenset[Architecture]:
     """The candidates that keep the bound by prediction and margin, and have not been measured to miss it.
 
@@ -131,7 +151,7 @@ def admitted(
         InfeasibleError: if there is none, naming the smallest latency that is possible.
     """
     bounds = finding.model.upper_bound(space.candidates.columns)
-    fits = _fits(space, max_parameters)
+    fits = small_enough(space, settings)
     smallest = float(bounds[fits].min()) if fits.any() else float(bounds.min())
     kept = frozenset(space.candidates.take(np.flatnonzero(bounds <= max_latency_ms))) - finding.refused.keys()
     if not kept or smallest > max_latency_ms:
@@ -179,12 +199,6 @@ def check_bound(
         "margin": predicted["model"]["margin"],
         "conditions": predicted["conditions"],
     }
-
-
-def _fits(space: SearchSpace, max_parameters: int | None) -> NDArray[np.bool_]:
-    if max_parameters is None:
-        return np.ones(len(space), dtype=np.bool_)
-    return np.asarray(space.parameter_size(space.candidates) <= max_parameters)
 
 
 def _listed(measured: Mapping[Architecture, Measured]) -> Sequence[dict[str, Any]]:

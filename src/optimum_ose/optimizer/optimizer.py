@@ -8,35 +8,43 @@ from tempfile import TemporaryDirectory
 from typing import Any, final
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.data.labels import align_labels, class_names
-from optimum_ose.data.tokenization import tokenize
+from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.candidates import CandidateSetting, CandidateTrainer
-from optimum_ose.distillation.loop import distill, with_teacher_logits
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
-from optimum_ose.export.latency_meter import LatencyMeter
+from optimum_ose.distillation.loop import distill
+from optimum_ose.distillation.teaching import with_teacher_logits
+from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
+from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
-from optimum_ose.modeling.loading import has_head, load_config, load_teacher, load_tokenizer
+from optimum_ose.modeling.loading import load_config, load_teacher, load_tokenizer
 from optimum_ose.modeling.prediction import torch_threads
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.modeling.tasks import require_trainable
+from optimum_ose.modeling.tasks import Problem, holds_head, problem_of, require_distillable, require_trainable
 from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.folders import save_into
-from optimum_ose.optimizer.latency import LatencyFinding
+from optimum_ose.optimizer.latency import LatencyFinding, latency_meter
 from optimum_ose.optimizer.search import search_architecture
 from optimum_ose.optimizer.students import StudentMaker
-from optimum_ose.optimizer.team import Team, is_first_process, search_threads
+from optimum_ose.optimizer.team import Team, search_threads
+from optimum_ose.optimizer.token_rows import give_head, join_unlabeled, token_rows
 from optimum_ose.progress import Listener, SilentListener
 from optimum_ose.question import search_question
 
@@ -64,7 +72,7 @@ class OSEOptimizer:
         max_length: int = 128,
         listener: Listener | None = None,
     ) -> None:
-        require_trainable(task)
+        require_distillable(task)
         self.teacher = teacher
         self.tokenizer = tokenizer
         self.task = task
@@ -103,39 +111,48 @@ class OSEOptimizer:
             InvalidConfigError: if there is no such model.
             UnsupportedModelError: if the task is not handled.
         """
-        require_trainable(task)
+        require_distillable(task)
         source = os.fspath(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
         tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code, revision=revision)
-        if num_labels is not None and not has_head(config):
+        if num_labels is not None and not holds_head(config, task):
             config.num_labels = num_labels
         teacher = load_teacher(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
         limit = min(max_length, tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
-        return cls(teacher, tokenizer, task=task, has_head=has_head(config), max_length=limit, listener=listener)
+        return cls(
+            teacher, tokenizer, task=task, has_head=holds_head(config, task), max_length=limit, listener=listener
+        )
 
     def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
         """The search space of the teacher's config, with the task's head counted."""
         axes = (config or SearchConfig()).axes
         return derive_search_space(self.teacher.config, task=self.task, **axes)
 
-    def rows(self, dataset: Dataset) -> Dataset:
-        """Token rows of a data set with the columns `text`, maybe `text_pair`, and `label`; token rows are returned
-        as they are.
+    @property
+    def problem(self) -> Problem:
+        """What an answer of the teacher is."""
+        return problem_of(self.task, self.teacher.config)
+
+    @property
+    def metric(self) -> TaskMetric:
+        """How answers to the task are judged."""
+        return metric_for(self.problem, self.teacher.config)
+
+    def rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
+        """Token rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, and `label`; token rows
+        are returned as they are. Tasks without labels of people, and `needs_labels=False`, do without the last.
 
         Raises:
             InvalidDataError: if the columns are others, or the classes are not the teacher's.
         """
-        if {"input_ids", "labels"} <= set(dataset.column_names):
-            return dataset
-        if not {"text", "label"} <= set(dataset.column_names):
-            raise InvalidDataError(
-                "A data set must have the columns text (maybe text_pair) and label, or input_ids and labels",
-                f"it has {', '.join(dataset.column_names)}",
-                "Rename its columns",
-            )
-        if self.has_head:
-            dataset = align_labels(dataset, self.teacher.config)
-        return tokenize(dataset, self.tokenizer, max_length=self.max_length)
+        return token_rows(
+            dataset,
+            self.teacher.config if self.has_head else None,
+            self.tokenizer,
+            task=self.task,
+            max_length=self.max_length,
+            needs_labels=needs_labels,
+        )
 
     def finetune_teacher(
         self,
@@ -148,10 +165,9 @@ class OSEOptimizer:
 
         Training goes on from the last checkpoint in `args.output_dir`, if there is one.
         """
-        names = class_names(train_dataset)
+        require_trainable(self.task)
         rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
-        self.teacher.config.id2label = dict(enumerate(names))
-        self.teacher.config.label2id = {name: index for index, name in enumerate(names)}
+        give_head(self.teacher, train_dataset)
         trainer = build_trainer(
             self.teacher,
             args,
@@ -159,10 +175,9 @@ class OSEOptimizer:
             eval_dataset=eval_rows,
             tokenizer=self.tokenizer,
             callbacks=callbacks,
+            task=self.task,
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(args.output_dir))
-        self.teacher.eval()
+        _train(trainer)
         self.has_head = True
         return scores(trainer)
 
@@ -186,7 +201,9 @@ class OSEOptimizer:
         Raises:
             InvalidConfigError: if the teacher has no trained head yet, or the space is too small for a latency model.
             InfeasibleError: if the constraints leave no candidate.
+            UnsupportedModelError: if the task has no labels that judge a student.
         """
+        require_trainable(self.task)
         self._require_head()
         settings = config or SearchConfig()
         with torch_threads(search_threads(settings.num_threads)):
@@ -200,25 +217,27 @@ class OSEOptimizer:
                 eval_rows=shuffled.select(range(min(settings.num_eval_rows, len(shuffled)))),
                 initialize=self._make_student,
                 search=settings,
+                task=self.task,
+                score=self.metric.score,
             )
             team = Team(CandidateTrainer(setting, clock=time.perf_counter))
-            if not is_first_process():
-                result, self.latency = team.follow()
-                return result  # type: ignore[no-any-return]
-            with team.leading() as conclude, TemporaryDirectory() as folder:
-                path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
-                question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
-                kept = Journal(path, question=question)
-                result, self.latency = search_architecture(
-                    self.search_space(settings),
-                    setting,
-                    measure=team.measure,
-                    journal=kept,
-                    listener=self.listener,
-                    meter=self._meter(settings, kept, path.with_name(f".{path.name}.latency")),
-                )
-                conclude((result, self.latency))
-                return result
+
+            def search() -> tuple[SearchResult, LatencyFinding | None]:
+                with TemporaryDirectory() as folder:
+                    path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
+                    question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
+                    kept = Journal(path, question=question)
+                    return search_architecture(
+                        self.search_space(settings),
+                        setting,
+                        measure=team.measure,
+                        journal=kept,
+                        listener=self.listener,
+                        meter=latency_meter(setting, kept, task=self.task, listener=self.listener),
+                    )
+
+            result, self.latency = team.share(search)
+            return result
 
     def initialize(
         self, architecture: Architecture, *, calibration_dataset: Dataset | None = None, scratch_seed: int | None = None
@@ -252,19 +271,36 @@ class OSEOptimizer:
         train_dataset: Dataset,
         config: DistillationConfig | None = None,
         *,
+        unlabeled_dataset: Dataset | None = None,
         checkpoint_folder: str | os.PathLike[str] | None = None,
+        answers_folder: str | os.PathLike[str] | None = None,
     ) -> PreTrainedModel:
-        """Train the student, in place, to answer as the teacher does; see `distillation.loop.distill`."""
+        """Train the student, in place, to answer as the teacher does; see `distillation.loop.distill`.
+
+        Args:
+            student: changed in place.
+            train_dataset: rows to learn from; for tasks without labels of people, plain text.
+            config: the recipe.
+            unlabeled_dataset: further rows of text, on which the student learns from the teacher alone.
+            checkpoint_folder: where the state is kept; a state found there is gone on from.
+            answers_folder: where the teacher's answers are kept, for the next distillation from the same rows.
+        """
         self._require_head()
         settings = config or DistillationConfig()
+        if unlabeled_dataset is not None:
+            further = self.rows(unlabeled_dataset, needs_labels=False)
+            train_dataset = join_unlabeled(self.rows(train_dataset), further)
+        needs_answers = answers_folder is None and self.problem not in NOT_KEPT
         self.listener.stage("distill", settings.num_steps)
         report = distill(
             student,
             self.teacher,
-            rows=self._answered_rows(train_dataset),
+            rows=self._answered_rows(train_dataset) if needs_answers else self.rows(train_dataset),
             tokenizer=self.tokenizer,
             config=settings,
+            task=self.task,
             checkpoint_folder=Path(checkpoint_folder) if checkpoint_folder is not None else None,
+            answers_folder=Path(answers_folder) if answers_folder is not None else None,
             on_step=lambda step, loss: self.listener.advance(step, f"loss {loss:.3f}"),
         )
         self.listener.finish()
@@ -288,7 +324,11 @@ class OSEOptimizer:
 
         Training goes on from the last checkpoint in `args.output_dir`, if there is one. After Agora the score on
         `eval_dataset` is optimistic: that on `test_dataset` stands in each round's report, and steers nothing.
+
+        Raises:
+            InvalidConfigError: if the teacher has no trained head, or Agora does not know the task's labels.
         """
+        require_trainable(self.task)
         self._require_head()
         trainer = build_trainer(
             student,
@@ -300,11 +340,9 @@ class OSEOptimizer:
             labeler=self.teacher if agora is not None else None,
             test_dataset=self.rows(test_dataset) if test_dataset is not None else None,
             callbacks=callbacks,
+            task=self.task,
         )
-        trainer.remove_callback(PrinterCallback)
-        needed = (POOL_FILE,) if agora is not None else ()
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(args.output_dir, needed=needed))
-        student.eval()
+        _train(trainer, needed=(POOL_FILE,) if agora is not None else ())
         return student
 
     def export(
@@ -318,7 +356,8 @@ class OSEOptimizer:
         settings = config or ExportConfig()
         path = Path(folder)
         save_into(student, self.tokenizer, path)
-        export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance)
+        pooling = None if settings.pooling == "none" else settings.pooling
+        export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance, pooling=pooling)
         if settings.quantization == "dynamic-int8":
             quantize_dynamic_int8(path)
         return OSEArtifact(path)
@@ -339,20 +378,6 @@ class OSEOptimizer:
         rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset)
         return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))
 
-    def _meter(self, settings: SearchConfig, journal: Journal, scratch: Path) -> LatencyMeter | None:
-        if settings.max_latency_ms is None and settings.inference_cost != "latency":
-            return None
-        return LatencyMeter(
-            self.teacher.config,
-            self.tokenizer,
-            task=self.task,
-            setting=settings.latency,
-            sequence_length=settings.sequence_length,
-            journal=journal,
-            scratch=scratch,
-            listener=self.listener,
-        )
-
     def _require_head(self) -> None:
         if not self.has_head:
             raise InvalidConfigError(
@@ -370,7 +395,16 @@ class OSEOptimizer:
         return self._answered[1]
 
 
+def _train(trainer: Trainer, *, needed: tuple[str, ...] = ()) -> None:
+    """Train from the last checkpoint that holds the needed files, and leave the model in evaluation mode."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(trainer.args.output_dir, needed=needed))
+    model: Any = trainer.model
+    model.eval()
+
+
 def scores(trainer: Any) -> dict[str, float]:
     """A Trainer's scores on its development rows, by metric name."""
-    found = trainer.evaluate()
-    return {name.removeprefix("eval_"): float(found[name]) for name in ("eval_accuracy", "eval_f1_macro")}
+    clock = ("eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
+    other = {"eval_loss", "eval_model_preparation_time", "epoch", *clock}
+    return {name.removeprefix("eval_"): float(value) for name, value in trainer.evaluate().items() if name not in other}

@@ -11,9 +11,10 @@ from datasets import Dataset
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.core.architecture import Architecture
+from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.optimizer import OSEOptimizer
 from optimum_ose.question import model_digest, rows_digest
-from optimum_ose.serialization import plain, read_json
+from optimum_ose.serialization import plain, read_json, write_atomic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,25 @@ def open_run(
     }
     artifact = OSEArtifact.create(folder, question=question, request=request)
     return Run(optimizer=optimizer, artifact=artifact, rows=rows, config=config)
+
+
+def take_over(run: Run, earlier: Path) -> None:
+    """Let a search that has not begun begin with what an earlier one trained; the search itself refuses a journal of
+    another teacher, other data or another kind of short training.
+
+    Raises:
+        OutputFolderError: if the earlier folder is none of ours.
+        InvalidConfigError: if it holds no search.
+    """
+    journal = OSEArtifact.open(earlier).journal
+    if not journal.is_file():
+        raise InvalidConfigError(
+            "--search-from must name the folder of an earlier search",
+            f"{earlier} holds none",
+            "Run `ose extract` there",
+        )
+    if not run.artifact.journal.exists():
+        write_atomic(run.artifact.journal, journal.read_text(encoding="utf-8"))
 
 
 def winner(artifact: OSEArtifact) -> Architecture:

@@ -4,6 +4,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
+from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import extract
 from optimum_ose.core.question import Cost, Predicate
@@ -13,6 +16,7 @@ from optimum_ose.distillation.candidates import CandidateError, CandidateSetting
 from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.journal import Journal
 from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency
+from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.progress import Listener
 
 
@@ -50,11 +54,9 @@ def search_architecture(
     limit = settings.max_latency_ms
     ask = partial(_extract, space, setting, measure=measure, journal=journal, listener=listener)
     if meter is None or finding is None or limit is None:
-        return _extract(
-            space, setting, finding, measure=measure, journal=journal, listener=listener, allowed=None
-        ), finding
+        return ask(finding, allowed=None), finding
     while True:
-        allowed = admitted(space, finding, max_latency_ms=limit, max_parameters=settings.max_parameters)
+        allowed = admitted(space, finding, max_latency_ms=limit, settings=settings)
         finding = finding if finding.refused else replace(finding, num_admitted=len(allowed))
         result = ask(finding, allowed=allowed)
         (measured,) = meter.measure([result.architecture])
@@ -98,7 +100,7 @@ def _extract(
         objective=settings.objective,
         interval_size=settings.interval_size,
         noise=settings.noise,
-        constraints=_constraints(setting, allowed),
+        constraints=_constraints(space, settings, allowed),
         max_error=settings.max_error,
         max_evaluations=settings.budget,
         seed=settings.seed,
@@ -116,13 +118,15 @@ def _inference_cost(space: SearchSpace, setting: CandidateSetting, finding: Late
     return lambda found: space.multiply_adds(found, sequence_length=setting.search.sequence_length)
 
 
-def _constraints(setting: CandidateSetting, allowed: Collection[Architecture] | None) -> tuple[Predicate, ...]:
-    limit = setting.search.max_parameters
+def _constraints(
+    space: SearchSpace, settings: SearchConfig, allowed: Collection[Architecture] | None
+) -> tuple[Predicate, ...]:
+    small = np.flatnonzero(small_enough(space, settings))
+    admitted_sets = [allowed] if allowed is not None else []
+    if len(small) < len(space):
+        admitted_sets.append(frozenset(space.candidates.take(small)))
+    return tuple(partial(_is_among, among) for among in admitted_sets)
 
-    def is_small_enough(_architecture: Architecture, size: float, _cost: float) -> bool:
-        return limit is None or size <= limit
 
-    def is_fast_enough(architecture: Architecture, _size: float, _cost: float) -> bool:
-        return allowed is None or architecture in allowed
-
-    return is_small_enough, is_fast_enough
+def _is_among(among: Collection[Architecture], architecture: Architecture, _size: float, _cost: float) -> bool:
+    return architecture in among

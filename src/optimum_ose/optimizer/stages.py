@@ -9,8 +9,11 @@ from typing import Any, Literal, get_args
 from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.finetuning.trainer import AGORA_PROBLEMS
+from optimum_ose.modeling.loading import load_config, require_plain_weights
+from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.tasks import auto_class
-from optimum_ose.optimizer.evaluation import accuracy, compare, examples
+from optimum_ose.optimizer.evaluation import compare, examples
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.latency import check_bound
 from optimum_ose.optimizer.run import Run, winner
@@ -67,16 +70,19 @@ def _distill(run: Run) -> dict[str, Any]:
     optimizer.distill(
         student, run.rows.train, run.config.distillation, checkpoint_folder=run.artifact.checkpoints / "distill"
     )
-    score = accuracy(student, optimizer.rows(run.rows.validation), tokenizer=optimizer.tokenizer)
+    score = validation_score(run, student)
     save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled")
     shutil.rmtree(run.artifact.checkpoints / "distill", ignore_errors=True)
-    return {"validation_accuracy": score}
+    return {"validation_score": score, "metric": optimizer.metric.name}
 
 
 def _finetune(run: Run) -> dict[str, Any]:
     """Fine-tune the distilled student; keep whichever of the two is better on the development rows."""
     optimizer, artifact = run.optimizer, run.artifact
-    distilled = (artifact.stage("distill") or {})["validation_accuracy"]
+    distilled = (artifact.stage("distill") or {})["validation_score"]
+    agora = run.config.agora if optimizer.problem in AGORA_PROBLEMS else None
+    if agora is None and run.config.agora is not None:
+        optimizer.listener.say(f"Agora does not make rows for {optimizer.problem} problems: fine-tuning is plain")
     student = load_model(run, artifact.checkpoints / "distilled")
     arguments = student_arguments(artifact.checkpoints / "finetune", run.config.student_arguments)
     optimizer.finetune(
@@ -85,14 +91,21 @@ def _finetune(run: Run) -> dict[str, Any]:
         eval_dataset=run.rows.validation,
         test_dataset=run.rows.test,
         args=arguments,
-        agora=None if run.config.agora is None else replace(run.config.agora, report_test=False),
+        agora=None if agora is None else replace(agora, report_test=False),
         callbacks=[ProgressCallback(optimizer.listener, "finetune")],
     )
-    finetuned = accuracy(student, optimizer.rows(run.rows.validation), tokenizer=optimizer.tokenizer)
+    finetuned = validation_score(run, student)
     kept = student if finetuned >= distilled else load_model(run, artifact.checkpoints / "distilled")
     save_as(kept, optimizer.tokenizer, artifact.checkpoints / "student")
     shutil.rmtree(artifact.checkpoints / "finetune", ignore_errors=True)
-    return {"validation_accuracy": finetuned, "kept": "finetuned" if kept is student else "distilled"}
+    return {"validation_score": finetuned, "kept": "finetuned" if kept is student else "distilled"}
+
+
+def validation_score(run: Run, student: PreTrainedModel) -> float:
+    """A student's score on the development rows, by the task's metric."""
+    optimizer = run.optimizer
+    rows = optimizer.rows(run.rows.validation)
+    return optimizer.metric.score(predict_logits(student, rows, tokenizer=optimizer.tokenizer), rows)
 
 
 def _export(run: Run) -> dict[str, Any]:
@@ -162,6 +175,7 @@ def use_finished_teacher(run: Run) -> None:
 
 def load_model(run: Run, folder: Path) -> PreTrainedModel:
     """A model of the run's task that a stage has saved."""
+    require_plain_weights(str(folder), load_config(str(folder)))
     model: PreTrainedModel = auto_class(run.optimizer.task).from_pretrained(folder, use_safetensors=True)
     model.eval()
     return model

@@ -1,5 +1,6 @@
 """Makes students that inherit from one teacher: what inheritance needs is derived and measured once."""
 
+import logging
 from typing import final
 
 import numpy as np
@@ -8,17 +9,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.data.tokenization import evaluation_batches
+from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
-from optimum_ose.modeling.importance import measure_importance
+from optimum_ose.modeling.importance import measure_importance, require_inheritable
 from optimum_ose.modeling.initialization import choose, find_origins, inherit
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.modeling.slicing import inherit_fronts
 
 NUM_CALIBRATION_ROWS = 256
 """Rows on which channels, heads and neurons are ranked, and students repaired."""
 _MAX_TOKENS = 2**14
 """Tokens, padding included, in the one batch on which students are repaired."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_LOGGER = logging.getLogger(__name__)
 
 
 @final
@@ -30,6 +34,9 @@ class StudentMaker:
         tokenizer: pads the calibration rows.
         task: which head the students get.
         rows: token rows; importance is measured on a seeded draw of them.
+
+    Attributes:
+        refusal: why importance cannot be measured; then students inherit the front of each tensor. None: it can.
     """
 
     def __init__(
@@ -37,6 +44,10 @@ class StudentMaker:
     ) -> None:
         self._teacher = teacher
         self._task = task
+        self.refusal = _refusal(teacher, task)
+        if self.refusal is not None:
+            _LOGGER.warning("students inherit the front of each tensor, unranked and unrepaired: %s", self.refusal)
+            return
         self.dimension_map = derive_dimension_map(teacher.config, task)
         count = min(NUM_CALIBRATION_ROWS, len(rows))
         chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
@@ -54,9 +65,20 @@ class StudentMaker:
 
     def __call__(self, architecture: Architecture) -> PreTrainedModel:
         """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher."""
+        if self.refusal is not None:
+            return inherit_fronts(self._teacher, architecture, task=self._task)
         chosen = choose(architecture, self.importance)
         origins = find_origins(self._teacher, architecture, self.dimension_map, chosen)
         student = inherit(self._teacher, architecture, task=self._task, origins=origins)
         if architecture != self._maximum_point:
             repair(student, self._calibration, origins)
         return student
+
+
+def _refusal(teacher: PreTrainedModel, task: str) -> UnsupportedModelError | None:
+    """Why a student cannot inherit by importance, if it cannot."""
+    try:
+        require_inheritable(derive_dimension_map(teacher.config, task))
+    except UnsupportedModelError as error:
+        return error
+    return None

@@ -1,9 +1,8 @@
 """The processes of one launch, sharing the candidates of a search: the first one decides and writes, all train."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, final
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
@@ -14,6 +13,7 @@ from optimum_ose.exceptions import OSEError, ProcessError
 from optimum_ose.export.machine import usable_cores
 
 _Entry = dict[str, Any]
+_Found = TypeVar("_Found")
 
 
 def num_processes() -> int:
@@ -46,7 +46,7 @@ def wait_for_all() -> None:
 class Team:
     """Measures candidates with all processes of the launch.
 
-    The first process calls `measure` between `leading`'s bounds; all others call `follow`.
+    All processes call `share`; only the work of the first one calls `measure`.
 
     Args:
         trainer: of this process.
@@ -54,7 +54,7 @@ class Team:
 
     def __init__(self, trainer: CandidateTrainer) -> None:
         self._trainer = trainer
-        self._state = process_state()
+        self._num_processes = num_processes()
 
     def measure(self, runs: Sequence[CandidateRun]) -> list[_Entry]:
         """Journal entries of the first of some runs, one per process.
@@ -62,29 +62,29 @@ class Team:
         Raises:
             ProcessError: if another process failed.
         """
-        shared = list(runs[: self._state.num_processes])
-        if self._state.num_processes == 1:
+        shared = list(runs[: self._num_processes])
+        if self._num_processes == 1:
             return [self._trainer.measure(shared[0])]
         _tell(("train", shared))
         return self._train(shared)
 
-    @contextmanager
-    def leading(self) -> Iterator[Callable[[object], None]]:
-        """Lead the others until the block ends; what is given to the yielded function is what they return."""
-        outcome: list[object] = [None]
+    def share(self, work: Callable[[], _Found]) -> _Found:
+        """What `work` finds in the first process, in every process; the others train meanwhile what it hands out.
+
+        Raises:
+            OSEError: if the first process stopped with an error.
+        """
+        if not is_first_process():
+            return self._follow()  # type: ignore[no-any-return]
         try:
-            yield lambda found: outcome.__setitem__(0, found)
+            found = work()
         except Exception as error:
             self._end(error if isinstance(error, OSEError) else _stopped(0, error))
             raise
-        self._end(outcome[0])
+        self._end(found)
+        return found
 
-    def follow(self) -> Any:
-        """Train what the first process hands out until it ends; what it found.
-
-        Raises:
-            OSEError: if it stopped with an error.
-        """
+    def _follow(self) -> Any:
         while True:
             kind, content = _tell(None)
             if kind == "train":
@@ -95,12 +95,12 @@ class Team:
                 return content
 
     def _end(self, outcome: object) -> None:
-        if self._state.num_processes > 1:
+        if self._num_processes > 1:
             _tell(("end", outcome))
 
     def _train(self, runs: Sequence[CandidateRun]) -> list[_Entry]:
         """Train this process's run, and collect what all have found."""
-        rank = int(self._state.process_index)
+        rank = int(process_state().process_index)
         found: list[_Entry | ProcessError] = []
         if rank < len(runs):
             try:

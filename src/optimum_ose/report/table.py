@@ -9,6 +9,24 @@ FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8"
 """Format -> its name for people."""
 
 
+METRICS = {
+    "accuracy": "accuracy",
+    "f1_macro": "macro-F1",
+    "f1_micro": "micro-F1",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "spearman": "Spearman's correlation",
+    "pearson": "Pearson's correlation",
+}
+"""Metric -> its name for people."""
+
+
+def main_metric(benchmark: Mapping[str, Any]) -> str:
+    """The metric that decides; folders of earlier versions know one."""
+    return str(benchmark.get("metric", "accuracy"))
+
+
 def comparison_table(benchmark: Mapping[str, Any]) -> str:
     """Teacher and student side by side, from what `benchmark.json` holds, as text."""
     return "\n".join([*aligned(comparison_rows(benchmark)), "", *comparison_notes(benchmark)])
@@ -19,10 +37,15 @@ def comparison_rows(benchmark: Mapping[str, Any]) -> list[tuple[str, str, str, s
     sizes, scores = benchmark["sizes"], benchmark["scores"]
     latency = {(row["model"], row["format"]): row for row in benchmark["latency"]["results"]}
     rows: list[tuple[str, str, str, str]] = [("", "teacher", "student", "student / teacher")]
+    metric = main_metric(benchmark)
     for name, label in FORMATS.items():
         if name in scores["student"]:
-            rows.append(_row(f"accuracy on test, {label}", _of(scores, name, "accuracy"), "{:.4f}"))
-    rows.append(_row("macro-F1 on test, PyTorch fp32", _of(scores, "pytorch-fp32", "f1_macro"), "{:.4f}"))
+            rows.append(_row(f"{METRICS[metric]} on test, {label}", _of(scores, name, metric), "{:.4f}"))
+    rows += [
+        _row(f"{METRICS[other]} on test, PyTorch fp32", _of(scores, "pytorch-fp32", other), "{:.4f}")
+        for other in scores["student"]["pytorch-fp32"]
+        if other != metric
+    ]
     for key, label in (
         ("parameters", "parameters"),
         ("parameters_without_embeddings", "parameters without embeddings"),
@@ -59,14 +82,14 @@ def headline(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
     latency = {(row["model"], row["format"]): row["p50_ms"] for row in benchmark["latency"]["results"]}
     default = "onnx-int8" if "quantized" in benchmark["default_file"] else "onnx-fp32"
     sizes = benchmark["sizes"]
-    kept = (
-        benchmark["scores"]["student"][default]["accuracy"] / benchmark["scores"]["teacher"]["pytorch-fp32"]["accuracy"]
-    )
+    metric = main_metric(benchmark)
+    before = benchmark["scores"]["teacher"]["pytorch-fp32"][metric]
+    kept = benchmark["scores"]["student"][default][metric] / before if before else float("nan")
     share = sizes["student"]["parameters_without_embeddings"] / sizes["teacher"]["parameters_without_embeddings"]
     speedup = latency["teacher", "onnx-fp32"] / latency["student", default]
     return (
-        f"The student's {FORMATS[default]} file keeps {kept:.1%} of the teacher's accuracy with {share:.1%} of its "
-        f"parameters without embeddings, {speedup:.1f}x faster than the teacher's ONNX fp32 file.",
+        f"The student's {FORMATS[default]} file keeps {kept:.1%} of the teacher's {METRICS[metric]} with {share:.1%} "
+        f"of its parameters without embeddings, {speedup:.1f}x faster than the teacher's ONNX fp32 file.",
         f"Default file: {benchmark['default_file']} ({benchmark['default_reason']}).",
     )
 

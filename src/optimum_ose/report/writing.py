@@ -8,10 +8,13 @@ from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.export.machine import installed_versions
 from optimum_ose.hub.card import build_model_card
 from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
+from optimum_ose.report.carbon import read_carbon
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
 from optimum_ose.report.page import build_page
 from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.search_table import ranked_candidates, score_name
+from optimum_ose.report.table import main_metric
+from optimum_ose.report.training_text import training_sentences
 from optimum_ose.serialization import canonical_json, read_json, write_atomic
 
 _PACKAGES = (
@@ -58,8 +61,9 @@ def write_report(artifact: OSEArtifact) -> None:
 
 def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
     request = artifact.request
+    metric = main_metric(benchmark)
     scores = tuple(
-        Score(model=model, format=name, metric="accuracy", value=found["accuracy"], split="test")
+        Score(model=model, format=name, metric=metric, value=found[metric], split="test")
         for model, formats in benchmark["scores"].items()
         for name, found in formats.items()
     )
@@ -79,8 +83,12 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         repo_id=request.get("push_to_hub"),
         base_model=request.get("base_model"),
         license=request.get("license"),
+        license_name=request.get("license_name"),
+        license_link=request.get("license_link"),
+        languages=tuple(request.get("languages", ())),
         dataset_name=request.get("dataset_name"),
         dataset_id=request.get("dataset_id"),
+        num_rows={**request.get("num_rows", {}), "test": benchmark["num_test_rows"]},
         labels=tuple(benchmark["label_names"]),
         scores=scores,
         sizes=sizes,
@@ -90,6 +98,14 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         latency_sentences=_latency_sentences(search, benchmark),
         certificate=search["certificate"]["statement"],
         candidates=_candidates(search),
+        maximum_point=Candidate(
+            architecture=search["space"]["maximum_point"],
+            parameter_size=search["maximum_point"][0],
+            inference_cost=search["maximum_point"][1],
+        ),
+        plot=artifact.pareto_plot.relative_to(artifact.path).as_posix(),
+        training=training_sentences(artifact, search),
+        carbon=read_carbon(artifact.emissions),
         score_name=score_name(search),
         versions=installed_versions(_PACKAGES),
     )

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.batching import Batcher, QueueFullError
 from optimum_ose.serving.body import BodyReader
 from optimum_ose.serving.inputs import TextPair
@@ -54,7 +55,11 @@ class PredictionApp:
             name: of the model in the Open Inference Protocol.
             limits: sizes and times of requests.
             num_workers: batches computed at once.
+
+        Raises:
+            UnsupportedModelError: if the model does not answer text by text.
         """
+        pipeline.require_rows()
         self.limits = limits or ServerLimits()
         self.draining = False
         """Whether to tell load balancers and clients to go elsewhere."""
@@ -108,26 +113,34 @@ class PredictionApp:
     async def _predict(self, request: Request) -> Response:
         async with self._bodies.body(request) as body:
             pairs, top_k = parse_request(body, self.limits)
-            rows = await self._rows(pairs)
-            if self._pipeline.task == "feature-extraction":
-                return self._reply([row[None].tolist() for row in rows])
-            return self._reply([self._pipeline.ranked(row, top_k) for row in rows])
+            rows = await self._rows(pairs, top_k)
+            return self._reply(await self._computed(partial(self._pipeline.answers, pairs, rows, top_k=top_k)))
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
         async with self._bodies.body(request) as body:
             header_length = request.headers.get(HEADER_LENGTH)
             parsed = parse_infer(body, header_length, task=self._pipeline.task, limits=self.limits)
-            rows = await self._rows(parsed.pairs)
-            content, json_size = render_infer(parsed, rows, name=self._name, pipeline=self._pipeline)
+            rows = await self._rows(parsed.pairs, None)
+            render = partial(render_infer, parsed, rows, name=self._name, pipeline=self._pipeline)
+            content, json_size = await self._computed(render)
         if json_size is None:
             return self._bytes(content, "application/json")
         return self._bytes(content, "application/octet-stream", headers={HEADER_LENGTH: str(json_size)})
 
-    async def _rows(self, pairs: list[TextPair]) -> list[NDArray[np.float32]]:
+    async def _computed(self, function: Callable[[], Any]) -> Any:
+        """What a function gives, from a thread if it reads the texts again, so that long ones hold up nobody."""
+        return await asyncio.to_thread(function) if self._pipeline.rereads_texts else function()
+
+    async def _rows(self, pairs: list[TextPair], top_k: int | None) -> list[NDArray[np.float32]]:
         try:
+            await self._computed(partial(self._pipeline.check, pairs))
             async with asyncio.timeout(self.limits.answer_seconds):
                 rows = await self._batcher.rows(pairs)
+        except InvalidDataError as error:
+            raise RequestError(
+                HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy
+            ) from error
         except QueueFullError as error:
             raise RequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -142,10 +155,7 @@ class PredictionApp:
                 actual="it was not",
                 remedy="Send fewer texts, or the request again later",
             ) from error
-        if (
-            sum(row.size for row in rows) > self.limits.max_answer_values
-            and self._pipeline.task != "text-classification"
-        ):
+        if self._pipeline.answer_values(pairs, rows, top_k) > self.limits.max_answer_values:
             raise RequestError(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 expected=f"An answer may hold at most {self.limits.max_answer_values} numbers",

@@ -20,6 +20,31 @@ def text_pairs(inputs: object) -> list[TextPair]:
     return [_text_pair(item) for item in (inputs if isinstance(inputs, list) else [inputs])]
 
 
+def question_contexts(inputs: object) -> list[tuple[str, str]]:
+    """One `{"question", "context"}` mapping, or a list of these, as a list of pairs.
+
+    Raises:
+        InvalidDataError: if something is none, or a text in it is empty.
+    """
+    pairs = []
+    for item in inputs if isinstance(inputs, list) else [inputs]:
+        if not isinstance(item, Mapping) or set(item) != {"question", "context"}:
+            raise _question_refusal(f"got {type(item).__name__} {item!r}"[:100])
+        question, context = _text(item["question"]), _text(item["context"])
+        if not question or not context:
+            raise _question_refusal("got an empty text")
+        pairs.append((question, context))
+    return pairs
+
+
+def _question_refusal(actual: str) -> InvalidDataError:
+    return InvalidDataError(
+        "Inputs of question answering must be an object with a question and a context, or a list of these",
+        actual,
+        'Send {"question": "...", "context": "..."}',
+    )
+
+
 def _text_pair(item: object) -> TextPair:
     if isinstance(item, Mapping) and set(item) <= {"text", "text_pair"} and "text" in item:
         partner = item.get("text_pair")

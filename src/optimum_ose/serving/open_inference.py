@@ -17,9 +17,14 @@ from optimum_ose.serving.protocol import RequestError, ServerLimits, checked_pai
 HEADER_LENGTH = "inference-header-content-length"
 VERSION = "1"
 _LENGTH = struct.Struct("<I")
+_ANSWERS = (("answer", "BYTES", [-1]),)
+"""Of tasks without a fixed form: each text's answer as JSON."""
 _OUTPUTS = {
     "text-classification": (("label", "BYTES", [-1]), ("score", "FP32", [-1]), ("scores", "FP32", [-1, -1])),
     "feature-extraction": (("last_hidden_state", "FP32", [-1, -1, -1]), ("attention_mask", "INT64", [-1, -1])),
+    "sentence-embedding": (("sentence_embedding", "FP32", [-1, -1]),),
+    "token-classification": _ANSWERS,
+    "fill-mask": _ANSWERS,
 }
 
 
@@ -85,7 +90,7 @@ def render_infer(
     request: InferRequest, rows: list[NDArray[np.float32]], *, name: str, pipeline: OnnxPipeline
 ) -> tuple[bytes, int | None]:
     """The body of the answer, and the size of its JSON if binary tensors follow it."""
-    tensors = _tensors(rows, pipeline)
+    tensors = _tensors(request.pairs, rows, pipeline)
     datatypes = {output: datatype for output, datatype, _ in _OUTPUTS[pipeline.task]}
     described: list[dict[str, Any]] = []
     blobs = []
@@ -140,7 +145,12 @@ def _requested(content: dict[str, Any], task: str) -> tuple[tuple[str, bool], ..
     return tuple({output["name"]: option.get("binary_data", default) is True for output, option in pairs}.items())
 
 
-def _tensors(rows: list[NDArray[np.float32]], pipeline: OnnxPipeline) -> dict[str, NDArray[Any]]:
+def _tensors(pairs: list[TextPair], rows: list[NDArray[np.float32]], pipeline: OnnxPipeline) -> dict[str, NDArray[Any]]:
+    if pipeline.task == "sentence-embedding":
+        return {"sentence_embedding": np.array(rows, dtype=np.float32).reshape(len(rows), -1 if rows else 0)}
+    if _OUTPUTS[pipeline.task] is _ANSWERS:
+        texts = [json.dumps(answer, allow_nan=False) for answer in pipeline.answers(pairs, rows)]
+        return {"answer": np.array(texts, dtype=object)}
     if pipeline.task == "feature-extraction":
         longest = max((len(row) for row in rows), default=0)
         width = rows[0].shape[1] if rows else 0

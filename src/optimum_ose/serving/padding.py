@@ -19,16 +19,20 @@ class Padding:
         token = settings.get("pad_token")
         known = tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token) if token else None
         identifier = config.get("pad_token_id")
-        self._id = identifier if isinstance(identifier, int) else known or 0
-        self._left = settings.get("padding_side") == "left"
+        self.pad_id = identifier if isinstance(identifier, int) else known or 0
+        """The token that fills rows up."""
 
-    def arrays(self, encodings: list[Encoding]) -> dict[str, NDArray[np.int64]]:
-        """The model's inputs, int64 of shape (len(encodings), longest)."""
+    def arrays(self, encodings: list[Encoding], *, left: bool = False) -> dict[str, NDArray[np.int64]]:
+        """The model's inputs, int64 of shape (len(encodings), longest).
+
+        They are filled on the right, whatever the tokenizer's side: positions are then those of each text alone, as
+        where transformers' pipelines run text by text. A generator, whose new tokens come next, is filled on the left.
+        """
         shape = (len(encodings), max(1, *map(len, encodings)))
         arrays = {name: np.zeros(shape, dtype=np.int64) for name in INPUT_NAMES}
-        arrays["input_ids"][:] = self._id
+        arrays["input_ids"][:] = self.pad_id
         for row, encoding in enumerate(encodings):
-            columns = slice(shape[1] - len(encoding), None) if self._left else slice(len(encoding))
+            columns = slice(shape[1] - len(encoding), None) if left else slice(len(encoding))
             arrays["input_ids"][row, columns] = encoding.ids
             arrays["attention_mask"][row, columns] = encoding.attention_mask
             arrays["token_type_ids"][row, columns] = encoding.type_ids

@@ -1,51 +1,46 @@
-"""Answers of an exported model: tokenizers before, ONNX Runtime in the middle, labels after."""
+"""Answers of an exported model: tokenizers before, ONNX Runtime in the middle, labels, words or vectors after."""
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime
-from tokenizers import Tokenizer
 
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
-from optimum_ose.serving.folder import has_file, read_object, read_tokenizer, resolve_file
-from optimum_ose.serving.inputs import TextPair, text_pairs
-from optimum_ose.serving.padding import INPUT_NAMES, Padding, run_groups
+from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
+from optimum_ose.serving.classification import Labels
+from optimum_ose.serving.folder import read_object, resolve_file
+from optimum_ose.serving.inputs import TextPair, question_contexts, text_pairs
+from optimum_ose.serving.loading import Model, default_file, load_model, model_task
+from optimum_ose.serving.question_answering import SpanFinder
+from optimum_ose.serving.runner import MAX_BATCH_TOKENS
+from optimum_ose.serving.text_generation import Continuer
+from optimum_ose.serving.token_classification import Aggregation, EntityFinder
 
-MAX_BATCH_TOKENS = 2**14
-"""Tokens in one run of the session, so that memory does not depend on how many long texts come together."""
-
-_TASKS = {"ForSequenceClassification": "text-classification", "Model": "feature-extraction"}
-_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "ibert"})
-"""Model types whose positions start after the padding id, so that two of them hold no token."""
+_DEFAULT_WORDS = 5
+_DEFAULT_NEW_TOKENS = 20
+_CHARACTERS_PER_NUMBER = 8
+"""Of an answer in JSON, about."""
+_AGGREGATIONS = ("none", "simple", "first", "average", "max")
 
 
 @final
 class OnnxPipeline:
-    """A text-classification or feature-extraction pipeline on ONNX Runtime, without torch and transformers.
+    """A pipeline for texts on ONNX Runtime, without torch and transformers.
 
     Threads may share one instance.
     """
 
-    def __init__(
-        self,
-        session: onnxruntime.InferenceSession,
-        tokenizer: Tokenizer,
-        *,
-        config: dict[str, Any],
-        padding: Padding,
-    ) -> None:
+    def __init__(self, model: Model) -> None:
         """Use `from_pretrained`."""
-        self._session = session
-        self._tokenizer = tokenizer
-        self._config = config
-        self._padding = padding
-        self._input_names = [item.name for item in session.get_inputs()]
-        self.task = _task(config)
-        """`text-classification` or `feature-extraction`."""
+        self._model = model
+        self._labels = Labels(model.config)
+        self.task = model.task
+        """`text-classification`, `token-classification`, `question-answering`, `fill-mask`, `text-generation`,
+        `feature-extraction`, or `sentence-embedding` of a file with pooling inside."""
+        self.rereads_texts = model.task in ("token-classification", "fill-mask")
+        """Whether `check` or `answers` tokenize the texts again."""
 
     @classmethod
     def from_pretrained(
@@ -66,157 +61,181 @@ class OnnxPipeline:
         """
         path = Path(folder)
         config = read_object(path, "config.json")
-        _task(config)
+        model_task(config)
         settings = read_object(path, "tokenizer_config.json")
-        model_path = resolve_file(path, file_name or _default_file(path))
-        tokenizer = _load_tokenizer(path, max_length=_max_length(config, settings), settings=settings)
-        session = _open_session(model_path, num_threads)
-        return cls(session, tokenizer, config=config, padding=Padding(config, settings, tokenizer))
+        model_path = resolve_file(path, file_name or default_file(path))
+        return cls(load_model(path, model_path, config=config, settings=settings, num_threads=num_threads))
 
     def __call__(
         self,
-        inputs: str | dict[str, str] | list[str] | list[dict[str, str]],
+        inputs: Any,
         *,
         top_k: int | Literal["best"] | None = "best",
+        aggregation_strategy: Aggregation = "none",
+        max_new_tokens: int = _DEFAULT_NEW_TOKENS,
         batch_size: int = 32,
     ) -> Any:
         """Answer as a transformers pipeline does, except that texts longer than the model's limit are cut.
 
         Args:
-            inputs: a text, a `{"text", "text_pair"}` mapping, or a list of either.
+            inputs: a text, a `{"text", "text_pair"}` mapping, or a list of either; of question answering a
+                `{"question", "context"}` mapping or a list of these, with contexts of any length.
             top_k: labels per text; None: all, the most probable first. By default the best one, in the flat form
-                that transformers gives when `top_k` is not named.
+                that transformers gives when `top_k` is not named. Of `fill-mask` words per mask (by default 5), of
+                question answering answers per question (by default 1).
+            aggregation_strategy: how token classification joins tokens to entities.
+            max_new_tokens: of text generation, which takes the most probable token each time.
             batch_size: texts per run; texts of similar length share one.
 
         Returns:
             Text classification: `[{"label", "score"}]` for a text and for a list; a list of lists for a list with
             `top_k`; a mapping for a mapping without it. Feature extraction: nested lists (1, tokens, width) per text.
+            Sentence embedding: a list of numbers per text. The others: what transformers gives.
 
         Raises:
-            InvalidDataError: if an input is not text, or `top_k` or `batch_size` is not positive.
+            InvalidDataError: if an input is not text, or a number is not positive.
         """
         _check_positive("top_k", 1 if top_k in ("best", None) else top_k)
         _check_positive("batch_size", batch_size)
-        outputs = self.rows(text_pairs(inputs), batch_size=batch_size)
-        if self.task == "feature-extraction":
-            vectors = [output[None].tolist() for output in outputs]
-            return vectors if isinstance(inputs, list) else vectors[0]
-        answers = [
-            self.ranked(logits, None if top_k is None else 1 if top_k == "best" else top_k) for logits in outputs
-        ]
-        if top_k != "best":
-            return answers if isinstance(inputs, list) else answers[0]
-        best = [answer[0] for answer in answers]
-        return best[0] if isinstance(inputs, dict) else best
+        _check_positive("max_new_tokens", max_new_tokens)
+        if aggregation_strategy not in _AGGREGATIONS:
+            raise InvalidDataError(
+                f"aggregation_strategy must be one of {', '.join(_AGGREGATIONS)}",
+                f"got {aggregation_strategy!r}",
+                "Name one of these",
+            )
+        number = top_k if isinstance(top_k, int) else None
+        if self.task == "question-answering":
+            return self._answer_questions(inputs, number or 1, batch_size)
+        pairs = text_pairs(inputs)
+        if self.task == "text-generation":
+            return self._continue(pairs, inputs, max_new_tokens, batch_size)
+        if self.task == "text-classification" and top_k == "best":
+            number = 1
+        self.check(pairs)
+        rows = self.rows(pairs, batch_size=batch_size)
+        answers = self.answers(pairs, rows, top_k=number, aggregation_strategy=aggregation_strategy)
+        return self._formed(answers, inputs, is_best=top_k == "best")
 
     def rows(
         self, pairs: list[TextPair], *, batch_size: int = 32, max_tokens: int = MAX_BATCH_TOKENS
     ) -> list[NDArray[np.float32]]:
-        """The output of each pair without padding, in the order given: logits (labels,) or vectors (tokens, width).
+        """The output of each pair without padding, in the order given: see `Runner.rows`. Of `fill-mask`, the logits at
+        masks only. The pairs must have passed `check`.
 
         Args:
             pairs: texts with their partners.
             batch_size: texts per run; texts of similar length share one.
             max_tokens: tokens per run, padding included; a longer text runs alone.
         """
-        encodings = self._tokenizer.encode_batch([text if pair is None else (text, pair) for text, pair in pairs])
-        rows: dict[int, NDArray[np.float32]] = {}
-        for members in run_groups([len(encoding) for encoding in encodings], batch_size, max_tokens):
-            feeds = self._padding.arrays([encodings[index] for index in members])
-            (output,) = self._session.run(None, {name: feeds[name] for name in self._input_names})
-            for index, row, mask in zip(members, output, feeds["attention_mask"], strict=True):
-                rows[index] = row[mask == 1] if row.ndim == 2 else row
-        return [rows[index] for index in range(len(pairs))]
+        encodings = self._model.runner.encode(pairs)
+        filler = self._model.filler
+        keep = None if filler is None else filler.at_masks
+        return self._model.runner.rows(encodings, batch_size=batch_size, max_tokens=max_tokens, keep=keep)
+
+    def require_rows(self) -> None:
+        """Refuse a model that does not answer each text by one row: `rows` and `answers` are not for it.
+
+        Raises:
+            UnsupportedModelError: for question answering and text generation.
+        """
+        if self.task in ("question-answering", "text-generation"):
+            raise UnsupportedModelError(
+                "A server answers each text by one run of the model",
+                f"{self.task} takes several",
+                "Call OnnxPipeline in Python instead",
+            )
+
+    def check(self, pairs: list[TextPair]) -> None:
+        """Refuse texts that the model has nothing to say to.
+
+        Raises:
+            InvalidDataError: if a text for `fill-mask` holds no mask, or too many.
+        """
+        if self._model.filler is not None:
+            for encoding in self._model.runner.encode(pairs):
+                self._model.filler.check(encoding)
+
+    def answer_values(self, pairs: list[TextPair], rows: list[NDArray[np.float32]], top_k: int | None) -> int:
+        """About how many numbers the answers to texts hold, where a model's limits do not keep them few."""
+        if self.task in ("feature-extraction", "sentence-embedding"):
+            return sum(row.size for row in rows)
+        if self.task != "fill-mask":
+            return 0
+        characters = sum(len(text) * len(row) for (text, _), row in zip(pairs, rows, strict=True))
+        return characters * (top_k or _DEFAULT_WORDS) // _CHARACTERS_PER_NUMBER
+
+    def answers(
+        self,
+        pairs: list[TextPair],
+        rows: list[NDArray[np.float32]],
+        *,
+        top_k: int | None = None,
+        aggregation_strategy: Aggregation = "simple",
+    ) -> list[Any]:
+        """The answer to each text, made of its row; not for question answering and text generation.
+
+        Args:
+            pairs: texts with their partners.
+            rows: what `rows` gave for them.
+            top_k: labels or words; None: all labels, 5 words.
+            aggregation_strategy: how tokens are joined to entities.
+        """
+        if self.task == "text-classification":
+            return [self.ranked(row, top_k) for row in rows]
+        if self.task == "feature-extraction":
+            return [row[None].tolist() for row in rows]
+        if self.task == "sentence-embedding":
+            return [row.tolist() for row in rows]
+        encodings = self._model.runner.encode(pairs)
+        if self._model.filler is not None:
+            fill: Callable[..., Any] = self._model.filler.fillings
+            return [fill(item, row, top_k or _DEFAULT_WORDS) for item, row in zip(encodings, rows, strict=True)]
+        finder = EntityFinder(self._model.runner.tokenizer, self._labels, unknown_id=self._model.unknown_id)
+        return [
+            finder.entities(text, encoding, row, aggregation_strategy)
+            for (text, _), encoding, row in zip(pairs, encodings, rows, strict=True)
+        ]
 
     def ranked(self, logits: NDArray[np.float32], top_k: int | None) -> list[dict[str, Any]]:
         """The `top_k` most probable labels of one row of logits with their scores; None: all."""
-        labeled = [
-            {"label": self.label(index), "score": score.item()} for index, score in enumerate(self.scores(logits))
-        ]
-        return sorted(labeled, key=lambda item: item["score"], reverse=True)[:top_k]
+        return self._labels.ranked(logits, top_k)
 
     def label(self, index: int) -> str:
         """The name of a class."""
-        names = self._config.get("id2label") or {}
-        return str(names.get(str(index), f"LABEL_{index}"))
+        return self._labels.name(index)
 
     def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities, or for a regression the values, of one row of logits."""
-        problem = self._config.get("problem_type")
-        if problem == "regression":
-            return logits
-        if problem == "multi_label_classification" or len(logits) == 1:
-            return np.asarray(1.0 / (1.0 + np.exp(-logits)))
-        exponentials = np.exp(logits - logits.max())
-        return np.asarray(exponentials / exponentials.sum())
+        return self._labels.scores(logits)
 
+    def _formed(self, answers: list[Any], inputs: object, *, is_best: bool) -> Any:
+        """Answers in the form in which transformers gives them."""
+        if self.task == "text-classification" and is_best:
+            best = [answer[0] for answer in answers]
+            return best[0] if isinstance(inputs, Mapping) else best
+        alone = self.task == "fill-mask" and len(answers) == 1
+        return answers if isinstance(inputs, list) and not alone else answers[0]
 
-def _task(config: dict[str, Any]) -> str:
-    architecture = str((config.get("architectures") or ["unknown"])[0])
-    for ending, task in _TASKS.items():
-        if architecture.endswith(ending):
-            return task
-    raise UnsupportedModelError(
-        f"Serving knows {' and '.join(_TASKS.values())}",
-        f"the model is a {architecture}",
-        "Load it with transformers or optimum-onnx instead",
-    )
+    def _answer_questions(self, inputs: object, top_k: int, batch_size: int) -> Any:
+        model = self._model
+        finder = SpanFinder(model.runner.tokenizer, max_length=model.max_length, first_id=model.first_id)
+        pairs = question_contexts(inputs)
+        windows = [finder.windows(question, context) for question, context in pairs]
+        rows = iter(model.runner.rows([item for items in windows for item in items], batch_size=batch_size))
+        answers: list[Any] = []
+        for (_, context), items in zip(pairs, windows, strict=True):
+            found = finder.answers(context, items, [next(rows) for _ in items], top_k)
+            answers.append(found[0] if len(found) == 1 else found)
+        return answers[0] if len(answers) == 1 else answers
 
-
-def _default_file(folder: Path) -> str:
-    if has_file(folder, "ose/benchmark.json"):
-        recommended = read_object(folder, "ose/benchmark.json").get("default_file")
-        if isinstance(recommended, str):
-            return recommended
-    quantized = "onnx/model_quantized.onnx"
-    return quantized if has_file(folder, quantized) else "onnx/model.onnx"
-
-
-def _max_length(config: dict[str, Any], settings: dict[str, Any]) -> int | None:
-    """Tokens per text; None if neither file limits them."""
-    positions = config.get("max_position_embeddings")
-    if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
-        positions -= 2
-    limits = [limit for limit in (positions, settings.get("model_max_length")) if isinstance(limit, int) and limit > 0]
-    return min(limits) if limits and min(limits) < 10**6 else None
-
-
-def _load_tokenizer(folder: Path, *, max_length: int | None, settings: dict[str, Any]) -> Tokenizer:
-    text = read_tokenizer(folder)
-    try:
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # the library raises no narrower class
-        raise InvalidConfigError(
-            "tokenizer.json must be a tokenizer that the library tokenizers can read",
-            str(error),
-            "Export the model again",
-        ) from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    if max_length is not None:
-        tokenizer.enable_truncation(max_length, direction=settings.get("truncation_side", "right"))
-    return tokenizer
-
-
-def _open_session(path: Path, num_threads: int | None) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = 1
-    if num_threads is not None:
-        options.intra_op_num_threads = num_threads
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (runtime.Fail, runtime.InvalidGraph, runtime.InvalidProtobuf, runtime.NotImplemented) as error:
-        raise InvalidConfigError(
-            f"{path.name} must be a model that ONNX Runtime can load", str(error), "Export the model again"
-        ) from error
-    unknown = sorted({item.name for item in session.get_inputs()} - INPUT_NAMES)
-    if unknown:
-        raise UnsupportedModelError(
-            f"The ONNX file may have the inputs {', '.join(sorted(INPUT_NAMES))}",
-            f"it has {', '.join(unknown)}",
-            "Export the model with optimum-ose",
-        )
-    return session
+    def _continue(self, pairs: list[TextPair], inputs: object, max_new_tokens: int, batch_size: int) -> Any:
+        texts = [text for text, _ in pairs]
+        model = self._model
+        continuer = Continuer(model.runner, model.decoder, end_ids=model.end_ids, max_length=model.max_length)
+        found = continuer.continuations(texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        answers = [[{"generated_text": text + more}] for text, more in zip(texts, found, strict=True)]
+        return answers if isinstance(inputs, list) else answers[0]
 
 
 def _check_positive(name: str, value: object) -> None:

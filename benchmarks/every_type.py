@@ -1,0 +1,246 @@
+"""Owns the benchmark of students of any model type: for every type that the installed transformers registers with
+AutoModel, at tiny widths and with a random teacher, three claims are tried.
+
+- identity: the teacher's config, reconfigured to its own sizes and given its weights, answers bit for bit the same;
+- forward: a student smaller in at least one axis, which inherits, answers with finite numbers;
+- step: one step of AdamW on a distillation loss lowers that loss on the fixed batch. The loss compares the output that
+  the type has: of equal shapes by their squared difference, else by the relations of their tokens.
+
+One row per type is appended to the output as soon as it is known; a run that was stopped goes on where it was.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model_types import MAX_PARAMETERS, one_line, parse, tensors_of, walk
+
+FIELDS = ("type", "verdict", "teacher", "student", "identity", "forward", "output", "before", "after", "reason")
+ACCEPTANCE = 450
+NUM_WORDS = 2048
+"""Vocabularies are cut to this."""
+LEARNING_RATE = 1e-5
+"""Of the one step. At the 3e-4 of whole distillations a single step of AdamW, which moves every weight by that much,
+overshoots in random networks of a thousand channels."""
+
+
+def main() -> int:
+    """Run the benchmark; the exit code is 1 if a full run falls short."""
+    options = parse(__doc__.split("\n\n", maxsplit=1)[0], output="every_type.csv", timeout=180)
+    rows, is_full = walk(examine, options, fields=FIELDS, detail="output")
+    return summarize(rows, is_full=is_full)
+
+
+def examine(name: str) -> dict[str, Any]:
+    """The row of one model type: with few words where that goes, else with its whole vocabulary."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.for_model(name)
+    except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
+        return {"type": name, "verdict": "failed", "reason": f"config: {one_line(error)}"}
+    few = with_few_words(config)
+    row = examine_config(config if few is None else few)
+    if few is not None and (row["verdict"] == "refused" or row["reason"].startswith("teacher")):
+        row = examine_config(config)  # it may be the cut that it does not bear
+    return {"type": name, **row}
+
+
+def with_few_words(config: Any) -> Any:
+    """The config with small vocabularies, so that weights are drawn fast; None if there is nothing to cut."""
+    content = config.to_dict()
+    try:
+        return type(config).from_dict(content) if cut_vocabularies(content) else None
+    except Exception:  # noqa: BLE001 - whatever rule of the config forbids it
+        return None
+
+
+def cut_vocabularies(content: Any) -> bool:
+    """Cut every `vocab_size` in nested mappings, and token ids beyond them, in place; whether there was one."""
+    if not isinstance(content, dict):
+        return False
+    found = isinstance(content.get("vocab_size"), int) and content["vocab_size"] > NUM_WORDS
+    if found:
+        content["vocab_size"] = NUM_WORDS
+        for key, value in content.items():
+            if key.endswith("token_id") and isinstance(value, int) and value >= NUM_WORDS:
+                content[key] = NUM_WORDS - 1
+    return any([found, *(cut_vocabularies(value) for value in content.values())])
+
+
+def examine_config(config: Any) -> dict[str, Any]:
+    """The row of one config, but for its type."""
+    import torch
+    from transformers import AutoModel
+
+    from optimum_ose import derive_search_space, reconfigure
+    from optimum_ose.exceptions import OSEError
+    from optimum_ose.modeling.model_inputs import run_example
+
+    row: dict[str, Any] = {"verdict": "refused", "reason": ""}
+    stage = "space"
+    try:
+        try:
+            space = derive_search_space(config)
+        except OSEError as error:
+            return row | {"reason": str(error)}
+        row["verdict"] = "failed"
+        large, small = choose_pair(space)
+        row |= {"teacher": dict(large), "student": dict(small)}
+        if space.parameter_size([large])[0] > MAX_PARAMETERS:
+            return row | {"verdict": "refused", "reason": "even the tiny teacher has too many parameters"}
+        stage = "teacher"
+        torch.manual_seed(0)
+        teacher = AutoModel.from_config(reconfigure(config, large)).float().eval()
+        example = run_example(teacher, batch_size=2, num_tokens=16)
+        stage = "identity"
+        row["identity"] = identity_of(inherited(teacher, config, large, large), teacher, example.choice)
+        stage = "student"
+        row |= step_of(inherited(teacher, config, large, small), teacher, example.choice)
+        has_learned = row["forward"] == "finite" and row["after"] < row["before"]
+        return row | {"verdict": "passes" if row["identity"] == "exact" and has_learned else "failed"}
+    except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
+        return row | {"reason": f"{stage}: {one_line(error)}"}
+
+
+def choose_pair(space: Any) -> tuple[Any, Any]:
+    """A tiny teacher and a student that is smaller in as many axes as candidates allow."""
+    import numpy as np
+
+    columns = space.candidates.columns
+    values = np.stack(list(columns.values()), axis=1)
+    order = np.argsort(np.log(values).sum(1), kind="stable")
+    smallest = order[0]
+    is_above = (values >= values[smallest]).all(1)
+    num_above = np.where(is_above, (values > values[smallest]).sum(1), -1)
+    # Neighbors first: among those above in the most axes, the smallest.
+    best = min(order[1:], key=lambda index: -num_above[index])
+    return space.candidates[int(best)], space.candidates[int(smallest)]
+
+
+def answer(model: Any, choice: int) -> Any:
+    """What a model answers to the fixed batch; models that draw numbers draw the same."""
+    import torch
+
+    from optimum_ose.modeling.model_inputs import run_example
+
+    torch.manual_seed(1)
+    return run_example(model, batch_size=2, num_tokens=16, choice=choice).output
+
+
+def inherited(teacher: Any, config: Any, large: Any, small: Any) -> Any:
+    """A student of the smaller of two architectures with what it takes of the teacher's weights."""
+    from transformers import AutoModel
+
+    from optimum_ose import reconfigure
+    from optimum_ose.modeling.slicing import copy_fronts
+
+    student = AutoModel.from_config(reconfigure(config, small)).float().eval()
+    order = sorted(small, key=lambda axis: not axis.endswith("hidden_size"))
+    copy_fronts(student, teacher, sizes=tuple((large[axis], small[axis]) for axis in order))
+    return student
+
+
+def identity_of(twin: Any, teacher: Any, choice: int) -> str:
+    """Give "exact" if a copy of the teacher's own size answers bit for bit the same."""
+    import torch
+
+    ours, theirs = tensors_of(answer(twin, choice)), tensors_of(answer(teacher, choice))
+    same = len(ours) == len(theirs) and all(
+        a.shape == b.shape and torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
+        for a, b in zip(ours, theirs, strict=True)
+    )
+    return "exact" if same else "differs"
+
+
+def step_of(student: Any, teacher: Any, choice: int) -> dict[str, Any]:
+    """The loss before and after one step of a student, and whether its answer is finite."""
+    import torch
+
+    target = answer(teacher, choice)
+    found = [item for item in tensors_of(answer(student, choice)) if item.is_floating_point()]
+    is_finite = bool(found) and all(torch.isfinite(item[~torch.isneginf(item)]).all() for item in found)
+    key = output_of(target)
+    before, after = one_step(student, lambda: loss_on(with_gradients(student, choice), target, key))
+    return {"forward": "finite" if is_finite else "not finite", "output": key, "before": before, "after": after}
+
+
+def one_step(student: Any, loss: Any) -> tuple[float, float]:
+    """The loss before and after one step of AdamW."""
+    import torch
+
+    optimizer = torch.optim.AdamW([item for item in student.parameters() if item.requires_grad], lr=LEARNING_RATE)
+    first = loss()
+    first.backward()
+    torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+    optimizer.step()
+    with torch.no_grad():
+        return float(first), float(loss())
+
+
+def with_gradients(model: Any, choice: int) -> Any:
+    """The answer to the fixed batch, with gradients."""
+    import inspect
+
+    import torch
+
+    from optimum_ose.modeling.model_inputs import run_example
+
+    inputs = run_example(model, batch_size=2, num_tokens=16, choice=choice).inputs
+    has_cache = "use_cache" in inspect.signature(model.forward).parameters
+    torch.manual_seed(1)
+    # `run_example` tries all inputs with and without a cache, in this order.
+    return model(**inputs, **({"use_cache": False} if has_cache and choice % 2 else {}))
+
+
+def output_of(output: Any) -> Any:
+    """Key of the output that is imitated: logits, the last hidden state, or the first floating tensor."""
+    if not isinstance(output, Mapping):
+        return 0
+    named = [name for name in ("logits", "last_hidden_state") if output.get(name) is not None]
+    floats = [name for name, item in output.items() if tensors_of(item) and tensors_of(item)[0].is_floating_point()]
+    return [*named, *floats][0]
+
+
+def loss_on(output: Any, target: Any, key: Any) -> Any:
+    """The distillation loss of a student's answer."""
+    import torch
+
+    from optimum_ose.distillation.losses import hidden_mismatch, relation_mismatch
+
+    ours, theirs = tensors_of(output[key])[0], tensors_of(target[key])[0].detach()
+    if ours.shape == theirs.shape:
+        ours, theirs = (value.reshape(1, -1, value.shape[-1]) for value in (ours, theirs))
+        return hidden_mismatch(ours, theirs, torch.ones(ours.shape[:2]))
+    differing = [index for index in range(1, ours.ndim) if ours.shape[index] != theirs.shape[index]]
+    if ours.ndim != theirs.ndim or len(differing) != 1:
+        raise ValueError(f"shapes {tuple(ours.shape)} and {tuple(theirs.shape)} differ in more than the width")
+    ours, theirs = (value.movedim(differing[0], -1).flatten(1, -2) for value in (ours, theirs))
+    if ours.ndim == 2 or ours.shape[1] == 1:  # one vector a row: its relations to the other rows
+        ours, theirs = (value.reshape(1, -1, value.shape[-1]) for value in (ours, theirs))
+    return relation_mismatch(ours, theirs, torch.ones(ours.shape[:2]))
+
+
+def summarize(rows: Sequence[Mapping[str, str]], *, is_full: bool) -> int:
+    """Print the table; 1 if a full run falls short."""
+    passing = [row for row in rows if row["verdict"] == "passes"]
+    print(f"\ntypes                                {len(rows)}")
+    print(f"identity exact                       {sum(row['identity'] == 'exact' for row in rows)}")
+    print(f"reduced student finite               {sum(row['forward'] == 'finite' for row in rows)}")
+    print(f"one step lowers the loss, and both   {len(passing)} (accepted from {ACCEPTANCE})")
+    for reason, count in Counter(_reason(row) for row in rows if row["verdict"] != "passes").most_common():
+        print(f"{count:4d}  {reason}")
+    return int(is_full and len(passing) < ACCEPTANCE)
+
+
+def _reason(row: Mapping[str, str]) -> str:
+    if row["reason"]:
+        return f"{row['verdict']}: {row['reason'].split(';')[0][:110]}"
+    if row["identity"] != "exact":
+        return "failed: the twin's answer differs"
+    return "failed: not finite" if row["forward"] != "finite" else "failed: the loss did not fall"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

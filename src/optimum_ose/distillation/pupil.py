@@ -1,0 +1,120 @@
+"""The module that computes the weighted distillation loss of a student."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from optimum_ose.configuration import DistillationConfig
+from optimum_ose.distillation.answers import answer_mismatch, answers_of, label_mismatch
+from optimum_ose.distillation.losses import attention_mismatch, hidden_mismatch, relation_mismatch
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.modeling.tasks import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What the teacher shows of one batch."""
+
+    answers: torch.Tensor
+    """Shape (answers, size)."""
+    hidden_states: Sequence[torch.Tensor] = ()
+    """One more than its layers, shape (rows, tokens, width); empty if they are not matched."""
+    attentions: Sequence[torch.Tensor] = ()
+    """One per layer, shape (rows, heads, tokens, tokens); empty if they are not matched."""
+
+
+def layer_map(num_student_layers: int, num_teacher_layers: int) -> tuple[int, ...]:
+    """Teacher layer (counted from 1) that each student layer imitates; the last imitates the last."""
+    return tuple(round((layer + 1) * num_teacher_layers / num_student_layers) for layer in range(num_student_layers))
+
+
+def wanted_internals(config: DistillationConfig) -> dict[str, bool]:
+    """What a model must return beside its answer."""
+    return {
+        "output_hidden_states": config.hidden_weight > 0 or config.relation_weight > 0,
+        "output_attentions": config.attention_weight > 0,
+    }
+
+
+def require_attentions(*models: PreTrainedModel) -> None:
+    """Refuse models that do not compute the attention maps that they are to show.
+
+    Raises:
+        InvalidConfigError: if one runs another attention than the eager one.
+    """
+    others = sorted({str(model.config._attn_implementation) for model in models} - {"eager"})
+    if others:
+        raise InvalidConfigError(
+            "attention_weight needs models that compute attention maps: attn_implementation='eager'",
+            f"got {', '.join(others)}",
+            "Load the teacher with attn_implementation='eager', or set attention_weight=0",
+        )
+
+
+@final
+class Pupil(nn.Module):
+    """A student and one learned projection per layer into the teacher's width; its forward pass returns the weighted
+    loss.
+
+    Args:
+        student: the model that learns.
+        teacher: whose sizes the projections and the layer map take.
+        problem: what an answer is.
+        config: weights and temperature.
+    """
+
+    def __init__(
+        self, student: PreTrainedModel, teacher: PreTrainedModel, *, problem: Problem, config: DistillationConfig
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self._problem: Problem = problem
+        self._config = config
+        needs_layers = config.hidden_weight or config.attention_weight
+        num_layers = student.config.num_hidden_layers if needs_layers else 0
+        self.layer_map = layer_map(num_layers, teacher.config.num_hidden_layers) if num_layers else ()
+        self.projections = nn.ModuleList(
+            nn.Linear(student.config.hidden_size, teacher.config.hidden_size, bias=False)
+            for _ in (self.layer_map if config.hidden_weight else ())
+        )
+
+    def forward(self, batch: Mapping[str, torch.Tensor], lesson: Lesson) -> torch.Tensor:
+        """The loss on one batch.
+
+        Args:
+            batch: model inputs and, if they are learned from, `labels`.
+            lesson: what the teacher shows of the batch.
+        """
+        config, internals = self._config, wanted_internals(self._config)
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        output = self.student(**inputs, **{name: True for name, is_wanted in internals.items() if is_wanted})
+        terms = self._internal_terms(output, lesson, batch["attention_mask"])
+        if config.logits_weight:
+            answers = answers_of(self._problem, output, batch)
+            loss = answer_mismatch(self._problem, answers, lesson.answers, temperature=config.temperature)
+            terms.append(config.logits_weight * loss)
+        if config.labels_weight and "labels" in batch and self._problem != "representation":
+            terms.append(config.labels_weight * label_mismatch(self._problem, output, batch))
+        return torch.stack(terms).sum()
+
+    def _internal_terms(self, output: Any, lesson: Lesson, mask: torch.Tensor) -> list[torch.Tensor]:
+        config, terms = self._config, []
+        if config.hidden_weight:
+            projected = zip(self.projections, output.hidden_states[1:], self.layer_map, strict=True)
+            losses = [
+                hidden_mismatch(project(found), lesson.hidden_states[layer], mask)
+                for project, found, layer in projected
+            ]
+            terms.append(config.hidden_weight * torch.stack(losses).mean())
+        if config.relation_weight:
+            loss = relation_mismatch(output.hidden_states[-1], lesson.hidden_states[-1], mask)
+            terms.append(config.relation_weight * loss)
+        if config.attention_weight:
+            looked = zip(output.attentions, self.layer_map, strict=True)
+            losses = [attention_mismatch(found, lesson.attentions[layer - 1], mask) for found, layer in looked]
+            terms.append(config.attention_weight * torch.stack(losses).mean())
+        return terms

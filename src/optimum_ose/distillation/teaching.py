@@ -1,0 +1,145 @@
+"""What a teacher shows: its answers to all rows, computed once and kept, or its answers to one batch as it comes."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, load_from_disk
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.configuration import DistillationConfig
+from optimum_ose.data.tokenization import TEACHER_LOGITS
+from optimum_ose.distillation.answers import answers_of, counted
+from optimum_ose.distillation.pupil import Lesson, wanted_internals
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.modeling.tasks import Problem
+from optimum_ose.question import model_digest, rows_digest
+from optimum_ose.serialization import digest
+
+
+def with_teacher_logits(
+    rows: Dataset,
+    teacher: PreTrainedModel,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    batch_size: int = 64,
+    folder: Path | None = None,
+) -> Dataset:
+    """The rows with the teacher's answers beside them, computed once; rows that have them are returned as they are.
+
+    Args:
+        rows: token rows.
+        teacher: not changed.
+        tokenizer: pads.
+        batch_size: rows per forward pass.
+        folder: where answers are kept on the disk, by teacher and rows; what is found there is read, not computed
+            again. Rows read from there are mapped into memory. None: they are kept in memory.
+    """
+    if TEACHER_LOGITS in rows.column_names:
+        return rows
+    if folder is None:
+        return _answered(rows, teacher, tokenizer, batch_size)
+    path = folder / digest({"teacher": model_digest(teacher), "rows": rows_digest(rows)})
+    if not path.is_dir():
+        temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        _answered(rows, teacher, tokenizer, batch_size).save_to_disk(str(temporary))
+        try:
+            temporary.rename(path)
+        except OSError:  # another process was faster
+            shutil.rmtree(temporary)
+    kept: Dataset = load_from_disk(str(path))
+    return kept
+
+
+def _answered(rows: Dataset, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int) -> Dataset:
+    logits = predict_logits(teacher, rows, tokenizer=tokenizer, batch_size=batch_size)
+    if len(logits) == len(rows) and not _answers_tokens(teacher):
+        return rows.add_column(TEACHER_LOGITS, list(logits))
+    ends = np.cumsum([len(ids) for ids in rows["input_ids"]])
+    return rows.add_column(TEACHER_LOGITS, [part.tolist() for part in np.split(logits, ends[:-1])])
+
+
+def _answers_tokens(model: PreTrainedModel) -> bool:
+    return type(model).__name__.endswith("ForTokenClassification")
+
+
+def lesson_of(
+    problem: Problem, teacher: PreTrainedModel, batch: dict[str, torch.Tensor], config: DistillationConfig
+) -> Lesson:
+    """What the teacher shows of a batch, from which its kept answers are taken out; it is run where they do not do."""
+    kept = batch.pop(TEACHER_LOGITS, None)
+    answers = kept if kept is None or kept.ndim == 2 else kept[counted(problem, batch)]
+    wanted = {name: True for name, is_wanted in wanted_internals(config).items() if is_wanted}
+    if answers is not None and not wanted:
+        return Lesson(answers=answers)
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    with torch.no_grad():
+        output: Any = teacher(**inputs, **wanted)
+    return Lesson(
+        answers=answers_of(problem, output, batch) if answers is None else answers,
+        hidden_states=output.hidden_states if "output_hidden_states" in wanted else (),
+        attentions=output.attentions if "output_attentions" in wanted else (),
+    )
+
+
+def require_common_vocabulary(
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    teacher_tokenizer: PreTrainedTokenizerBase | None,
+) -> None:
+    """Pass if every token of the student's tokenizer is the same token, with an answer, in both models.
+
+    Vocabularies that only differ by padding to a round size do; then the common part is compared.
+
+    Raises:
+        InvalidConfigError: if the tokenizers disagree, or a token has no answer in one of the models.
+    """
+    if teacher_tokenizer is not None and teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
+        own, other = tokenizer.get_vocab(), teacher_tokenizer.get_vocab()
+        num_unlike = sum(other.get(token) != index for token, index in own.items())
+        raise InvalidConfigError(
+            "Student and teacher must share a tokenizer: their answers are compared word by word",
+            f"{num_unlike} of the student's {len(own)} tokens are others in the teacher's {len(other)}",
+            "Choose a student with the teacher's tokenizer",
+        )
+    sizes = (int(student.config.vocab_size), int(teacher.config.vocab_size))
+    if min(sizes) < len(tokenizer):
+        raise InvalidConfigError(
+            f"Student and teacher must answer with every one of the tokenizer's {len(tokenizer)} tokens",
+            f"the student has {sizes[0]}, the teacher {sizes[1]}",
+            "Choose a student with the teacher's vocabulary",
+        )
+
+
+def require_same_answers(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
+    """Pass if student and teacher answer with the same classes, or as many numbers.
+
+    Raises:
+        InvalidConfigError: if they do not.
+    """
+    if student.config.num_labels != teacher.config.num_labels:
+        raise InvalidConfigError(
+            "Student and teacher must answer with the same classes",
+            f"the student has {student.config.num_labels}, the teacher {teacher.config.num_labels}",
+            "Initialize the student from this teacher",
+        )
+
+
+def require_one_device(*models: torch.nn.Module) -> None:
+    """Refuse `torch.nn.DataParallel`, which hides a model's config and splits the teacher's answers from its batch.
+
+    Raises:
+        InvalidConfigError: if a model is wrapped in it.
+    """
+    if any(isinstance(model, torch.nn.DataParallel) for model in models):
+        raise InvalidConfigError(
+            "Distillation must not run in torch.nn.DataParallel",
+            "a model is wrapped in it",
+            "Pass the model itself, and start several processes with `accelerate launch` or `torchrun`",
+        )

@@ -1,0 +1,37 @@
+"""Saves tokenizers in the form that transformers 4 and 5 both read."""
+
+import json
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+_GENERIC_CLASS = "PreTrainedTokenizerFast"
+"""transformers 5 calls it TokenizersBackend, and still knows the old name."""
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write the tokenizer's files, so that optimum-onnx, which needs transformers 4, loads them as well.
+
+    transformers 5 writes two things that 4 refuses: a class of its own for tokenizers without one, and the added
+    special tokens as a list `extra_special_tokens`.
+
+    Args:
+        tokenizer: any tokenizer.
+        folder: created if needed.
+
+    Raises:
+        OSError: if the folder cannot be written or the disk is full.
+    """
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:
+        if type(error) is Exception:  # what the library tokenizers makes of every failure to write
+            raise OSError(str(error)) from error
+        raise
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = _GENERIC_CLASS
+    if isinstance(settings.get("extra_special_tokens"), list):
+        settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

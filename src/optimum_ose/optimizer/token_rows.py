@@ -1,0 +1,75 @@
+"""Makes the token rows of a task from a data set, labeled as the teacher's head is."""
+
+from typing import Any
+
+from datasets import Dataset, concatenate_datasets
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.data.labels import align_labels, class_names
+from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
+from optimum_ose.data.tokenization import tokenize, unlabeled_rows
+from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.modeling.tasks import TRAINABLE_TASKS
+
+
+def token_rows(
+    dataset: Dataset,
+    config: PretrainedConfig | None,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    task: str,
+    max_length: int,
+    needs_labels: bool = True,
+) -> Dataset:
+    """Token rows of a data set; token rows are returned as they are.
+
+    Args:
+        dataset: with the columns `text`, maybe `text_pair`, or for token classification `tokens`; and `label`.
+        config: of a teacher whose head is trained; classes get its numbers. None: they keep their own.
+        tokenizer: the teacher's.
+        task: tasks without labels of people leave a `label` column out.
+        max_length: tokens per row.
+        needs_labels: whether a task with labels insists on them.
+
+    Raises:
+        InvalidDataError: if the columns are others, or the classes are not the teacher's.
+    """
+    columns = set(dataset.column_names)
+    is_labeled = task in TRAINABLE_TASKS
+    if {"input_ids", "labels"} <= columns or ("input_ids" in columns and not (is_labeled and needs_labels)):
+        return dataset
+    text = "tokens" if task == "token-classification" else "text"
+    wanted = {text, "label"} if is_labeled and needs_labels else {text}
+    if not wanted <= columns:
+        pair = " (maybe text_pair)" if text == "text" else ""
+        raise InvalidDataError(
+            f"A data set must have the columns {text}{pair} and label, or input_ids and labels"
+            if "label" in wanted
+            else f"A data set must have the column {text}{pair}, or input_ids",
+            f"it has {', '.join(dataset.column_names)}",
+            "Rename its columns",
+        )
+    if "label" not in columns or not is_labeled:
+        return tokenize(dataset.remove_columns(columns & {"label"}), tokenizer, max_length=max_length)
+    if config is not None:
+        dataset = align_labels(dataset, config)
+    return tokenize(dataset, tokenizer, max_length=max_length)
+
+
+def join_unlabeled(rows: Dataset, unlabeled: Dataset) -> Dataset:
+    """Labeled token rows, then unlabeled ones, whose labels are marked as missing."""
+    if "labels" not in rows.column_names:
+        return concatenate_datasets([rows, unlabeled])
+    return concatenate_datasets([rows, unlabeled_rows(unlabeled, like=rows)])
+
+
+def give_head(teacher: PreTrainedModel, dataset: Dataset) -> None:
+    """Write into a teacher's config, in place, what its new head answers: the classes, or that it answers a number."""
+    names, kind = class_names(dataset), kind_of_rows(dataset)
+    # One that a sequence classifier before it left behind would hold for the new head.
+    if kind in ("number", "classes") or getattr(teacher.config, "problem_type", None) is not None:
+        problem_type: Any = PROBLEM_TYPES[kind]
+        teacher.config.problem_type = problem_type
+    if names:
+        teacher.config.id2label = dict(enumerate(names))
+        teacher.config.label2id = {name: index for index, name in enumerate(names)}

@@ -1,0 +1,63 @@
+"""What a run trained, in sentences, from the records of its stages."""
+
+from typing import Any
+
+from optimum_ose.artifact import OSEArtifact
+
+_TRAINED = ("teacher", "extract", "distill", "finetune")
+
+
+def training_sentences(artifact: OSEArtifact, search: dict[str, Any]) -> tuple[str, ...]:
+    """How teacher, candidates and student were trained; what no record tells is left out.
+
+    Args:
+        artifact: the folder of the run.
+        search: what `search.json` holds.
+    """
+    stages = {name: artifact.stage(name) or {} for name in _TRAINED}
+    sentences = [
+        _teacher(stages["teacher"]),
+        _search(search),
+        _student(stages["distill"], stages["finetune"], artifact.question.get("config", {})),
+        _times({name: record["seconds"] for name, record in stages.items() if "seconds" in record}),
+    ]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _teacher(record: dict[str, Any]) -> str:
+    if "finetuned_here" not in record:
+        return ""
+    if not record["finetuned_here"]:
+        return "The teacher came fine-tuned."
+    found = ", ".join(f"{name} {value:.4f}" for name, value in record.get("validation", {}).items())
+    return f"The teacher was fine-tuned here first{f' ({found} on the development rows)' if found else ''}."
+
+
+def _search(search: dict[str, Any]) -> str:
+    certificate, steps = search["certificate"], search["settings"].get("max_training_steps")
+    return (
+        f"The search trained {certificate['num_trained']} of {search['space']['num_architectures']:,} architectures"
+        + (f" for up to {steps:,} steps each" if steps else "")
+        + f", {certificate['num_evaluations']} trainings in all."
+    )
+
+
+def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str, Any]) -> str:
+    if "validation_accuracy" not in distill:
+        return ""
+    steps = config.get("distillation", {}).get("num_steps")
+    text = (
+        f"The student started from the teacher's weights and was distilled{f' for {steps:,} steps' if steps else ''} "
+        f"(accuracy {distill['validation_accuracy']:.4f} on the development rows)"
+    )
+    if "validation_accuracy" not in finetune:
+        return f"{text}."
+    agora = " with Agora" if config.get("agora") else ""
+    return (
+        f"{text}, then fine-tuned{agora} ({finetune['validation_accuracy']:.4f}); the {finetune['kept']} one was kept."
+    )
+
+
+def _times(seconds: dict[str, float]) -> str:
+    named = ", ".join(f"{name} {value:,.0f} s" for name, value in seconds.items())
+    return f"Time of the stages that train: {named}." if named else ""

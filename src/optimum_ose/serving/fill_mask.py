@@ -1,0 +1,80 @@
+"""Words in place of a text's masks."""
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding
+
+from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.serving.classification import softmax
+from optimum_ose.serving.decoding import Decoder
+
+_MAX_MASKS = 32
+"""In one text."""
+
+
+@final
+class MaskFiller:
+    """What turns the logits at masks into words."""
+
+    def __init__(self, decoder: Decoder, *, mask: str, mask_id: int, pad_id: int) -> None:
+        self._decoder = decoder
+        self._mask = mask
+        self._mask_id = mask_id
+        self._pad_id = pad_id
+
+    def check(self, encoding: Encoding) -> None:
+        """Refuse a text without a mask, or with so many that their logits fill the memory.
+
+        Raises:
+            InvalidDataError: if there is none within the model's limit, or more than 32.
+        """
+        count = encoding.ids.count(self._mask_id)
+        if not 0 < count <= _MAX_MASKS:
+            raise InvalidDataError(
+                f"A text must hold the mask {self._mask} within the length that the model reads, "
+                f"at most {_MAX_MASKS} times",
+                f"one holds {count}",
+                f'Send a text such as "The capital of France is {self._mask}."',
+            )
+
+    def at_masks(self, encoding: Encoding, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of the logits of all tokens, those at masks: (masks, vocabulary)."""
+        return np.asarray(logits[np.array(encoding.ids) == self._mask_id])
+
+    def fillings(self, encoding: Encoding, logits: NDArray[np.float32], top_k: int) -> list[Any]:
+        """The most probable words, as transformers' pipeline gives them.
+
+        Args:
+            encoding: of the text.
+            logits: (masks, vocabulary).
+            top_k: how many words for each mask.
+
+        Returns:
+            `score`, `token`, `token_str` and `sequence` of each word; a list for each mask, if there are several.
+        """
+        ids = np.array(encoding.ids)
+        places = np.flatnonzero(ids == self._mask_id)
+        lists = [
+            self._words(ids, int(place), softmax(row), top_k, alone=len(places) == 1)
+            for place, row in zip(places, logits, strict=True)
+        ]
+        return lists[0] if len(lists) == 1 else lists
+
+    def _words(
+        self, ids: NDArray[np.int64], place: int, scores: NDArray[np.float32], top_k: int, *, alone: bool
+    ) -> list[dict[str, Any]]:
+        words = []
+        for token in np.argsort(-scores, kind="stable")[:top_k].tolist():
+            filled = ids.copy()
+            filled[place] = token
+            words.append(
+                {
+                    "score": float(scores[token]),
+                    "token": token,
+                    "token_str": self._decoder.text([token]),
+                    "sequence": self._decoder.text(filled[filled != self._pad_id].tolist(), skip_special=alone),
+                }
+            )
+        return words

@@ -1,0 +1,156 @@
+"""An exported folder read into memory: what its model does, its session, its tokenizer and their settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from tokenizers import Tokenizer
+
+from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
+from optimum_ose.serving.decoding import Decoder, token_id
+from optimum_ose.serving.fill_mask import MaskFiller
+from optimum_ose.serving.folder import has_file, read_object, read_tokenizer
+from optimum_ose.serving.padding import Padding
+from optimum_ose.serving.runner import Runner, open_session
+
+_TASKS = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "Model": "feature-extraction",
+}
+_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "ibert"})
+"""Model types whose positions start after the padding id, so that two of them hold no token."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model that can answer."""
+
+    task: str
+    """What it does."""
+    config: Mapping[str, Any]
+    """Its config.json."""
+    runner: Runner
+    """Session and tokenizer."""
+    decoder: Decoder
+    """Tokens back to text."""
+    filler: MaskFiller | None
+    """Of a masked language model."""
+    max_length: int | None
+    """Tokens per text; None: no limit."""
+    first_id: int | None
+    """Of the token before every text."""
+    unknown_id: int | None
+    """Of the token for words that the tokenizer does not know."""
+    end_ids: frozenset[int]
+    """Of tokens after which a generated text is over."""
+
+
+def load_model(
+    folder: Path, model_path: Path, *, config: dict[str, Any], settings: dict[str, Any], num_threads: int | None
+) -> Model:
+    """Open the session and the tokenizer of a folder.
+
+    Args:
+        folder: holds `tokenizer.json`, and of a text generator perhaps `generation_config.json`.
+        model_path: the ONNX file.
+        config: what `config.json` holds.
+        settings: what `tokenizer_config.json` holds.
+        num_threads: intra-op threads; None leaves the choice to ONNX Runtime.
+
+    Raises:
+        OutputFolderError: if a file is missing.
+        InvalidConfigError: if a file is damaged.
+        UnsupportedModelError: if the model is for another task.
+    """
+    task = model_task(config)
+    limit = _max_length(config, settings)
+    tokenizer = _load_tokenizer(folder, max_length=limit, settings=settings)
+    padding = Padding(config, settings, tokenizer)
+    runner = Runner(open_session(model_path, num_threads), tokenizer, padding)
+    decoder = Decoder(tokenizer, settings)
+    mask_id = token_id(tokenizer, settings, "mask_token")
+    filler = None
+    if task == "fill-mask":
+        if mask_id is None:
+            raise InvalidConfigError(
+                "The tokenizer of a masked language model must have a mask", "it names none", "Export the model again"
+            )
+        mask = tokenizer.id_to_token(mask_id) or ""
+        filler = MaskFiller(decoder, mask=mask, mask_id=mask_id, pad_id=padding.pad_id)
+    return Model(
+        task="sentence-embedding" if "sentence_embedding" in runner.output_names else task,
+        config=config,
+        runner=runner,
+        decoder=decoder,
+        filler=filler,
+        max_length=limit,
+        first_id=token_id(tokenizer, settings, "cls_token"),
+        unknown_id=token_id(tokenizer, settings, "unk_token"),
+        end_ids=_end_ids(folder, config) if task == "text-generation" else frozenset(),
+    )
+
+
+def model_task(config: Mapping[str, Any]) -> str:
+    """What a model does, by the name of its class.
+
+    Raises:
+        UnsupportedModelError: if that is nothing known here.
+    """
+    architecture = str((config.get("architectures") or ["unknown"])[0])
+    for ending, task in _TASKS.items():
+        if architecture.endswith(ending):
+            return task
+    raise UnsupportedModelError(
+        f"Serving knows {', '.join(dict.fromkeys(_TASKS.values()))}, all of texts",
+        f"the model is a {architecture}",
+        "Load it with transformers or optimum-onnx instead",
+    )
+
+
+def default_file(folder: Path) -> str:
+    """The file that the benchmark recommends, else the int8 one, else the fp32 one."""
+    if has_file(folder, "ose/benchmark.json"):
+        recommended = read_object(folder, "ose/benchmark.json").get("default_file")
+        if isinstance(recommended, str):
+            return recommended
+    quantized = "onnx/model_quantized.onnx"
+    return quantized if has_file(folder, quantized) else "onnx/model.onnx"
+
+
+def _max_length(config: dict[str, Any], settings: dict[str, Any]) -> int | None:
+    """Tokens per text; None if neither file limits them."""
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
+        positions -= 2
+    limits = [limit for limit in (positions, settings.get("model_max_length")) if isinstance(limit, int) and limit > 0]
+    return min(limits) if limits and min(limits) < 10**6 else None
+
+
+def _load_tokenizer(folder: Path, *, max_length: int | None, settings: dict[str, Any]) -> Tokenizer:
+    text = read_tokenizer(folder)
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises no narrower class
+        raise InvalidConfigError(
+            "tokenizer.json must be a tokenizer that the library tokenizers can read",
+            str(error),
+            "Export the model again",
+        ) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if max_length is not None:
+        tokenizer.enable_truncation(max_length, direction=settings.get("truncation_side", "right"))
+    return tokenizer
+
+
+def _end_ids(folder: Path, config: Mapping[str, Any]) -> frozenset[int]:
+    generation = read_object(folder, "generation_config.json") if has_file(folder, "generation_config.json") else {}
+    ids = generation.get("eos_token_id", config.get("eos_token_id"))
+    return frozenset(item for item in (ids if isinstance(ids, list) else [ids]) if isinstance(item, int))

@@ -1,0 +1,96 @@
+"""Continuations of texts, the most probable token after the other."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.serving.decoding import Decoder
+from optimum_ose.serving.padding import run_groups
+from optimum_ose.serving.runner import MAX_BATCH_TOKENS, PAST, Runner
+
+_PRESENT = "present."
+
+
+@final
+class Continuer:
+    """What goes on with a text, keeping keys and values of what was read."""
+
+    def __init__(self, runner: Runner, decoder: Decoder, *, end_ids: frozenset[int], max_length: int | None) -> None:
+        """Keep a tokenizer of its own, which cuts nothing.
+
+        Args:
+            runner: on a causal language model's file.
+            decoder: of its tokenizer.
+            end_ids: tokens after which a text is over.
+            max_length: tokens that the model can hold.
+        """
+        self._runner = runner
+        self._decoder = decoder
+        self._end_ids = sorted(end_ids)
+        self._max_length = max_length
+        self._tokenizer = Tokenizer.from_str(runner.tokenizer.to_str())
+        self._tokenizer.no_truncation()
+        inputs = runner.session.get_inputs()
+        self._past = {item.name: (item.shape[1], item.shape[3]) for item in inputs if item.name.startswith(PAST)}
+
+    def continuations(self, texts: Sequence[str], *, max_new_tokens: int, batch_size: int) -> list[str]:
+        """What follows each text, without its special tokens.
+
+        Args:
+            texts: to go on from.
+            max_new_tokens: tokens to add at most; fewer where the model can hold no more.
+            batch_size: texts per run.
+
+        Raises:
+            InvalidDataError: if a text has no tokens, or more than the model can hold.
+        """
+        encodings = self._tokenizer.encode_batch(list(texts))
+        for encoding in encodings:
+            self._check(len(encoding))
+        found: dict[int, str] = {}
+        for members in run_groups([len(item) for item in encodings], batch_size, MAX_BATCH_TOKENS):
+            rows = self._continued([encodings[index] for index in members], max_new_tokens)
+            found |= {
+                index: self._decoder.text(row, skip_special=True) for index, row in zip(members, rows, strict=True)
+            }
+        return [found[index] for index in range(len(encodings))]
+
+    def _check(self, num_tokens: int) -> None:
+        if num_tokens == 0 or (self._max_length is not None and num_tokens >= self._max_length):
+            limit = "any number of" if self._max_length is None else f"fewer than {self._max_length}"
+            raise InvalidDataError(
+                f"A text to go on from must have at least one token, and {limit} tokens",
+                f"one has {num_tokens}",
+                "Send another text",
+            )
+
+    def _continued(self, encodings: list[Encoding], max_new_tokens: int) -> list[list[int]]:
+        """New tokens of each text, the one that ends it included."""
+        feeds: dict[str, NDArray[Any]] = dict(self._runner.padding.arrays(encodings, left=True))
+        size, length = feeds["input_ids"].shape
+        if self._max_length is not None:
+            max_new_tokens = min(max_new_tokens, self._max_length - length)
+        past = {
+            name: np.zeros((size, heads, 0, width), dtype=np.float32) for name, (heads, width) in self._past.items()
+        }
+        rows: list[list[int]] = [[] for _ in encodings]
+        is_over = np.zeros(size, dtype=bool)
+        while not is_over.all() and max(map(len, rows)) < max_new_tokens:
+            found = self._run(feeds | past)
+            tokens = found["logits"][:, -1].argmax(-1)
+            for place in np.flatnonzero(~is_over):
+                rows[place].append(int(tokens[place]))
+            is_over |= np.isin(tokens, self._end_ids)
+            past = {name: found[name.replace(PAST, _PRESENT, 1)] for name in past}
+            mask = np.concatenate([feeds["attention_mask"], np.ones((size, 1), dtype=np.int64)], axis=1)
+            whole = np.concatenate([feeds["input_ids"], tokens[:, None]], axis=1)
+            feeds = {"input_ids": tokens[:, None] if past else whole, "attention_mask": mask}
+        return rows
+
+    def _run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        given = {name: feeds[name] for name in self._runner.input_names}
+        return dict(zip(self._runner.output_names, self._runner.session.run(None, given), strict=True))

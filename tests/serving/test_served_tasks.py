@@ -1,0 +1,74 @@
+"""The server answers the other tasks as the pipeline does, and refuses those that it cannot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForTokenClassification,
+    BertConfig,
+)
+
+from export.tiny_text import BERT_SIZES
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.serving.protocol import ServerLimits
+from optimum_ose.serving.server import create_server
+from serving.server_client import ask, predict, running
+from serving.test_tasks import LABELS, exported
+
+CONFIG = BertConfig(**{**BERT_SIZES, "initializer_range": 0.4}, id2label=LABELS)
+
+
+def infer(port: int, texts: list[str]) -> tuple[int, Any]:
+    column = {"name": "text", "shape": [len(texts)], "datatype": "BYTES", "data": texts}
+    return ask(port, json.dumps({"inputs": [column]}).encode(), path="/v2/models/model/infer")
+
+
+def test_entities_come_in_groups(tmp_path: Path) -> None:
+    texts = ["the catsing cats sat on a mat", "a bad movie .", ""]
+    served, _, _ = exported(AutoModelForTokenClassification, CONFIG, tmp_path)
+    expected = [served(text, aggregation_strategy="simple") for text in texts]
+    with running(create_server(tmp_path, port=0, name="model", num_threads=1)) as port:
+        status, answers = predict(port, texts)
+        assert (status, [[item["word"] for item in row] for row in answers]) == (
+            200,
+            [[item["word"] for item in row] for row in expected],
+        )
+        status, content = infer(port, texts)
+    assert status == 200
+    assert [json.loads(text) for text in content["outputs"][0]["data"]] == answers
+
+
+def test_masks_are_filled_and_a_text_without_one_is_refused_alone(tmp_path: Path) -> None:
+    served, _, _ = exported(AutoModelForMaskedLM, BertConfig(**BERT_SIZES), tmp_path)
+    limits = ServerLimits(max_answer_values=100)
+    with running(create_server(tmp_path, port=0, num_threads=1, limits=limits)) as port:
+        assert predict(port, "the [MASK] sat", top_k=2) == (200, [served("the [MASK] sat", top_k=2)])
+        status, refusal = predict(port, ["the [MASK]", "the cat"])
+        assert (status, refusal["actual"]) == (400, "one holds 0")
+        status, refusal = predict(port, "the [MASK] sat on " + "the mat " * 10, top_k=19)
+        assert (status, refusal["expected"]) == (422, "An answer may hold at most 100 numbers")
+
+
+def test_a_text_gets_its_one_vector(tmp_path: Path) -> None:
+    texts = ["the cat", "a good film"]
+    served, _, _ = exported(AutoModel, BertConfig(**BERT_SIZES), tmp_path, pooling="mean")
+    with running(create_server(tmp_path, port=0, name="model", num_threads=1)) as port:
+        status, answers = predict(port, texts)
+        assert status == 200
+        for answer, vector in zip(answers, served(texts), strict=True):
+            assert answer == pytest.approx(vector, abs=1e-6)
+        status, content = infer(port, texts)
+    assert (status, content["outputs"][0]["shape"]) == (200, [2, 32])
+
+
+def test_a_task_of_several_runs_is_refused_at_the_start(tmp_path: Path) -> None:
+    exported(AutoModelForQuestionAnswering, BertConfig(**BERT_SIZES), tmp_path)
+    with pytest.raises(
+        UnsupportedModelError, match=r"by one run of the model; question-answering takes several\. Call"
+    ):
+        create_server(tmp_path, port=0, num_threads=1)
