@@ -21,7 +21,17 @@ from optimum_ose.data.reading import read_file
 from optimum_ose.journal import Journal
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from five_ways import AGORA, LEARNING_RATE, NUM_STEPS, NUM_TEACHER_STEPS, STUDENT, five_ways, prepare, scarce_splits
+from five_ways import (
+    AGORA,
+    LEARNING_RATE,
+    MAX_TEACHER_STEPS,
+    NUM_STEPS,
+    NUM_TEACHER_EPOCHS,
+    STUDENT,
+    five_ways,
+    prepare,
+    scarce_splits,
+)
 
 SETTINGS: dict[str, tuple[str, int | None, int]] = {
     "banking77-5": ("banking77", 5, 0),
@@ -63,7 +73,7 @@ def _question(num_steps: int) -> dict[str, object]:
     return {
         "benchmark": "agora",
         "num_steps": num_steps,
-        "num_teacher_steps": NUM_TEACHER_STEPS,
+        "teacher": [NUM_TEACHER_EPOCHS, MAX_TEACHER_STEPS],
         "learning_rate": LEARNING_RATE,
         "student": dict(STUDENT),
         "agora": {name: getattr(AGORA, name) for name in AGORA.__dataclass_fields__},

@@ -13,6 +13,7 @@ Needs the extra `report` and the packages of examples/demo-packages.txt.
 """
 
 import argparse
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,7 @@ LEARNING_RATE = 1e-3
 """Of every way but the search: the middle of Theta."""
 
 NUM_STEPS = 300
-NUM_TEACHER_STEPS = 240
+NUM_TEACHER_EPOCHS, MAX_TEACHER_STEPS = 25, 240
 MAX_TEST_ROWS = 3_000
 
 
@@ -234,10 +235,11 @@ def prepare(splits: Splits, *, seed: int, num_steps: int = NUM_STEPS, folder: Pa
         folder if folder is not None and kept else teacher_folder(), num_labels=len(splits.label_names), max_length=96
     )
     if not kept:
+        num_teacher_steps = min(MAX_TEACHER_STEPS, NUM_TEACHER_EPOCHS * math.ceil(len(splits.train) / BATCH_SIZE))
         with TemporaryDirectory() as scratch:
             arguments = TrainingArguments(
                 scratch,
-                max_steps=NUM_TEACHER_STEPS,
+                max_steps=num_teacher_steps,
                 per_device_train_batch_size=BATCH_SIZE,
                 learning_rate=3e-4,
                 warmup_steps=20,

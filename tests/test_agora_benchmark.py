@@ -106,3 +106,10 @@ def test_a_stopped_benchmark_goes_on_after_the_last_finished_way(
     capsys.readouterr()
     benchmark._print(list(whole))
     assert "Agora is best on" in capsys.readouterr().out
+
+
+def test_the_five_ways_are_drawn(ways: ModuleType, tmp_path: Path) -> None:
+    ways.draw(
+        {name: ways.Outcome(dev=0.5, test=0.25) for name in ("agora", "distillation")}, 0.9, tmp_path / "ways.png"
+    )
+    assert (tmp_path / "ways.png").read_bytes().startswith(b"\x89PNG")

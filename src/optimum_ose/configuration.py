@@ -267,8 +267,9 @@ class AgoraConfig:
     """Of the labeler's soft labels, > 0."""
     soft_labels: bool = True
     """Teach the labeler's distributions instead of its first choices (`finetune`; texts with one class each)."""
-    labeler_share: float = 0.5
-    """With soft labels: share of the labeler's distribution in what training rows teach, beside their given label."""
+    labeler_share: float = 0.9
+    """With soft labels: share of the labeler's distribution in what training rows teach, beside their given label. A
+    trec6 student of 100 rows came to 0.88 of its development rows at 0.9, and to 0.83 at 0.5 (one seed)."""
     minimum_labeler_accuracy: float = 2 / 3
     """Least accuracy of the labeler on the development set, in [0, 1]. Source: de Wynter, arXiv:2010.07990."""
     epochs_per_round: int = 1
@@ -278,6 +279,9 @@ class AgoraConfig:
     False: each round's rows replace the last."""
     pool_share: float = 0.5
     """Pool rows added to a batch, as a share of its own rows, in (0, 1]."""
+    report_test: bool = True
+    """Report the accuracy on the third set in each round; False: it is there, and left alone until the end. Where
+    `optimize` and `ose run` fine-tune, it is always left alone."""
     betti_numbers: bool = False
     """Report Betti numbers of the training set before Agora and with each round's pool (extra `topology`)."""
     seed: int = 0

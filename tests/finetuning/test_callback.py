@@ -319,6 +319,15 @@ def test_the_untouched_split_is_reported_and_steers_nothing(straight, agora, mak
     assert {report.test_accuracy for report in straight[1].rounds} == {None}
 
 
+def test_the_untouched_split_can_be_left_alone_until_the_end(agora, make_dataset, caplog):
+    trainer, callback, _ = agora(
+        untouched=make_dataset(8, seed=5), config=AgoraConfig(report_test=False), num_train_epochs=1
+    )
+    trainer.train()
+    assert {report.test_accuracy for report in callback.rounds} == {None}
+    assert "untouched" not in caplog.text
+
+
 def test_betti_numbers_are_reported_before_and_after(agora):
     trainer, callback, _ = agora(config=AgoraConfig(betti_numbers=True), num_train_epochs=1)
     trainer.train()

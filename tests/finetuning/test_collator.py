@@ -147,3 +147,21 @@ def test_a_collator_travels_to_a_worker_with_its_pool(collator, train):
     mixed = collator()
     travelled = pickle.loads(pickle.dumps(mixed))
     assert torch.equal(travelled(rows)["input_ids"], mixed(rows)["input_ids"])
+
+
+def test_soft_targets_mix_the_labelers_answers_with_the_given_labels(collator, train):
+    rows = [train[index] for index in range(8)]
+    mixed = collator(config=AgoraConfig(labeler_share=0.75), soft_targets=True)
+    mixed.pool.train_answers = {row_key(row): [0.5, 0.5] for row in train}
+    batch = mixed(rows)
+    own = [[0.375, 0.625] if label else [0.625, 0.375] for label in train["labels"][:8]]
+    assert batch["labels"][:8].tolist() == own
+    assert batch["labels"][8:].tolist() == [[0.25, 0.75]] * (len(batch["labels"]) - 8)
+    assert len(batch["labels"]) > 8
+
+
+def test_soft_targets_leave_evaluation_batches_their_classes(collator, train, dev):
+    mixed = collator(soft_targets=True)
+    assert mixed([dev[index] for index in range(8)])["labels"].tolist() == dev["labels"][:8]
+    mixed.pool.is_open = False
+    assert mixed([train[index] for index in range(8)])["labels"].tolist() == train["labels"][:8]

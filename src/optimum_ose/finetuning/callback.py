@@ -181,7 +181,8 @@ class AgoraCallback(TrainerCallback):
             perturbation=self._perturbation,
         )
         self.betti = builder.betti
-        self._pool.train_answers = builder.train_answers()
+        if self._collator.soft_targets:
+            self._pool.train_answers = builder.train_answers()
         self._pool.train_keys, self._pool.num_train_rows = builder.train_keys, builder.num_train_rows
         return builder
 

@@ -46,7 +46,7 @@ class AgoraDataCollator:
         self.tokenizer = tokenizer
         self.config = config or AgoraConfig()
         self.pool = Pool()
-        self._soft_labels, self._soft_targets = soft_labels, soft_targets
+        self._soft_labels, self.soft_targets = soft_labels, soft_targets
         self._pad = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
         self._pad_tokens = DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
 
@@ -63,7 +63,7 @@ class AgoraDataCollator:
         batch: dict[str, torch.Tensor] = dict(pad([dict(row) for row in rows]))
         if self._soft_labels:
             batch["soft_labels"] = self._soften(batch["labels"], drawn)
-        if self._soft_targets and self._is_training_batch(features):
+        if self.soft_targets and self._is_training_batch(features):
             batch["labels"] = self._targets(batch["labels"], features, drawn)
         return batch
 

@@ -90,7 +90,7 @@ class PoolBuilder:
         train, _ = self._read(train_dataset)
         self._train = train
         self._dev, self._gold = self._read(dev_dataset)
-        self._test = None if test_dataset is None else self._read(test_dataset)
+        self._test = self._read(test_dataset) if test_dataset is not None and config.report_test else None
         self.train_keys = frozenset(map(row_key, train))
         self.num_train_rows = len(train)
         self._known = {*self.train_keys, *map(row_key, self._dev)}

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -90,7 +91,7 @@ def _finetune(run: Run) -> dict[str, Any]:
         eval_dataset=run.rows.validation,
         test_dataset=run.rows.test,
         args=arguments,
-        agora=agora,
+        agora=None if agora is None else replace(agora, report_test=False),
         callbacks=[ProgressCallback(optimizer.listener, "finetune")],
     )
     finetuned = validation_score(run, student)
