@@ -11,7 +11,7 @@ One row per type is appended to the output as soon as it is known; a run that wa
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from model_types import MAX_PARAMETERS, one_line, parse, tensors_of, walk
@@ -20,6 +20,8 @@ FIELDS = ("type", "verdict", "teacher", "student", "identity", "forward", "outpu
 ACCEPTANCE = 450
 NUM_WORDS = 2048
 """Vocabularies are cut to this."""
+DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "depth", "encoder_layers", "decoder_layers")
+TOO_LARGE = "even the tiny teacher has too many parameters"
 LEARNING_RATES = (1e-5, 1e-6, 1e-7)
 """Of the one step, tried in this order. At the 3e-4 of whole distillations a single step of AdamW, which moves every
 weight by that much, overshoots in random networks of a thousand channels."""
@@ -40,20 +42,38 @@ def examine(name: str) -> dict[str, Any]:
         config = AutoConfig.for_model(name)
     except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
         return {"type": name, "verdict": "failed", "reason": f"config: {one_line(error)}"}
-    few = with_few_words(config)
+    few = edited(config, cut_vocabularies)
     row = examine_config(config if few is None else few)
+    if row["reason"] == TOO_LARGE:
+        shallow = edited(config if few is None else few, cut_depths)
+        return {"type": name, **(row if shallow is None else examine_config(shallow))}
     if few is not None and (row["verdict"] == "refused" or row["reason"].startswith("teacher")):
         row = examine_config(config)  # it may be the cut that it does not bear
     return {"type": name, **row}
 
 
-def with_few_words(config: Any) -> Any:
-    """The config with small vocabularies, so that weights are drawn fast; None if there is nothing to cut."""
+def edited(config: Any, cut: Callable[[Any], bool]) -> Any:
+    """The config with numbers cut; None if there is nothing to cut, or its rules forbid it."""
     content = config.to_dict()
     try:
-        return type(config).from_dict(content) if cut_vocabularies(content) else None
+        return type(config).from_dict(content) if cut(content) else None
     except Exception:  # noqa: BLE001 - whatever rule of the config forbids it
         return None
+
+
+def cut_depths(content: Any) -> bool:
+    """Cut every number of layers in nested mappings, and lists of one entry per layer, in place; whether there was one.
+
+    Of composite models the space may size one part only, and the others stay as large as they are by default.
+    """
+    if not isinstance(content, dict):
+        return False
+    depths = {key: value for key, value in content.items() if key in DEPTHS and isinstance(value, int) and value > 2}
+    for key, value in content.items():
+        if isinstance(value, list) and len(value) in depths.values():
+            content[key] = value[:2]
+    content.update(dict.fromkeys(depths, 2))
+    return any([bool(depths), *(cut_depths(value) for value in content.values())])
 
 
 def cut_vocabularies(content: Any) -> bool:
@@ -89,7 +109,7 @@ def examine_config(config: Any) -> dict[str, Any]:
         large, small = choose_pair(space)
         row |= {"teacher": dict(large), "student": dict(small)}
         if space.parameter_size([large])[0] > MAX_PARAMETERS:
-            return row | {"verdict": "refused", "reason": "even the tiny teacher has too many parameters"}
+            return row | {"verdict": "refused", "reason": TOO_LARGE}
         stage = "teacher"
         torch.manual_seed(0)
         teacher = AutoModel.from_config(reconfigure(config, large)).float().eval()
