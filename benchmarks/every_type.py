@@ -11,18 +11,20 @@ One row per type is appended to the output as soon as it is known; a run that wa
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from model_types import MAX_PARAMETERS, one_line, parse, tensors_of, walk
 
-FIELDS = ("type", "verdict", "teacher", "student", "identity", "forward", "output", "before", "after", "reason")
+FIELDS = ("type", "verdict", "teacher", "student", "identity", "forward", "output", "before", "after", "rate", "reason")
 ACCEPTANCE = 450
 NUM_WORDS = 2048
 """Vocabularies are cut to this."""
-LEARNING_RATE = 1e-5
-"""Of the one step. At the 3e-4 of whole distillations a single step of AdamW, which moves every weight by that much,
-overshoots in random networks of a thousand channels."""
+DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "depth", "encoder_layers", "decoder_layers")
+TOO_LARGE = "even the tiny teacher has too many parameters"
+LEARNING_RATES = (1e-5, 1e-6, 1e-7)
+"""Of the one step, tried in this order. At the 3e-4 of whole distillations a single step of AdamW, which moves every
+weight by that much, overshoots in random networks of a thousand channels."""
 
 
 def main() -> int:
@@ -40,20 +42,38 @@ def examine(name: str) -> dict[str, Any]:
         config = AutoConfig.for_model(name)
     except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
         return {"type": name, "verdict": "failed", "reason": f"config: {one_line(error)}"}
-    few = with_few_words(config)
+    few = edited(config, cut_vocabularies)
     row = examine_config(config if few is None else few)
+    if row["reason"] == TOO_LARGE:
+        shallow = edited(config if few is None else few, cut_depths)
+        return {"type": name, **(row if shallow is None else examine_config(shallow))}
     if few is not None and (row["verdict"] == "refused" or row["reason"].startswith("teacher")):
         row = examine_config(config)  # it may be the cut that it does not bear
     return {"type": name, **row}
 
 
-def with_few_words(config: Any) -> Any:
-    """The config with small vocabularies, so that weights are drawn fast; None if there is nothing to cut."""
+def edited(config: Any, cut: Callable[[Any], bool]) -> Any:
+    """The config with numbers cut; None if there is nothing to cut, or its rules forbid it."""
     content = config.to_dict()
     try:
-        return type(config).from_dict(content) if cut_vocabularies(content) else None
+        return type(config).from_dict(content) if cut(content) else None
     except Exception:  # noqa: BLE001 - whatever rule of the config forbids it
         return None
+
+
+def cut_depths(content: Any) -> bool:
+    """Cut every number of layers in nested mappings, and lists of one entry per layer, in place; whether there was one.
+
+    Of composite models the space may size one part only, and the others stay as large as they are by default.
+    """
+    if not isinstance(content, dict):
+        return False
+    depths = {key: value for key, value in content.items() if key in DEPTHS and isinstance(value, int) and value > 2}
+    for key, value in content.items():
+        if isinstance(value, list) and len(value) in depths.values():
+            content[key] = value[:2]
+    content.update(dict.fromkeys(depths, 2))
+    return any([bool(depths), *(cut_depths(value) for value in content.values())])
 
 
 def cut_vocabularies(content: Any) -> bool:
@@ -89,7 +109,7 @@ def examine_config(config: Any) -> dict[str, Any]:
         large, small = choose_pair(space)
         row |= {"teacher": dict(large), "student": dict(small)}
         if space.parameter_size([large])[0] > MAX_PARAMETERS:
-            return row | {"verdict": "refused", "reason": "even the tiny teacher has too many parameters"}
+            return row | {"verdict": "refused", "reason": TOO_LARGE}
         stage = "teacher"
         torch.manual_seed(0)
         teacher = AutoModel.from_config(reconfigure(config, large)).float().eval()
@@ -162,21 +182,31 @@ def step_of(student: Any, teacher: Any, choice: int) -> dict[str, Any]:
     found = [item for item in tensors_of(answer(student, choice)) if item.is_floating_point()]
     is_finite = bool(found) and all(torch.isfinite(item[~torch.isneginf(item)]).all() for item in found)
     key = output_of(target)
-    before, after = one_step(student, lambda: loss_on(with_gradients(student, choice), target, key))
-    return {"forward": "finite" if is_finite else "not finite", "output": key, "before": before, "after": after}
+    steps = one_step(student, lambda: loss_on(with_gradients(student, choice), target, key))
+    return {"forward": "finite" if is_finite else "not finite", "output": key, **steps}
 
 
-def one_step(student: Any, loss: Any) -> tuple[float, float]:
-    """The loss before and after one step of AdamW."""
+def one_step(student: Any, loss: Any) -> dict[str, Any]:
+    """The loss before and after one step of AdamW at the highest of the rates at which it falls."""
     import torch
 
-    optimizer = torch.optim.AdamW([item for item in student.parameters() if item.requires_grad], lr=LEARNING_RATE)
-    first = loss()
-    first.backward()
-    torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-    optimizer.step()
-    with torch.no_grad():
-        return float(first), float(loss())
+    weights = [item for item in student.parameters() if item.requires_grad]
+    saved = [item.detach().clone() for item in weights]
+    for rate in LEARNING_RATES:
+        with torch.no_grad():
+            for item, value in zip(weights, saved, strict=True):
+                item.copy_(value)
+        optimizer = torch.optim.AdamW(weights, lr=rate)
+        before = loss()
+        before.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            after = loss()
+        if after < before:
+            break
+    return {"before": float(before), "after": float(after), "rate": rate}
 
 
 def with_gradients(model: Any, choice: int) -> Any:
@@ -216,9 +246,9 @@ def loss_on(output: Any, target: Any, key: Any) -> Any:
     differing = [index for index in range(1, ours.ndim) if ours.shape[index] != theirs.shape[index]]
     if ours.ndim != theirs.ndim or len(differing) != 1:
         raise ValueError(f"shapes {tuple(ours.shape)} and {tuple(theirs.shape)} differ in more than the width")
-    ours, theirs = (value.movedim(differing[0], -1).flatten(1, -2) for value in (ours, theirs))
-    if ours.ndim == 2 or ours.shape[1] == 1:  # one vector a row: its relations to the other rows
-        ours, theirs = (value.reshape(1, -1, value.shape[-1]) for value in (ours, theirs))
+    ours, theirs = (value.movedim(differing[0], -1) for value in (ours, theirs))
+    is_row = ours.shape[1:-1].numel() == 1  # one vector a row: its relations to the other rows
+    ours, theirs = (value.reshape(1 if is_row else len(value), -1, value.shape[-1]) for value in (ours, theirs))
     return relation_mismatch(ours, theirs, torch.ones(ours.shape[:2]))
 
 

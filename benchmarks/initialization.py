@@ -16,8 +16,9 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
+from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
-from optimum_ose.data.splits import Columns, make_splits
+from optimum_ose.data.splits import make_splits
 from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.distillation.teaching import with_teacher_logits

@@ -31,8 +31,9 @@ from transformers import PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
-from optimum_ose.data.splits import Columns, Splits, make_splits
+from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.distillation.loop import distill
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map

@@ -29,8 +29,9 @@ from matplotlib.figure import Figure
 from transformers import PreTrainedModel, TrainingArguments
 
 from optimum_ose import AgoraConfig, Architecture, DistillationConfig, OSEOptimizer
+from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_file
-from optimum_ose.data.splits import Columns, Splits, make_splits
+from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.exceptions import LabelerError
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.tokens import TokenNeighbors, replace_tokens

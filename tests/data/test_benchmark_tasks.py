@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from optimum_ose.data.benchmark_tasks import BENCHMARK_TASKS, benchmark_tables, benchmark_task
+from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
-from optimum_ose.data.splits import Columns, make_splits
+from optimum_ose.data.splits import make_splits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
 NLI = {"premise": "It rains.", "hypothesis": "It is wet."}

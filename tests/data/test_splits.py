@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimum_ose.data.splits import Columns, make_splits
+from optimum_ose.data.columns import Columns
+from optimum_ose.data.splits import make_splits
 from optimum_ose.exceptions import InvalidDataError
 
 

@@ -130,3 +130,9 @@ def test_evaluation_with_soft_labels_takes_the_given_classes(trainer, labeler):
     found = made.evaluate()
     assert 0 < found["eval_loss"] < 10
     assert 0 <= found["eval_accuracy"] <= 1
+
+
+def test_a_process_with_several_devices_is_refused_before_trainer_wraps_the_model(trainer, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda _: 2))
+    with pytest.raises(InvalidConfigError, match=r"one process sees 2.* would wrap .*DataParallel.*Launch"):
+        trainer()

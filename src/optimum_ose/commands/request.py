@@ -15,7 +15,7 @@ from optimum_ose.progress import Listener
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from optimum_ose.data.splits import Columns
+    from optimum_ose.data.columns import Columns
     from optimum_ose.optimizer.run import Run
 
 
@@ -131,7 +131,8 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     Raises:
         OSEError: if anything asked for is not there or does not fit.
     """
-    from optimum_ose.data.splits import Columns, make_splits
+    from optimum_ose.data.columns import Columns
+    from optimum_ose.data.splits import make_splits
     from optimum_ose.modeling.tasks import require_trainable
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over

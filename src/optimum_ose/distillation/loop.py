@@ -1,7 +1,6 @@
 """The Accelerate loop that distils a student: seeded, checkpointed, resumable."""
 
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_sc
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import language_collator, pad_rows, training_batches
 from optimum_ose.distillation.answers import NOT_KEPT
+from optimum_ose.distillation.checkpoints import load_latest, save
 from optimum_ose.distillation.local_process import LocalProcess
 from optimum_ose.distillation.pupil import Pupil, require_attentions
 from optimum_ose.distillation.teaching import (
@@ -143,7 +143,7 @@ def _run(
     teacher.eval()
     start = 0
     if isinstance(accelerator, Accelerator):
-        start = _load_latest(accelerator, checkpoint_folder)
+        start = load_latest(accelerator, checkpoint_folder)
         # All of its state that counts; Accelerate would unpickle it from the folder.
         scheduler.last_epoch = start
         if config.log_with:
@@ -160,7 +160,7 @@ def _run(
         _tell(accelerator, step, loss, config, on_step)
         is_due = step % config.checkpoint_steps == 0 and step < config.num_steps
         if isinstance(accelerator, Accelerator) and checkpoint_folder is not None and is_due:
-            _save(accelerator, checkpoint_folder, step)
+            save(accelerator, checkpoint_folder, step)
     if isinstance(accelerator, Accelerator) and config.log_with:
         accelerator.end_training()
     torch.nn.Module.to(student, "cpu")
@@ -230,32 +230,3 @@ def _batches(loader: Any, start: int, stop: int) -> Iterator[Any]:
                 return
             yield batch
             step += 1
-
-
-def _save(accelerator: Accelerator, folder: Path, step: int) -> None:
-    """Write the whole state under a temporary name, rename it, then drop older ones."""
-    final = folder / f"step-{step:08d}"
-    temporary = folder / f".{final.name}.tmp"
-    if accelerator.is_main_process:
-        shutil.rmtree(temporary, ignore_errors=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(temporary))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        older = _finished(folder)
-        temporary.rename(final)
-        for path in older:
-            shutil.rmtree(path)
-
-
-def _load_latest(accelerator: Accelerator, folder: Path | None) -> int:
-    """Go back to the newest whole state and return its step; 0 if there is none."""
-    finished = _finished(folder) if folder is not None else []
-    if not finished:
-        return 0
-    accelerator.load_state(str(finished[-1]))
-    return int(finished[-1].name.removeprefix("step-"))
-
-
-def _finished(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*")) if folder.is_dir() else []
