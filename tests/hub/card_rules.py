@@ -1,4 +1,4 @@
-"""The Hub's rules for the YAML head of a model card, as its documentation states them."""
+"""Rules for the YAML head of a model card, a selection of the Hub's as we remember them: it cannot be asked here."""
 
 import re
 from typing import Any
