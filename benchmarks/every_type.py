@@ -91,26 +91,37 @@ def cut_vocabularies(content: Any) -> bool:
 
 def examine_config(config: Any) -> dict[str, Any]:
     """The row of one config, but for its type."""
+    from optimum_ose import derive_search_space
+    from optimum_ose.exceptions import OSEError
+
+    row: dict[str, Any] = {"verdict": "refused", "reason": ""}
+    try:
+        pairs = choose_pairs(derive_search_space(config))
+    except OSEError as error:
+        return row | {"reason": str(error)}
+    except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
+        return row | {"verdict": "failed", "reason": f"space: {one_line(error)}"}
+    for large, small, num_parameters in pairs:
+        row = {"teacher": dict(large), "student": dict(small)}
+        if num_parameters > MAX_PARAMETERS:
+            return row | {"verdict": "refused", "reason": TOO_LARGE}
+        row |= examine_pair(config, large, small)
+        if not row["reason"].startswith("teacher"):
+            break
+    return row
+
+
+def examine_pair(config: Any, large: Any, small: Any) -> dict[str, Any]:
+    """The verdict on a teacher and its student."""
     import torch
     from transformers import AutoModel
 
-    from optimum_ose import derive_search_space, reconfigure
-    from optimum_ose.exceptions import OSEError
+    from optimum_ose import reconfigure
     from optimum_ose.modeling.model_inputs import run_example
 
-    row: dict[str, Any] = {"verdict": "refused", "reason": ""}
-    stage = "space"
+    row: dict[str, Any] = {"verdict": "failed", "reason": ""}
+    stage = "teacher"
     try:
-        try:
-            space = derive_search_space(config)
-        except OSEError as error:
-            return row | {"reason": str(error)}
-        row["verdict"] = "failed"
-        large, small = choose_pair(space)
-        row |= {"teacher": dict(large), "student": dict(small)}
-        if space.parameter_size([large])[0] > MAX_PARAMETERS:
-            return row | {"verdict": "refused", "reason": TOO_LARGE}
-        stage = "teacher"
         torch.manual_seed(0)
         teacher = AutoModel.from_config(reconfigure(config, large)).float().eval()
         example = run_example(teacher, batch_size=2, num_tokens=16)
@@ -118,25 +129,27 @@ def examine_config(config: Any) -> dict[str, Any]:
         row["identity"] = identity_of(inherited(teacher, config, large, large), teacher, example.choice)
         stage = "student"
         row |= step_of(inherited(teacher, config, large, small), teacher, example.choice)
-        has_learned = row["forward"] == "finite" and row["after"] < row["before"]
-        return row | {"verdict": "passes" if row["identity"] == "exact" and has_learned else "failed"}
     except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
         return row | {"reason": f"{stage}: {one_line(error)}"}
+    has_learned = row["forward"] == "finite" and row["after"] < row["before"]
+    return row | {"verdict": "passes" if row["identity"] == "exact" and has_learned else "failed"}
 
 
-def choose_pair(space: Any) -> tuple[Any, Any]:
-    """A tiny teacher and a student that is smaller in as many axes as candidates allow."""
+def choose_pairs(space: Any) -> list[tuple[Any, Any, int]]:
+    """Tiny teachers, each with the smallest candidate as its student, and the teacher's parameters.
+
+    First the teacher that is larger in most axes; should it not run, the nearest ones: a space is only known to run at
+    its smallest candidate.
+    """
     import numpy as np
 
-    columns = space.candidates.columns
-    values = np.stack(list(columns.values()), axis=1)
-    order = np.argsort(np.log(values).sum(1), kind="stable")
-    smallest = order[0]
-    is_above = (values >= values[smallest]).all(1)
-    num_above = np.where(is_above, (values > values[smallest]).sum(1), -1)
-    # Neighbors first: among those above in the most axes, the smallest.
-    best = min(order[1:], key=lambda index: -num_above[index])
-    return space.candidates[int(best)], space.candidates[int(smallest)]
+    values = np.stack(list(space.candidates.columns.values()), axis=1)
+    smallest, *order = np.argsort(np.log(values).sum(1), kind="stable").tolist()
+    above = [index for index in order if (values[index] >= values[smallest]).all()] or order
+    widest = min(above, key=lambda index: -int((values[index] > values[smallest]).sum()))
+    chosen = [space.candidates[index] for index in dict.fromkeys([widest, *above[:2]])]
+    counts = space.parameter_size(chosen).tolist()
+    return [(large, space.candidates[smallest], int(count)) for large, count in zip(chosen, counts, strict=True)]
 
 
 def answer(model: Any, choice: int) -> Any:
