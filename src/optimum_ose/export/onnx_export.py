@@ -64,7 +64,7 @@ def export_onnx(
     with atomic_file(path) as temporary:
         try:
             _trace(_eager_twin(model), tokenizer, temporary, opset=opset, pooling=pooling)
-        except UnsupportedModelError:
+        except (UnsupportedModelError, OSError):
             raise
         except BUILD_ERRORS as error:
             raise ExportError(
