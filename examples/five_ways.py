@@ -13,6 +13,7 @@ Needs the extra `report` and the packages of examples/demo-packages.txt.
 """
 
 import argparse
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -207,11 +208,16 @@ def scarce_splits(tables: dict[str, pd.DataFrame], *, per_class: int | None, num
         tables: "train" and maybe "test", with the columns text, maybe text_pair, and label.
         per_class: rows of each class; None: `num_rows` rows of all.
         num_rows: see there.
-        seed: of the draw.
+        seed: of the draw, which is repeated until each class has a training row.
     """
-    shuffled = tables["train"].sample(frac=1.0, random_state=seed).reset_index(drop=True)
-    order = shuffled.groupby("label").cumcount() if per_class else pd.Series(range(len(shuffled)))
-    count = per_class or num_rows
+    count, num_classes = per_class or num_rows, tables["train"]["label"].nunique()
+    if num_classes > count and not per_class:
+        raise SystemExit(f"--rows must be at least the number of classes; there are {num_classes}. Ask for more rows.")
+    for attempt in itertools.count():
+        shuffled = tables["train"].sample(frac=1.0, random_state=seed + 1_000 * attempt).reset_index(drop=True)
+        order = shuffled.groupby("label").cumcount() if per_class else pd.Series(range(len(shuffled)))
+        if shuffled.loc[order < count, "label"].nunique() == num_classes:
+            break
     rest = tables.get("test", shuffled[order >= 2 * count])
     pair = "text_pair" if "text_pair" in shuffled.columns else None
     drawn = {

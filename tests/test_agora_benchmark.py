@@ -54,6 +54,17 @@ def test_scarce_rows_are_as_many_as_asked_for(ways: ModuleType, tables: dict[str
     assert len(set(texts)) == 140
 
 
+def test_every_class_has_a_training_row_however_rare(ways: ModuleType, tables: dict[str, pd.DataFrame]) -> None:
+    train = tables["train"].copy()
+    is_rare = train["label"] == "tools"
+    rare = pd.concat([train[~is_rare], train[is_rare].head(4)])
+    for seed in range(5):
+        drawn = {"train": rare, "test": tables["test"]}
+        splits = ways.scarce_splits(drawn, per_class=None, num_rows=12, seed=seed)
+        assert set(splits.train["label"]) == {0, 1, 2}
+        assert len(splits.validation) == 12
+
+
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument")
 def test_every_way_gets_as_many_steps_and_no_more_rows(
     ways: ModuleType, tables: dict[str, pd.DataFrame], teacher_folder: Path
