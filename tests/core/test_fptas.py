@@ -320,15 +320,27 @@ def test_the_maximum_point_can_be_given_in_measured_units():
         search(maximum_point=(10, 1e6))
 
 
-def test_a_smooth_error_needs_few_trainings():
+@pytest.fixture(scope="module")
+def bort():
     values = itertools.product((2, 4, 6, 8, 10, 12), (4, 8, 12, 16), (512, 768, 1024), (256, 512, 768, 1024, 3072))
-    bort = [Architecture(depth=d, heads=a, width=h, inner=i) for d, a, h, i in values if h % a == 0]
-    space = SearchSpace.of(bort, maximum_point=Architecture(depth=24, heads=16, width=1024, inner=4096))
-    result = search(space=space, noise=0.0)
-    assert len(space) == 300
+    valid = [Architecture(depth=d, heads=a, width=h, inner=i) for d, a, h, i in values if h % a == 0]
+    return SearchSpace.of(valid, maximum_point=Architecture(depth=24, heads=16, width=1024, inner=4096))
+
+
+def test_a_smooth_error_needs_few_trainings(bort):
+    result = search(space=bort, noise=0.0)
+    assert len(bort) == 300
     assert result.certificate.satisfied
     assert result.certificate.num_evaluations <= 30
-    assert true_ratio(result, power_law, space) >= 0.95
+    assert true_ratio(result, power_law, bort) >= 0.95
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.1])
+def test_the_surrogate_proves_what_was_asked_for_and_no_more(bort, epsilon):
+    certificate = search(space=bort, epsilon=epsilon, noise=0.02).certificate
+    assert certificate.assumption == "surrogate"
+    assert certificate.satisfied
+    assert certificate.ratio == 1 - epsilon
 
 
 def test_a_family_whose_axes_grow_together_is_searched_like_one_axis():

@@ -123,7 +123,8 @@ def prove(trainings: Trainings, assessment: Assessment, *, epsilon: float, alpha
 
     The surrogate's bound is the smallest c for which the expected number of candidates that exceed the winner by more
     than c in log W, among those that `excess` admits, is at most alpha / 2. It says nothing while it has not withstood
-    its challenges.
+    its challenges; and as these were about epsilon, it never proves more than epsilon asks for: sharper claims were
+    false in 1.4% of the runs of benchmarks/search.py.
     """
     question, posterior, winner = trainings.question, assessment.posterior, assessment.winner
     if winner is None:
@@ -138,7 +139,9 @@ def prove(trainings: Trainings, assessment: Assessment, *, epsilon: float, alpha
         risk = surrogate_excess(question, assessment.observations, posterior, active, winner=winner, threshold=c)
         return float(risk.sum()) <= alpha / 2
 
-    low, high = (0.0, target) if is_proven(target) else (target, bound)
+    if is_proven(target):
+        return 1 - epsilon, "surrogate"
+    low, high = target, bound
     for _ in range(_NUM_BISECTIONS):
         middle = (low + high) / 2
         low, high = (low, middle) if is_proven(middle) else (middle, high)
