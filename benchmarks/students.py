@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from datasets import Dataset
 from transformers import PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
@@ -38,14 +39,17 @@ from optimum_ose.distillation.loop import distill
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.initialization import Inheritance, find_origins, from_scratch, inherit
-from optimum_ose.optimizer.evaluation import accuracy
+from optimum_ose.modeling.prediction import predict_logits
 
-DATA = ("trec6", "banking77", "clinc150", "sst2")
+AIMS = {"trec6": 0.97, "banking77": 0.97, "clinc150": 0.97, "sst2": 0.97, "wnut17": 0.93, "stsb": 0.93}
+"""Data set -> share of the teacher's score that a student shall keep; three of the four sets of classes must."""
+TAGS = ("wnut17",)
+STSB_COLUMNS = {4: "label", 5: "text", 6: "text_pair"}
 SST2_ROWS = 10_000
+_SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 ARMS = ("ours", "scratch + labels", "scratch + distillation", "layer drop + distillation")
 RATES = (3e-4, 1e-3)
 FIELDS = ("data", "arm", "seed", "rate", "steps", "share", "teacher", "validation", "test", "seconds")
-AIM = 0.97
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="folder of the bare encoder")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds trec6/ and so on")
     parser.add_argument("--work", type=Path, required=True, help="folder for teachers, searches and rows; gone on from")
-    parser.add_argument("--sets", nargs="+", choices=DATA, default=list(DATA), help="default: all")
+    parser.add_argument("--sets", nargs="+", choices=AIMS, default=list(AIMS), help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="seeds per arm (default: 3)")
     parser.add_argument("--steps", type=int, default=2_000, help="optimizer steps of every arm (default: 2000)")
     parser.add_argument("--share", type=float, default=0.06, help="of the non-embedding weights (default: 0.06)")
@@ -99,10 +103,18 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
     source, output = _source(data, options), options.work / data
     size = _non_embedding_size(OSEOptimizer.from_pretrained(options.model, num_labels=2))
     command = [sys.executable, "-m", "optimum_ose", "extract", "--model", options.model, "--dataset", str(source)]
-    command += ["--objective", "error", "--max-non-embedding-parameters", str(int(options.share * size))]
+    task = "token-classification" if data in TAGS else "text-classification"
+    command += [
+        "--task",
+        task,
+        "--objective",
+        "error",
+        "--max-non-embedding-parameters",
+        str(int(options.share * size)),
+    ]
     subprocess.run([*command, "--output", str(output)], check=True)
-    optimizer = OSEOptimizer.from_pretrained(output / "teacher")
-    splits = make_splits(read_tables(str(source)), Columns(), seed=0)
+    optimizer = OSEOptimizer.from_pretrained(output / "teacher", task=task)
+    splits = make_splits(read_tables(str(source)), Columns(), seed=0, task=task)
     space = optimizer.search_space()
     extracted = Architecture(json.loads((output / "ose/search.json").read_text())["winner"]["architecture"])
     return Setting(
@@ -112,7 +124,7 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
         space=space,
         extracted=extracted,
         dropped=_nearest_from_above(space, extracted),
-        teacher=accuracy(optimizer.teacher, optimizer.rows(splits.test), tokenizer=optimizer.tokenizer),
+        teacher=_score(optimizer, optimizer.teacher, splits.test),
     )
 
 
@@ -138,18 +150,24 @@ def _source(data: str, options: argparse.Namespace) -> Path:
         tables = {name: pd.DataFrame(content[name], columns=["text", "label"]) for name in ("train", "val", "test")}
         tables["validation"] = tables.pop("val")
     elif data == "sst2":
-        names = {"train": "train", "validation": "dev", "test": "test"}
         tables = {
             split: pd.read_csv(source / f"{name}.tsv", sep="\t", quoting=csv.QUOTE_NONE)
-            for split, name in names.items()
+            for split, name in _SPLITS.items()
         }
         tables["train"] = tables["train"].sample(SST2_ROWS, random_state=0)
+    elif data == "stsb":
+        tables = {split: _similarities(source / f"sts-{name}.csv") for split, name in _SPLITS.items()}
     else:
         return source
     folder.mkdir(parents=True, exist_ok=True)
     for split, table in tables.items():
         table.to_csv(folder / f"{split}.csv", index=False)
     return folder
+
+
+def _similarities(path: Path) -> pd.DataFrame:
+    found = pd.read_csv(path, sep="\t", header=None, quoting=csv.QUOTE_NONE, usecols=list(STSB_COLUMNS), names=range(9))
+    return found.rename(columns=STSB_COLUMNS)
 
 
 def _train(
@@ -163,8 +181,7 @@ def _train(
         best = max(tried, key=lambda found: found["validation"])
         rate = best["rate"]
         student = best.pop("student")
-        optimizer = setting.optimizer
-        test = accuracy(student, optimizer.rows(setting.splits.test), tokenizer=optimizer.tokenizer)
+        test = _score(setting.optimizer, student, setting.splits.test)
         yield {name: {**best, "test": round(test, 4)}[name] for name in FIELDS}
 
 
@@ -175,10 +192,10 @@ def _student(setting: Setting, arm: str, seed: int, rate: float, steps: int) -> 
     config = DistillationConfig(num_steps=steps, learning_rate=rate, seed=seed)
     if arm == "scratch + labels":
         config = replace(config, logits_weight=0.0, labels_weight=1.0)
-    distill(student, optimizer.teacher, rows=train, tokenizer=optimizer.tokenizer, config=config)
+    distill(student, optimizer.teacher, rows=train, tokenizer=optimizer.tokenizer, config=config, task=optimizer.task)
     architecture = setting.dropped if arm.startswith("layer drop") else setting.extracted
     sizes = setting.space.parameter_size([architecture, setting.space.maximum_point], count_embeddings=False)
-    validation = accuracy(student, optimizer.rows(setting.splits.validation), tokenizer=optimizer.tokenizer)
+    validation = _score(optimizer, student, setting.splits.validation)
     return {
         "student": student,
         "data": setting.data,
@@ -191,6 +208,11 @@ def _student(setting: Setting, arm: str, seed: int, rate: float, steps: int) -> 
         "validation": round(validation, 4),
         "seconds": round(time.perf_counter() - start, 1),
     }
+
+
+def _score(optimizer: OSEOptimizer, model: PreTrainedModel, split: Dataset) -> float:
+    rows = optimizer.rows(split)
+    return optimizer.metric.score(predict_logits(model, rows, tokenizer=optimizer.tokenizer), rows)
 
 
 def _inherited(setting: Setting, _seed: int) -> PreTrainedModel:
@@ -242,9 +264,11 @@ def _of(rows: list[dict[str, str]], data: str, arm: str) -> list[dict[str, str]]
 
 
 def _summarize(rows: list[dict[str, str]], sets: list[str]) -> int:
-    """Mean and spread over the seeds; 1 if an arm beats ours, or ours stays below 97% on more than one set."""
+    """Mean and spread over the seeds; 1 if an arm beats ours, or ours keeps too little on more than one set of classes
+    or on any other.
+    """
     print(f"\n{'data':10s} {'arm':26s} {'weights':>8s} {'rate':>7s} {'test':>15s} {'of teacher':>10s}")
-    is_best, retained = True, []
+    is_best, missed = True, []
     for data in sets:
         means = {}
         for arm in ARMS:
@@ -257,10 +281,10 @@ def _summarize(rows: list[dict[str, str]], sets: list[str]) -> int:
                 f"{scores.mean():8.4f}±{scores.std():.4f} {scores.mean() / teacher:10.1%}"
             )
         is_best &= means["ours"] >= max(means.values())
-        retained.append(means["ours"] / teacher)
-    num_reached = sum(share >= AIM for share in retained)
-    print(f"\nours is best on every set: {is_best}; at least {AIM:.0%} of the teacher on {num_reached} of {len(sets)}")
-    return int(not is_best or num_reached < len(sets) - 1)
+        if means["ours"] < AIMS[data] * teacher:
+            missed.append(data)
+    print(f"\nours is best on every set: {is_best}; it keeps less than the aim on: {', '.join(missed) or 'none'}")
+    return int(not is_best or len(missed) > 1 or any(AIMS[data] < 0.97 for data in missed))
 
 
 if __name__ == "__main__":
