@@ -128,7 +128,7 @@ def _chosen(
     it is measured gives way to the next.
     """
     while True:
-        kept = list(admitted(space, finding, max_latency_ms=limit, max_parameters=None))
+        kept = list(admitted(space, finding, max_latency_ms=limit, settings=SearchConfig()))
         predicted = finding.model.predict(space.columns(kept))
         student = kept[int(np.argmax(predicted))]
         (measured,) = meter.measure([student])
