@@ -1,0 +1,41 @@
+"""The settings of each stage: frozen, checked on construction, readable from and writable to JSON.
+
+A config holds no model, device or path.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from optimum_ose.configuration.agora import AgoraConfig
+from optimum_ose.configuration.distillation import DistillationConfig
+from optimum_ose.configuration.export import ExportConfig
+from optimum_ose.configuration.rules import check
+from optimum_ose.configuration.search import DEFAULT_BUDGET, SearchConfig, Theta
+
+__all__ = ["DEFAULT_BUDGET", "AgoraConfig", "DistillationConfig", "ExportConfig", "OSEConfig", "SearchConfig", "Theta"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OSEConfig:
+    """The whole way: one config per stage."""
+
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Extraction of the architecture."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """Distillation of the student."""
+    agora: AgoraConfig | None = field(default_factory=AgoraConfig)
+    """Agora during the student's fine-tuning; None: plain fine-tuning."""
+    export: ExportConfig = field(default_factory=ExportConfig)
+    """Export to ONNX."""
+    teacher_arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Fields of `transformers.TrainingArguments` for a teacher that has no task head yet, where they differ from
+    ours."""
+    student_arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Fields of `transformers.TrainingArguments` for the student's fine-tuning, where they differ from ours."""
+    max_length: int = 128
+    """Tokens per text, >= 8; longer texts are cut."""
+
+    def __post_init__(self) -> None:
+        check("OSEConfig", [(self.max_length >= 8, "max_length must be at least 8", self.max_length)])
