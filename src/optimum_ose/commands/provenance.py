@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimum_ose.exceptions import InvalidConfigError
-
 if TYPE_CHECKING:
     from optimum_ose.commands.request import RunRequest
 
@@ -15,11 +13,14 @@ def provenance(request: "RunRequest") -> dict[str, Any]:
     Raises:
         InvalidConfigError: if `base_model` is no Hub id.
     """
+    from optimum_ose.hub.repository import require_repository
+
     found: dict[str, Any] = {"dataset_name": Path(request.dataset).name, **_inherited(request.model)}
     if not Path(request.model).exists():
         found["base_model"] = request.model
     elif request.base_model is not None:
-        found["base_model"] = _checked(request.base_model)
+        require_repository(request.base_model, role="--base-model", remedy="Leave it out for a teacher of your own")
+        found["base_model"] = request.base_model
     if not Path(request.dataset).exists():
         found["dataset_id"] = request.dataset
     return found
@@ -44,18 +45,3 @@ def _inherited(model: str) -> dict[str, Any]:
     languages = data.get("language")
     listed = [languages] if isinstance(languages, str) else languages if isinstance(languages, list) else []
     return {**texts, "languages": [language for language in listed if isinstance(language, str)]}
-
-
-def _checked(repo_id: str) -> str:
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise InvalidConfigError(
-            "--base-model must be a Hub id such as user/name",
-            f"got {repo_id!r}",
-            "Leave it out for a teacher of your own",
-        ) from error
-    return repo_id

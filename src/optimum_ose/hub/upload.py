@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from huggingface_hub.errors import HfHubHTTPError
 
-from optimum_ose.exceptions import InvalidConfigError, OutputFolderError, UploadError
+from optimum_ose.exceptions import OutputFolderError, UploadError
+from optimum_ose.hub.repository import require_repository
 from optimum_ose.hub.usage import named_card
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def push_to_hub(
         OutputFolderError: if the folder is no complete model folder.
         UploadError: if the Hub refuses or cannot be reached.
     """
-    _check_id(repo_id)
+    require_repository(repo_id, role="The repository", remedy="Give user/name or organization/name")
     root = Path(folder) if isinstance(folder, str | os.PathLike) else folder.path
     files = layout_files(root)
     if dry_run:
@@ -147,17 +147,6 @@ def _operations(root: Path, files: list[str], repo_id: str) -> list[CommitOperat
         )
         for name in files
     ]
-
-
-def _check_id(repo_id: str) -> None:
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise InvalidConfigError(
-            "The repository must be a Hub id such as user/name",
-            f"got {repo_id!r}",
-            "Give user/name or organization/name",
-        ) from error
 
 
 def _reason(error: BaseException) -> str:
