@@ -10,6 +10,18 @@ from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.trainer import build_trainer
 
+ONE_PLAIN_STEP = {
+    "max_steps": 1,
+    "learning_rate": 1.0,
+    "optim": "sgd",
+    "max_grad_norm": 0.0,
+    "weight_decay": 0.0,
+    "lr_scheduler_type": "constant",
+}
+"""Gradient descent at rate 1: what it moves is minus the gradient."""
+STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+"""Without dropout."""
+
 
 @pytest.fixture
 def trainer(tmp_path, make_model, tokenizer, train, dev):
@@ -44,18 +56,11 @@ def step_of(trainer):
 
 
 def test_four_accumulated_batches_give_the_gradient_of_one_big_batch(trainer, make_model):
-    plain = {
-        "max_steps": 1,
-        "learning_rate": 1.0,
-        "optim": "sgd",
-        "max_grad_norm": 0.0,
-        "weight_decay": 0.0,
-        "lr_scheduler_type": "constant",
-    }
-    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    big = step_of(trainer(model=make_model(0, **still), per_device_train_batch_size=16, **plain))
+    big = step_of(trainer(model=make_model(0, **STILL), per_device_train_batch_size=16, **ONE_PLAIN_STEP))
     accumulated = step_of(
-        trainer(model=make_model(0, **still), per_device_train_batch_size=4, gradient_accumulation_steps=4, **plain)
+        trainer(
+            model=make_model(0, **STILL), per_device_train_batch_size=4, gradient_accumulation_steps=4, **ONE_PLAIN_STEP
+        )
     )
     assert big.abs().max() > 1e-4
     torch.testing.assert_close(accumulated, big, rtol=1e-3, atol=1e-6)
@@ -91,25 +96,16 @@ def test_agora_without_a_labeler_is_refused(trainer):
 
 @pytest.mark.parametrize("accumulated", [1, 4])
 def test_soft_labels_give_one_gradient_however_a_batch_is_cut(trainer, make_model, labeler, accumulated):
-    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    plain = {
-        "max_steps": 1,
-        "learning_rate": 1.0,
-        "optim": "sgd",
-        "max_grad_norm": 0.0,
-        "weight_decay": 0.0,
-        "lr_scheduler_type": "constant",
-    }
-    model = make_model(0, **still)
+    model = make_model(0, **STILL)
     made = trainer(
         model=model,
         agora=AgoraConfig(labeler_share=0.25),
         labeler=labeler,
         per_device_train_batch_size=16 // accumulated,
         gradient_accumulation_steps=accumulated,
-        **plain,
+        **ONE_PLAIN_STEP,
     )
-    reference = make_model(0, **still)
+    reference = make_model(0, **STILL)
     seen = []
     collate = made.data_collator
     made.data_collator = lambda features: seen.extend(features) or collate(features)

@@ -118,19 +118,11 @@ def test_a_private_branch_is_created_and_a_second_push_adds_to_it(
     assert set(repository.commits[repository.refs["small"]]) >= PUSHED
 
 
-def test_an_upload_survives_a_hub_that_is_busy_at_first(hub: LoopbackHub, folder: Path, tmp_path: Path) -> None:
-    hub.failures_left = 1
+@pytest.mark.parametrize("fault", ["failures_left", "cuts_left"], ids=["busy at first", "cut in the middle of a file"])
+def test_an_upload_survives_a_fault_of_the_hub(hub: LoopbackHub, folder: Path, tmp_path: Path, fault: str) -> None:
+    setattr(hub, fault, 1)
     client(hub, tmp_path, PUSH, str(folder), "{}")
-    assert hub.failures_left == 0
-    assert set(hub.repositories["me/tiny"].commits[hub.repositories["me/tiny"].refs["main"]]) >= PUSHED
-
-
-def test_an_upload_survives_a_connection_that_is_cut_in_the_middle_of_a_file(
-    hub: LoopbackHub, folder: Path, tmp_path: Path
-) -> None:
-    hub.cuts_left = 1
-    client(hub, tmp_path, PUSH, str(folder), "{}")
-    assert hub.cuts_left == 0
+    assert getattr(hub, fault) == 0
     assert set(hub.repositories["me/tiny"].commits[hub.repositories["me/tiny"].refs["main"]]) >= PUSHED
 
 
