@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from datasets import Dataset
 from transformers import PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
@@ -39,7 +38,6 @@ from optimum_ose.distillation.loop import distill
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.initialization import Inheritance, find_origins, from_scratch, inherit
-from optimum_ose.modeling.prediction import predict_logits
 
 AIMS = {"trec6": 0.97, "banking77": 0.97, "clinc150": 0.97, "sst2": 0.97, "wnut17": 0.93, "stsb": 0.93}
 """Data set -> share of the teacher's score that a student shall keep; three of the four sets of classes must."""
@@ -124,7 +122,7 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
         space=space,
         extracted=extracted,
         dropped=_nearest_from_above(space, extracted),
-        teacher=_score(optimizer, optimizer.teacher, splits.test),
+        teacher=optimizer.score(optimizer.teacher, splits.test),
     )
 
 
@@ -181,7 +179,7 @@ def _train(
         best = max(tried, key=lambda found: found["validation"])
         rate = best["rate"]
         student = best.pop("student")
-        test = _score(setting.optimizer, student, setting.splits.test)
+        test = setting.optimizer.score(student, setting.splits.test)
         yield {name: {**best, "test": round(test, 4)}[name] for name in FIELDS}
 
 
@@ -195,7 +193,7 @@ def _student(setting: Setting, arm: str, seed: int, rate: float, steps: int) -> 
     distill(student, optimizer.teacher, rows=train, tokenizer=optimizer.tokenizer, config=config, task=optimizer.task)
     architecture = setting.dropped if arm.startswith("layer drop") else setting.extracted
     sizes = setting.space.parameter_size([architecture, setting.space.maximum_point], count_embeddings=False)
-    validation = _score(optimizer, student, setting.splits.validation)
+    validation = optimizer.score(student, setting.splits.validation)
     return {
         "student": student,
         "data": setting.data,
@@ -208,11 +206,6 @@ def _student(setting: Setting, arm: str, seed: int, rate: float, steps: int) -> 
         "validation": round(validation, 4),
         "seconds": round(time.perf_counter() - start, 1),
     }
-
-
-def _score(optimizer: OSEOptimizer, model: PreTrainedModel, split: Dataset) -> float:
-    rows = optimizer.rows(split)
-    return optimizer.metric.score(predict_logits(model, rows, tokenizer=optimizer.tokenizer), rows)
 
 
 def _inherited(setting: Setting, _seed: int) -> PreTrainedModel:

@@ -75,7 +75,7 @@ class LatencyFinding:
         }
 
 
-def latency_meter(setting: CandidateSetting, journal: Journal, *, task: str, listener: Listener) -> LatencyMeter | None:
+def latency_meter(setting: CandidateSetting, journal: Journal, *, listener: Listener) -> LatencyMeter | None:
     """What measures candidates, where latency is bounded or is the cost; its files lie beside the journal meanwhile."""
     settings = setting.search
     if settings.max_latency_ms is None and settings.inference_cost != "latency":
@@ -83,7 +83,7 @@ def latency_meter(setting: CandidateSetting, journal: Journal, *, task: str, lis
     return LatencyMeter(
         setting.teacher.config,
         setting.tokenizer,
-        task=task,
+        task=setting.task,
         setting=settings.latency,
         sequence_length=settings.sequence_length,
         journal=journal,

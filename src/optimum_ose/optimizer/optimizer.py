@@ -1,21 +1,13 @@
 """OSEOptimizer: a teacher, a tokenizer and a task, with one verb per stage."""
 
 import os
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, final
+from typing import final
 
 from datasets import Dataset
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
@@ -23,7 +15,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.distillation.answers import NOT_KEPT
-from optimum_ose.distillation.candidates import CandidateSetting, CandidateTrainer
+from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
@@ -33,19 +25,18 @@ from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
-from optimum_ose.journal import Journal
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.loading import load_config, load_teacher, load_tokenizer
-from optimum_ose.modeling.prediction import torch_threads
+from optimum_ose.modeling.prediction import predict_logits, torch_threads
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.tasks import Problem, holds_head, problem_of, require_distillable, require_trainable
-from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.folders import save_into
-from optimum_ose.optimizer.latency import LatencyFinding, latency_meter
-from optimum_ose.optimizer.search import search_architecture
+from optimum_ose.optimizer.latency import LatencyFinding
+from optimum_ose.optimizer.search import shared_search
 from optimum_ose.optimizer.students import StudentMaker
-from optimum_ose.optimizer.team import Team, search_threads
+from optimum_ose.optimizer.team import search_threads
 from optimum_ose.optimizer.token_rows import give_head, join_unlabeled, token_rows
+from optimum_ose.optimizer.training import scores, train
 from optimum_ose.progress import Listener, SilentListener
 from optimum_ose.question import search_question
 
@@ -139,6 +130,11 @@ class OSEOptimizer:
         """How answers to the task are judged."""
         return metric_for(self.problem, self.teacher.config)
 
+    def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
+        """What a PyTorch model of the task scores on a data set with labels, by the task's main metric."""
+        rows = self.rows(dataset)
+        return self.metric.score(predict_logits(model, rows, tokenizer=self.tokenizer), rows)
+
     def rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
         """Token rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, and `label`; token rows
         are returned as they are. Tasks without labels of people, and `needs_labels=False`, do without the last.
@@ -178,7 +174,7 @@ class OSEOptimizer:
             callbacks=callbacks,
             task=self.task,
         )
-        _train(trainer)
+        train(trainer)
         self.has_head = True
         return scores(trainer)
 
@@ -221,23 +217,13 @@ class OSEOptimizer:
                 task=self.task,
                 score=self.metric.score,
             )
-            team = Team(CandidateTrainer(setting, clock=time.perf_counter))
-
-            def search() -> tuple[SearchResult, LatencyFinding | None]:
-                with TemporaryDirectory() as folder:
-                    path = Path(journal) if journal is not None else Path(folder) / "journal.jsonl"
-                    question = search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows)
-                    kept = Journal(path, question=question)
-                    return search_architecture(
-                        self.search_space(settings),
-                        setting,
-                        measure=team.measure,
-                        journal=kept,
-                        listener=self.listener,
-                        meter=latency_meter(setting, kept, task=self.task, listener=self.listener),
-                    )
-
-            result, self.latency = team.share(search)
+            result, self.latency = shared_search(
+                partial(self.search_space, settings),
+                setting,
+                question=lambda: search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows),
+                journal=Path(journal) if journal is not None else None,
+                listener=self.listener,
+            )
             return result
 
     def initialize(
@@ -343,7 +329,7 @@ class OSEOptimizer:
             callbacks=callbacks,
             task=self.task,
         )
-        _train(trainer, needed=(POOL_FILE,) if agora is not None else ())
+        train(trainer, needed=(POOL_FILE,) if agora is not None else ())
         return student
 
     def export(
@@ -397,18 +383,3 @@ class OSEOptimizer:
             rows = with_teacher_logits(self.rows(dataset), self.teacher, tokenizer=self.tokenizer)
             self._answered = (key, rows)
         return self._answered[1]
-
-
-def _train(trainer: Trainer, *, needed: tuple[str, ...] = ()) -> None:
-    """Train from the last checkpoint that holds the needed files, and leave the model in evaluation mode."""
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=last_complete_checkpoint(trainer.args.output_dir, needed=needed))
-    model: Any = trainer.model
-    model.eval()
-
-
-def scores(trainer: Any) -> dict[str, float]:
-    """A Trainer's scores on its development rows, by metric name."""
-    clock = ("eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
-    other = {"eval_loss", "eval_model_preparation_time", "epoch", *clock}
-    return {name.removeprefix("eval_"): float(value) for name, value in trainer.evaluate().items() if name not in other}

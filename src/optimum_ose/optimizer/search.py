@@ -1,8 +1,12 @@
 """The search with its real error: `extract` over short distillations, told to a listener."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +16,47 @@ from optimum_ose.core.fptas import extract
 from optimum_ose.core.question import Cost, Predicate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, Measure
+from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, CandidateTrainer, Measure
 from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.journal import Journal
-from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency
+from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency, latency_meter
 from optimum_ose.optimizer.size_bounds import small_enough
+from optimum_ose.optimizer.team import Team
 from optimum_ose.progress import Listener
+
+
+def shared_search(
+    derive_space: Callable[[], SearchSpace],
+    setting: CandidateSetting,
+    *,
+    question: Callable[[], Mapping[str, Any]],
+    journal: Path | None,
+    listener: Listener,
+) -> tuple[SearchResult, LatencyFinding | None]:
+    """`search_architecture` by all processes of the launch: the first searches, the others train what it hands out.
+
+    Args:
+        derive_space: gives the teacher's search space; the first process calls it.
+        setting: what all candidates share.
+        question: gives what the journal answers; the first process calls it.
+        journal: file of finished evaluations; None: nothing is kept.
+        listener: hears of each evaluation.
+    """
+    team = Team(CandidateTrainer(setting, clock=time.perf_counter))
+
+    def search() -> tuple[SearchResult, LatencyFinding | None]:
+        with TemporaryDirectory() as folder:
+            kept = Journal(journal or Path(folder) / "journal.jsonl", question=question())
+            return search_architecture(
+                derive_space(),
+                setting,
+                measure=team.measure,
+                journal=kept,
+                listener=listener,
+                meter=latency_meter(setting, kept, listener=listener),
+            )
+
+    return team.share(search)
 
 
 def search_architecture(

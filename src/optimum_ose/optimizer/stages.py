@@ -11,7 +11,6 @@ from transformers import PreTrainedModel
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.finetuning.trainer import AGORA_PROBLEMS
 from optimum_ose.modeling.loading import load_config, require_plain_weights
-from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.tasks import auto_class
 from optimum_ose.optimizer.evaluation import compare, examples
 from optimum_ose.optimizer.folders import save_as
@@ -70,7 +69,7 @@ def _distill(run: Run) -> dict[str, Any]:
     optimizer.distill(
         student, run.rows.train, run.config.distillation, checkpoint_folder=run.artifact.checkpoints / "distill"
     )
-    score = validation_score(run, student)
+    score = optimizer.score(student, run.rows.validation)
     save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled")
     shutil.rmtree(run.artifact.checkpoints / "distill", ignore_errors=True)
     return {"validation_score": score, "metric": optimizer.metric.name}
@@ -94,18 +93,11 @@ def _finetune(run: Run) -> dict[str, Any]:
         agora=None if agora is None else replace(agora, report_test=False),
         callbacks=[ProgressCallback(optimizer.listener, "finetune")],
     )
-    finetuned = validation_score(run, student)
+    finetuned = optimizer.score(student, run.rows.validation)
     kept = student if finetuned >= distilled else load_model(run, artifact.checkpoints / "distilled")
     save_as(kept, optimizer.tokenizer, artifact.checkpoints / "student")
     shutil.rmtree(artifact.checkpoints / "finetune", ignore_errors=True)
     return {"validation_score": finetuned, "kept": "finetuned" if kept is student else "distilled"}
-
-
-def validation_score(run: Run, student: PreTrainedModel) -> float:
-    """A student's score on the development rows, by the task's metric."""
-    optimizer = run.optimizer
-    rows = optimizer.rows(run.rows.validation)
-    return optimizer.metric.score(predict_logits(student, rows, tokenizer=optimizer.tokenizer), rows)
 
 
 def _export(run: Run) -> dict[str, Any]:

@@ -44,11 +44,14 @@ class StudentMaker:
     ) -> None:
         self._teacher = teacher
         self._task = task
-        self.refusal = _refusal(teacher, task)
-        if self.refusal is not None:
-            _LOGGER.warning("students inherit the front of each tensor, unranked and unrepaired: %s", self.refusal)
+        self.refusal: UnsupportedModelError | None = None
+        try:
+            self.dimension_map = derive_dimension_map(teacher.config, task)
+            require_inheritable(self.dimension_map)
+        except UnsupportedModelError as error:
+            _LOGGER.warning("students inherit the front of each tensor, unranked and unrepaired: %s", error)
+            self.refusal = error
             return
-        self.dimension_map = derive_dimension_map(teacher.config, task)
         count = min(NUM_CALIBRATION_ROWS, len(rows))
         chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
         calibration = rows.select_columns([name for name in _INPUTS if name in rows.column_names]).select(chosen)
@@ -73,12 +76,3 @@ class StudentMaker:
         if architecture != self._maximum_point:
             repair(student, self._calibration, origins)
         return student
-
-
-def _refusal(teacher: PreTrainedModel, task: str) -> UnsupportedModelError | None:
-    """Why a student cannot inherit by importance, if it cannot."""
-    try:
-        require_inheritable(derive_dimension_map(teacher.config, task))
-    except UnsupportedModelError as error:
-        return error
-    return None
