@@ -189,3 +189,17 @@ def test_a_training_set_of_one_text_is_refused(labeler, tokenizer, train, dev):
         PoolBuilder(
             labeler, tokenizer, train_dataset=[train[0]] * 5, dev_dataset=dev, config=AgoraConfig(), batch_size=8
         )
+
+
+def test_known_logits_of_the_labeler_give_the_answers_that_it_would_give(builder, labeler, tokenizer, train):
+    inputs = [dict(row) for row in train.remove_columns("labels")]
+    known = predict_logits(labeler, inputs, tokenizer=tokenizer, batch_size=4).tolist()
+    asked, told = builder().train_answers(), builder().train_answers(known)
+    assert asked.keys() == told.keys()
+    for key, distribution in asked.items():
+        assert told[key] == pytest.approx(distribution, abs=1e-6)
+
+
+def test_logits_of_another_number_of_rows_are_refused(builder, train):
+    with pytest.raises(InvalidDataError, match=f"there are 1 for {len(train)} rows"):
+        builder().train_answers([[0.0, 1.0]])

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
@@ -48,6 +48,8 @@ class AgoraCallback(TrainerCallback):
         train_dataset: D as the Trainer gets it: tokenized rows with `labels`.
         eval_dataset: E, which steers the sampling: report results on a third set. It need not be the Trainer's.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
+        labeler_logits: the labeler's (rows x classes) logits for `train_dataset`, if they are known; else soft labels
+            have them computed.
         test_dataset: a third set, which steers nothing: its accuracy stands in each round's report. Without one, a
             warning is logged.
         perturbation: tau; default: neighbors in the labeler's input embeddings.
@@ -61,6 +63,7 @@ class AgoraCallback(TrainerCallback):
         train_dataset: Iterable[Mapping[str, Any]],
         eval_dataset: Iterable[Mapping[str, Any]],
         labeler_dataset: Iterable[Mapping[str, Any]] | None = None,
+        labeler_logits: Sequence[Sequence[float]] | None = None,
         test_dataset: Iterable[Mapping[str, Any]] | None = None,
         perturbation: TextPerturbation | None = None,
     ) -> None:
@@ -68,7 +71,7 @@ class AgoraCallback(TrainerCallback):
         self._pool.num_labels = num_classes(labeler)
         self._train_dataset, self._eval_dataset = train_dataset, eval_dataset
         self._labeler_dataset = eval_dataset if labeler_dataset is None else labeler_dataset
-        self._test_dataset, self._perturbation = test_dataset, perturbation
+        self._labeler_logits, self._test_dataset, self._perturbation = labeler_logits, test_dataset, perturbation
         self._builder: PoolBuilder | None = None
         self._is_training = False
         self.rounds: tuple[PoolReport, ...] = ()
@@ -182,7 +185,7 @@ class AgoraCallback(TrainerCallback):
         )
         self.betti = builder.betti
         if self._collator.soft_targets:
-            self._pool.train_answers = builder.train_answers()
+            self._pool.train_answers = builder.train_answers(self._labeler_logits)
         self._pool.train_keys, self._pool.num_train_rows = builder.train_keys, builder.num_train_rows
         return builder
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.core.perturbation import median_nearest_neighbor_distance
 from optimum_ose.core.topology import betti_numbers
+from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.finetuning.labeling import Answers, agreement, answer, answers_per_token, examine, label_of
 from optimum_ose.finetuning.perturbation import NeighborReplacement, TextPerturbation
 from optimum_ose.finetuning.pool import IGNORED_LABEL, Features, Label, PoolRow, labeled_rows, row_key
@@ -100,10 +101,24 @@ class PoolBuilder:
         self._tau = perturbation or self._default_tau()
         self.betti = betti_numbers(self._train_points) if config.betti_numbers else None
 
-    def train_answers(self) -> dict[tuple[int, ...], list[float]]:
-        """The labeler's distribution for each training row, by its key."""
-        found = answer(self._labeler, self._train, tokenizer=self._tokenizer, batch_size=self._batch_size)
-        return {row_key(row): self._soften(logits) for row, logits in zip(self._train, found, strict=True)}
+    def train_answers(self, logits: Sequence[Sequence[float]] | None = None) -> dict[tuple[int, ...], list[float]]:
+        """The labeler's distribution for each training row, by its key; its logits are computed if they are not known.
+
+        Raises:
+            InvalidDataError: if there is not one array of logits for each row.
+        """
+        answers: Sequence[ArrayLike] = (
+            answer(self._labeler, self._train, tokenizer=self._tokenizer, batch_size=self._batch_size)
+            if logits is None
+            else logits
+        )
+        if len(answers) != self.num_train_rows:
+            raise InvalidDataError(
+                "labeler_logits must answer each training row",
+                f"there are {len(answers)} for {self.num_train_rows} rows",
+                "Compute them from the same data set, or leave them out",
+            )
+        return {row_key(row): self._soften(found) for row, found in zip(self._train, answers, strict=True)}
 
     def build(
         self, student: PreTrainedModel, *, round_number: int, earlier: Sequence[PoolRow] = ()
@@ -195,8 +210,8 @@ class PoolBuilder:
             rows.append((row, agreement(label, found.gold)))
         return rows
 
-    def _soften(self, logits: NDArray[np.float32]) -> list[Any]:
-        soft = softmax(logits.astype(np.float64) / self._config.label_temperature, axis=-1)
+    def _soften(self, logits: ArrayLike) -> list[Any]:
+        soft = softmax(np.asarray(logits, dtype=np.float64) / self._config.label_temperature, axis=-1)
         return list(soft.tolist())
 
     def _source(self, index: int) -> Features:

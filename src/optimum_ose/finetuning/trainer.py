@@ -38,6 +38,7 @@ def build_trainer(
     agora: AgoraConfig | None = None,
     labeler: PreTrainedModel | None = None,
     labeler_dataset: datasets.Dataset | None = None,
+    labeler_logits: Sequence[Sequence[float]] | None = None,
     test_dataset: datasets.Dataset | None = None,
     perturbation: TextPerturbation | None = None,
     callbacks: Sequence[TrainerCallback] = (),
@@ -60,6 +61,8 @@ def build_trainer(
         labeler: classifier over the same classes, not trained on `eval_dataset`; needed with `agora`. Moved to the
             Trainer's device.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
+        labeler_logits: the labeler's (rows x classes) logits for `train_dataset`, if they are known; else soft labels
+            have them computed.
         test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
         perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
@@ -99,6 +102,7 @@ def build_trainer(
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
                 labeler_dataset=labeler_dataset,
+                labeler_logits=labeler_logits,
                 test_dataset=test_dataset,
                 perturbation=perturbation,
             )

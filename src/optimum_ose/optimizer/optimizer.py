@@ -14,6 +14,7 @@ from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportCon
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill
@@ -317,6 +318,9 @@ class OSEOptimizer:
         """
         require_trainable(self.task)
         self._require_head()
+        logits = None
+        if agora is not None and agora.soft_labels and self.problem == "single-label":
+            logits = self._answered_rows(train_dataset)[TEACHER_LOGITS][:]
         trainer = build_trainer(
             student,
             args,
@@ -325,6 +329,7 @@ class OSEOptimizer:
             tokenizer=self.tokenizer,
             agora=agora,
             labeler=self.teacher if agora is not None else None,
+            labeler_logits=logits,
             test_dataset=self.rows(test_dataset) if test_dataset is not None else None,
             callbacks=callbacks,
             task=self.task,
