@@ -1,7 +1,7 @@
 """Owns the benchmark of what a student knows before its first step, and after a few.
 
 Random architectures of a fine-tuned teacher are initialized in four ways: from scratch; the first channels of the
-first layers; sliced by importance; sliced and repaired, which is what `OSEOptimizer.initialize` does. The distance is
+first layers; inherited by importance; inherited and repaired, which is what `OSEOptimizer.initialize` does. The distance is
 the KL divergence of the student's class probabilities from the teacher's on development rows that no way has seen.
 """
 
@@ -27,7 +27,7 @@ from optimum_ose.modeling.initialization import Inheritance, choose, find_origin
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.students import StudentMaker
 
-ARMS = ("scratch", "first", "importance", "repaired")
+ARMS = ("scratch", "first", "inherited", "repaired")
 
 
 def main() -> int:
@@ -99,18 +99,23 @@ def _student(
         return maker(architecture)
     if arm == "scratch":
         return from_scratch(teacher, architecture, task=task, seed=0)
-    chosen = choose(architecture, maker.importance) if arm == "importance" else _first(architecture)
+    chosen = (
+        choose(architecture, maker.importance)
+        if arm == "inherited"
+        else _first(architecture, teacher.config.hidden_size)
+    )
     return inherit(
         teacher, architecture, task=task, origins=find_origins(teacher, architecture, maker.dimension_map, chosen)
     )
 
 
-def _first(architecture: Architecture) -> Inheritance:
+def _first(architecture: Architecture, width: int) -> Inheritance:
     """The first channels, heads and neurons of the first layers."""
     inner = next(value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, HIDDEN))
     layers, hidden = tuple(range(architecture[LAYERS])), tuple(range(architecture[HIDDEN]))
+    front = torch.eye(width, architecture[HIDDEN])
     return Inheritance(
-        layers=layers, residual=hidden, heads=(hidden,) * len(layers), inner=(tuple(range(inner)),) * len(layers)
+        layers=layers, residual=front, heads=(hidden,) * len(layers), inner=(tuple(range(inner)),) * len(layers)
     )
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from transformers import PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
@@ -221,9 +222,10 @@ def _dropped(setting: Setting, _seed: int) -> PreTrainedModel:
     """Evenly spaced layers of the teacher, nothing else changed; a single one is the first."""
     optimizer, full = setting.optimizer, setting.space.maximum_point
     depth, width = setting.dropped[LAYERS], tuple(range(full[HIDDEN]))
+    whole = torch.eye(full[HIDDEN])
     inner = next(value for axis, value in full.items() if axis not in (LAYERS, HEADS, HIDDEN))
     layers = tuple(int(layer) for layer in np.linspace(0, full[LAYERS] - 1, depth).round())
-    chosen = Inheritance(layers=layers, residual=width, heads=(width,) * depth, inner=(tuple(range(inner)),) * depth)
+    chosen = Inheritance(layers=layers, residual=whole, heads=(width,) * depth, inner=(tuple(range(inner)),) * depth)
     dimension_map = derive_dimension_map(optimizer.teacher.config, optimizer.task)
     origins = find_origins(optimizer.teacher, setting.dropped, dimension_map, chosen)
     return inherit(optimizer.teacher, setting.dropped, task=optimizer.task, origins=origins)

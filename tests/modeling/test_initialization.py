@@ -19,7 +19,7 @@ from modeling.tiny_teachers import teacher_of
 from optimum_ose import Architecture
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
-from optimum_ose.modeling.importance import Importance, measure_importance
+from optimum_ose.modeling.importance import Importance, measure_importance, principal_directions
 from optimum_ose.modeling.initialization import Inheritance, choose, find_origins, from_scratch, inherit, run_ends
 from optimum_ose.modeling.search_space import derive_search_space
 
@@ -60,13 +60,51 @@ def test_a_student_of_the_teachers_size_is_the_teacher(kind: type[PretrainedConf
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_smaller_student_holds_only_weights_of_the_teacher(kind: type[PretrainedConfig]) -> None:
+def test_a_student_as_wide_as_its_teacher_holds_only_weights_of_the_teacher(kind: type[PretrainedConfig]) -> None:
     teacher = teacher_of(kind)
-    student = student_of(teacher, num_hidden_layers=2, hidden_size=12, num_attention_heads=2, intermediate_size=16)
+    student = student_of(teacher, num_hidden_layers=2, intermediate_size=16)
     theirs = {round(value, 6) for parameter in teacher.parameters() for value in parameter.flatten().tolist()}
     assert all(round(v, 6) in theirs for parameter in student.parameters() for v in parameter.flatten().tolist())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_narrower_student_has_its_teachers_tensors_seen_from_one_basis(kind: type[PretrainedConfig]) -> None:
+    teacher = teacher_of(kind)
+    axes = {"num_hidden_layers": 4, "hidden_size": 12, "num_attention_heads": 2, "intermediate_size": 40}
+    basis = choose(Architecture(axes), importance_of(teacher)).residual
+    student = student_of(teacher, **axes)
+    source, target = dict(teacher.base_model.named_parameters()), dict(student.base_model.named_parameters())
+    positions = next(name for name in source if name.endswith("position_embeddings.weight"))
+    if target[positions].shape[1] == 12:
+        assert torch.allclose(target[positions], source[positions] @ basis, atol=1e-6)
+    norm = next(name for name in reversed(source) if "norm" in name.lower() and name.endswith("bias"))
+    assert torch.allclose(target[norm], source[norm] @ basis, atol=1e-6)
+    scale = norm.replace("bias", "weight")
+    assert torch.allclose(target[scale], (basis.T @ torch.diag(source[scale]) @ basis).diagonal(), atol=1e-6)
     with torch.no_grad():
         assert torch.isfinite(student(**inputs()).logits).all()
+
+
+def test_the_basis_is_orthonormal_and_keeps_the_mean_over_channels() -> None:
+    basis = choose(
+        Architecture(num_hidden_layers=4, hidden_size=12, num_attention_heads=2, intermediate_size=40),
+        importance_of(teacher_of(BertConfig)),
+    ).residual
+    assert torch.allclose(basis.T @ basis, torch.eye(12), atol=1e-5)
+    stream = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose((stream @ basis).mean(1) * 12**0.5, stream.mean(1) * 24**0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 4, 24])
+def test_principal_directions_hold_more_than_any_other_beside_the_mean(rank: int) -> None:
+    draw = torch.Generator().manual_seed(rank)
+    points = torch.randn(200, rank, generator=draw).double() @ torch.randn(rank, 24, generator=draw).double()
+    directions = principal_directions(points.T @ points)
+    assert torch.allclose(directions.T @ directions, torch.eye(24).double(), atol=1e-8)
+    assert torch.allclose(directions[:, 0], torch.full((24,), 24**-0.5).double(), atol=1e-8)
+    off_mean = points - points.mean(1, keepdim=True)
+    oracle = torch.linalg.svdvals(off_mean).square()
+    assert torch.allclose((off_mean @ directions[:, 1:6]).square().sum(0), oracle[:5], rtol=1e-6, atol=1e-6)
 
 
 def test_neurons_that_do_nothing_are_left_behind_without_loss() -> None:
@@ -122,7 +160,7 @@ def test_inheritance_is_refused_where_the_map_does_not_tell_heads_apart(config: 
     dimension_map = derive_dimension_map(config)
     with pytest.raises(UnsupportedModelError, match=f"inherits weights where .*{message}.*from scratch"):
         measure_importance(teacher, [inputs()], dimension_map=dimension_map, architecture={})
-    nothing = Inheritance(layers=(), residual=(), heads=(), inner=())
+    nothing = Inheritance(layers=(), residual=torch.eye(0), heads=(), inner=())
     with pytest.raises(UnsupportedModelError, match=message):
         find_origins(teacher, derive_search_space(config).maximum_point, dimension_map, nothing)
 

@@ -1,4 +1,4 @@
-"""Measures on calibration rows how much each channel, head and neuron of a teacher carries."""
+"""Measures on calibration rows how much each direction, head and neuron of a teacher carries."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from optimum_ose.modeling.dimension_map import DimensionMap
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """Scores of a teacher's parts; larger carries more."""
+    """What a teacher's parts carry."""
 
     residual: torch.Tensor
-    """Shape (hidden,): variance of each residual channel, summed over all layers' outputs."""
+    """Shape (hidden, hidden): orthonormal directions of the residual stream as columns. First the mean over channels,
+    then those in which all layers' outputs are largest in mean square, in descending order."""
     heads: tuple[torch.Tensor, ...]
     """Per layer, shape (heads,): mean square of each head's output."""
     inner: tuple[torch.Tensor, ...]
@@ -65,14 +66,14 @@ def measure_importance(
                 inputs = {name: value for name, value in batch.items() if name != "labels"}
                 masks.append(inputs["attention_mask"].reshape(-1).bool())
                 states = teacher(**inputs, output_hidden_states=True).hidden_states
-                residual = residual + sum(_variance(state, masks[-1]) for state in states)
+                residual = residual + sum(_second_moment(state, masks[-1]) for state in states)
     finally:
         teacher.train(was_training)
         for handle in handles:
             handle.remove()
     num_heads = architecture[HEADS]
     return Importance(
-        residual=residual,
+        residual=principal_directions(residual),
         heads=tuple(squares[name].reshape(num_heads, -1).sum(1) for name in readers["heads"]),
         inner=tuple(squares[name] for name in readers["inner"]),
     )
@@ -100,8 +101,24 @@ def require_inheritable(dimension_map: DimensionMap) -> None:
         )
 
 
-def _variance(state: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return state.reshape(-1, state.shape[-1])[mask].double().var(dim=0, correction=0)
+def principal_directions(second_moment: torch.Tensor) -> torch.Tensor:
+    """The even direction, then the eigenvectors at right angles to it, largest eigenvalue first, as columns.
+
+    Args:
+        second_moment: symmetric, positive semidefinite, shape (size, size).
+    """
+    size = len(second_moment)
+    even = torch.full((size, 1), size**-0.5, dtype=second_moment.dtype)
+    off_even = torch.eye(size, dtype=second_moment.dtype) - even @ even.T
+    # The even direction gets the one negative eigenvalue, hence comes first.
+    shift = 1 + second_moment.trace()
+    _, vectors = torch.linalg.eigh(off_even @ second_moment @ off_even - shift * even @ even.T)
+    return torch.cat([even, vectors[:, 1:].flip(1)], dim=1)
+
+
+def _second_moment(state: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    vectors = state.reshape(-1, state.shape[-1])[mask].double()
+    return vectors.T @ vectors
 
 
 def _readers(dimension_map: DimensionMap, stream: str, num_layers: int) -> list[str]:

@@ -2,17 +2,23 @@
 
 The rule of inheritance (ours; Bort drew from a normal distribution):
 - layers: the teacher's are cut into runs of like length, and the last of each run is taken;
-- residual stream: one index set for all tensors, the channels of largest variance on calibration rows;
+- residual stream: one projection for all tensors, onto the directions in which it is largest on calibration rows and
+  the mean over channels, which LayerNorm takes away (chosen channels alone would leave half of it behind);
 - heads: per layer, whole heads, those whose output is largest on calibration rows;
 - inner neurons: per layer, those whose activation is largest on calibration rows.
 Every set keeps its order, so a student of the teacher's own size is the teacher. What a smaller one lacks,
-`modeling.repair` mends.
+`modeling.repair` mends. (Slicing a network along principal directions is known for pre-norm decoders, SliceGPT,
+arXiv:2401.15024, where it is exact but for what is cut off; under LayerNorm with its own scales it is not, hence the
+repair.)
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.fft import dct
+from scipy.linalg import block_diag
 from transformers import PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
@@ -26,12 +32,13 @@ from optimum_ose.modeling.tasks import auto_class
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inheritance:
-    """What a student takes from its teacher: indices into the teacher's layers and dimensions, ascending."""
+    """What a student takes from its teacher; all indices are the teacher's, in ascending order."""
 
     layers: tuple[int, ...]
-    """Teacher layer of each student layer."""
-    residual: tuple[int, ...]
-    """Channels of the residual stream."""
+    """Layer of each of the student's layers."""
+    residual: torch.Tensor
+    """Shape (teacher's hidden size, student's): each of the student's channels as a unit vector of the teacher's, at
+    right angles to the others."""
     heads: tuple[tuple[int, ...], ...]
     """Channels of queries, keys and values, one tuple per student layer; whole heads where the head size is kept."""
     inner: tuple[tuple[int, ...], ...]
@@ -45,15 +52,27 @@ class Origin:
     name: str
     """Full name of the teacher's tensor."""
     kept: tuple[torch.Tensor | None, ...]
-    """Indices kept of each dimension; None: all."""
+    """Of each dimension the indices kept, shape (kept,), or its projection, shape (size, kept); None: all of it."""
     streams: tuple[Stream | None, ...]
     """What the indices of each dimension stand for."""
 
     def part(self, source: torch.Tensor) -> torch.Tensor:
-        """The part of the teacher's tensor."""
-        for index, kept in enumerate(self.kept):
-            source = source if kept is None else source.index_select(index, kept)
+        """The part of the teacher's tensor. A projected scale of channels is the diagonal of the projected matrix."""
+        is_scale = source.ndim == 1 and not self.name.endswith("bias")
+        for dimension, kept in enumerate(self.kept):
+            is_projected = kept is not None and kept.ndim == 2
+            source = take(source, kept.square() if kept is not None and is_scale and is_projected else kept, dimension)
         return source
+
+
+def take(values: torch.Tensor, kept: torch.Tensor | None, dimension: int = -1) -> torch.Tensor:
+    """What is kept of one dimension of a tensor: all of it, some indices, or a projection."""
+    if kept is None:
+        return values
+    if kept.ndim == 1:
+        return values.index_select(dimension, kept)
+    projected: torch.Tensor = torch.tensordot(values, kept.to(values.dtype), dims=([dimension], [0]))
+    return projected.movedim(-1, dimension)
 
 
 def from_scratch(
@@ -76,7 +95,7 @@ def from_scratch(
 def inherit(
     teacher: PreTrainedModel, architecture: Architecture, *, task: str, origins: Mapping[str, Origin]
 ) -> PreTrainedModel:
-    """A student whose every weight is one of its teacher's.
+    """A student whose every tensor is a part of one of its teacher's.
 
     Args:
         teacher: the model inherited from.
@@ -127,11 +146,11 @@ def choose(architecture: Architecture, importance: Importance) -> Inheritance:
     """The indices that a student of this architecture inherits."""
     num_teacher_layers = len(importance.inner)
     layers = run_ends(num_teacher_layers, architecture[LAYERS])
-    head_size = importance.residual.numel() // importance.heads[0].numel()
+    head_size = len(importance.residual) // importance.heads[0].numel()
     inner_size = next((value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, HIDDEN)), None)
     return Inheritance(
         layers=layers,
-        residual=_largest(importance.residual, architecture[HIDDEN]),
+        residual=_projection(importance.residual, architecture[HIDDEN]),
         heads=tuple(_head_channels(importance.heads[layer], architecture, head_size) for layer in layers),
         inner=tuple(
             _largest(importance.inner[layer], inner_size or importance.inner[layer].numel()) for layer in layers
@@ -142,6 +161,16 @@ def choose(architecture: Architecture, importance: Importance) -> Inheritance:
 def run_ends(num_layers: int, num_runs: int) -> tuple[int, ...]:
     """The last index of each of the runs of like length that layers 0 .. num_layers - 1 are cut into."""
     return tuple((run + 1) * num_layers // num_runs - 1 for run in range(num_runs))
+
+
+def _projection(directions: torch.Tensor, size: int) -> torch.Tensor:
+    """The first directions, mixed evenly: none of the student's channels then stands out, which suits quantization,
+    and their mean stays the mean, for the first row of a cosine transform is even.
+    """
+    if size == len(directions):
+        return torch.eye(size)
+    mixing = torch.from_numpy(dct(np.eye(size), norm="ortho", axis=0))
+    return (directions[:, :size] @ mixing).float()
 
 
 def _head_channels(scores: torch.Tensor, architecture: Architecture, head_size: int) -> tuple[int, ...]:
@@ -161,17 +190,14 @@ def _largest(scores: torch.Tensor, count: int) -> tuple[int, ...]:
 
 
 def _kept(dimension: Dimension, layer: int | None, size: int, count: int, chosen: Inheritance) -> torch.Tensor | None:
-    return None if dimension.axis is None else torch.tensor(_indices(dimension, layer, size, chosen)[:count])
-
-
-def _indices(dimension: Dimension, layer: int | None, size: int, chosen: Inheritance) -> list[int]:
-    """Indices of one dimension; `factor` blocks of the axis lie side by side, the fixed part behind them."""
-    sets: Mapping[str, tuple[int, ...]] = {
-        "residual": chosen.residual,
-        "heads": chosen.heads[layer] if layer is not None else chosen.residual,
-        "inner": chosen.inner[layer] if layer is not None else chosen.residual,
-    }
-    kept = sets[dimension.stream or "residual"]
+    """`factor` blocks of the axis lie side by side, the fixed part behind them."""
+    if dimension.axis is None:
+        return None
+    if dimension.stream == "residual":
+        return torch.from_numpy(block_diag(*[chosen.residual] * dimension.factor, np.eye(dimension.offset)))
+    if layer is None:
+        return torch.arange(count)
+    kept = chosen.heads[layer] if dimension.stream == "heads" else chosen.inner[layer]
     block = (size - dimension.offset) // dimension.factor
     blocks = [number * block + index for number in range(dimension.factor) for index in kept]
-    return blocks + list(range(size - dimension.offset, size))
+    return torch.tensor(blocks + list(range(size - dimension.offset, size)))

@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from optimum_ose.modeling.initialization import Origin
+from optimum_ose.modeling.initialization import Origin, take
 from optimum_ose.modeling.prediction import evaluating
 
 RIDGE = 0.03
@@ -94,17 +94,16 @@ def repair(student: PreTrainedModel, calibration: Calibration, origins: Mapping[
             if vectors is None:
                 return
             if isinstance(module, nn.Linear | Conv1D):
-                kept = _kept(origin, 1 if isinstance(module, Conv1D) else 0)
-                target = calibration.outputs[source][..., kept]
+                target = take(calibration.outputs[source], origin.kept[1 if isinstance(module, Conv1D) else 0])
                 weight = _matrix(module)
                 change, bias = _ridge(vectors, target - vectors @ weight, centered=module.bias is not None)
                 _set(module, weight + change, bias)
                 writer.see(module, origin, vectors, inputs[0])
             else:
-                kept = _kept(origin, 0)
-                writer.complete(calibration.norm_inputs[source][..., kept] - vectors, stream=inputs[0])
+                (kept,) = origin.kept
+                writer.complete(take(calibration.norm_inputs[source], kept) - vectors, stream=inputs[0])
                 seen = _vectors(inputs[0], calibration.batch["attention_mask"], calibration.tokens)
-                _fit_norm(module, cast(torch.Tensor, seen), calibration.outputs[source][..., kept])
+                _fit_norm(module, cast(torch.Tensor, seen), take(calibration.outputs[source], kept))
 
         return module.register_forward_pre_hook(hook)
 
@@ -193,11 +192,6 @@ def _hooks(model: nn.Module, add: Callable[[str, nn.Module], RemovableHandle | N
         for handle in handles:
             if handle is not None:
                 handle.remove()
-
-
-def _kept(origin: Origin, dimension: int) -> torch.Tensor | slice:
-    kept = origin.kept[dimension]
-    return slice(None) if kept is None else kept
 
 
 def _matrix(module: nn.Linear | Conv1D) -> torch.Tensor:

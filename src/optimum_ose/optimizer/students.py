@@ -1,6 +1,7 @@
 """Makes students that inherit from one teacher: what inheritance needs is derived and measured once."""
 
 import logging
+import math
 from typing import final
 
 import numpy as np
@@ -17,10 +18,15 @@ from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
 
-NUM_CALIBRATION_ROWS = 256
-"""Rows on which channels, heads and neurons are ranked, and students repaired."""
-_MAX_TOKENS = 2**14
+NUM_CALIBRATION_ROWS = 1024
+"""Rows on which students are repaired. Maps that see one vector a row, such as poolers and heads, are fitted to so
+many."""
+_NUM_RANKING_ROWS = 256
+"""Those of them on which directions, heads and neurons are ranked."""
+_MAX_TOKENS = 2**15
 """Tokens, padding included, in the one batch on which students are repaired."""
+_UNCUT_SHARE = 0.9
+"""Of the rows that students are repaired on: longer rows are cut, or padding would be most of the batch."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _LOGGER = logging.getLogger(__name__)
 
@@ -58,13 +64,14 @@ class StudentMaker:
         self._maximum_point = derive_search_space(teacher.config, task=task).maximum_point
         self.importance = measure_importance(
             teacher,
-            evaluation_batches(calibration, tokenizer, batch_size=32),
+            evaluation_batches(_evenly_spaced(calibration, _NUM_RANKING_ROWS), tokenizer, batch_size=32),
             dimension_map=self.dimension_map,
             architecture=self._maximum_point,
         )
-        longest = max(map(len, calibration["input_ids"]))
-        few = calibration.select(range(max(min(len(calibration), _MAX_TOKENS // longest), 1)))
-        self._calibration = record(teacher, next(iter(evaluation_batches(few, tokenizer, batch_size=len(few)))))
+        length = math.ceil(np.quantile([len(ids) for ids in calibration["input_ids"]], _UNCUT_SHARE))
+        few = _evenly_spaced(calibration, max(_MAX_TOKENS // length, 1)).to_dict()
+        cut = Dataset.from_dict({name: [values[:length] for values in column] for name, column in few.items()})
+        self._calibration = record(teacher, next(iter(evaluation_batches(cut, tokenizer, batch_size=len(cut)))))
 
     def __call__(self, architecture: Architecture) -> PreTrainedModel:
         """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher."""
@@ -76,3 +83,8 @@ class StudentMaker:
         if architecture != self._maximum_point:
             repair(student, self._calibration, origins)
         return student
+
+
+def _evenly_spaced(rows: Dataset, count: int) -> Dataset:
+    """At most so many of the rows."""
+    return rows.select(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
