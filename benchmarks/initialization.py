@@ -1,8 +1,9 @@
 """Owns the benchmark of what a student knows before its first step, and after a few.
 
 Random architectures of a fine-tuned teacher are initialized in four ways: from scratch; the first channels of the
-first layers; inherited by importance; inherited and repaired, which is what `OSEOptimizer.initialize` does. The distance is
-the KL divergence of the student's class probabilities from the teacher's on development rows that no way has seen.
+first layers; inherited by importance; inherited and repaired, which is what `OSEOptimizer.initialize` does. The
+distance is the KL divergence of the student's class probabilities from the teacher's on development rows that no way
+has seen.
 """
 
 import argparse

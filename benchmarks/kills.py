@@ -1,8 +1,8 @@
-"""Owns the benchmark of a search that is killed: SIGKILLs at random moments lose no finished evaluation, and the same
-`search.json` comes out.
+"""Owns the benchmark of a search, or a whole run, that is killed: SIGKILLs at random moments lose no finished
+evaluation, and the same `search.json` comes out, of a whole run the same weights as well.
 
-One search is left alone and timed. Then searches of the same question are started and killed, again and again in the
-same folder until one comes to its end, then in the next folder, until enough kills were dealt.
+One is left alone and timed. Then others of the same question are started and killed, again and again in the same
+folder until one comes to its end, then in the next folder, until enough kills were dealt.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +23,12 @@ from tqdm import tqdm
 import optimum_ose.optimizer.pipeline  # noqa: F401  (children inherit the imports)
 from optimum_ose.__main__ import main as command
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.optimizer.stages import STAGES
 
 _HOPELESS = 20
 """After so many kills in one folder the search is left alone, so that every folder comes to its end."""
+_RESULTS = {"extract": ("ose/search.json",), "run": ("ose/search.json", "model.safetensors")}
+"""Verb -> files that must come out with the same bytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,13 +36,15 @@ class Tally:
     """What the kills did."""
 
     num_kills: int = 0
-    """Processes killed before their search ended."""
+    """Processes killed before they ended."""
+    stages: Counter[str] = field(default_factory=Counter)
+    """Kills by the stage that they met."""
     num_in_training: int = 0
     """Kills after the first evaluation of their folder was journaled."""
     num_lost: int = 0
     """Journal lines that a later start no longer had."""
     num_searches: int = 0
-    """Searches that came to their end after kills."""
+    """Folders that came to their end after kills."""
     num_different: int = 0
     """Of these, how many ended with other bytes."""
     moments: list[float] = field(default_factory=list)
@@ -51,14 +57,14 @@ def main() -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     random = np.random.default_rng(options.seed)
     with TemporaryDirectory() as scratch:
-        words = ["extract", "--model", options.model, "--dataset", options.dataset]
+        words = [options.verb, "--model", options.model, "--dataset", options.dataset]
         words += ["--config", str(options.config)] if options.config else []
         undisturbed, seconds = Path(scratch) / "undisturbed", time.perf_counter()
         process = _start(words, undisturbed)
         process.join()
         _require_success(process)
         seconds = time.perf_counter() - seconds
-        expected = OSEArtifact(undisturbed).search.read_bytes()
+        expected = _results(undisturbed, options.verb)
         tally = Tally()
         with tqdm(total=options.kills, desc="kills", disable=None) as bar:
             while tally.num_kills < options.kills:
@@ -66,9 +72,10 @@ def main() -> int:
                 shutil.rmtree(folder, ignore_errors=True)
                 _kill_until_it_ends(words, folder, tally, random, seconds=seconds, limit=options.kills, bar=bar)
                 tally.num_searches += 1
-                tally.num_different += OSEArtifact(folder).search.read_bytes() != expected
+                tally.num_different += _results(folder, options.verb) != expected
     print(f"undisturbed: {seconds:.1f} s; kills between {min(tally.moments):.2f} and {max(tally.moments):.2f} s")
-    print("| kills | while candidates were trained | searches ended | evaluations lost | other search.json |")
+    print("kills by stage: " + ", ".join(f"{stage} {count}" for stage, count in tally.stages.most_common()))
+    print("| kills | after a first evaluation | ended | evaluations lost | other bytes |")
     print("|---|---|---|---|---|")
     counts = (tally.num_kills, tally.num_in_training, tally.num_searches, tally.num_lost, tally.num_different)
     print("| " + " | ".join(map(str, counts)) + " |")
@@ -102,13 +109,18 @@ def _kill_until_it_ends(
             return
         tally.num_kills += 1
         tally.num_in_training += len(lines) > 1
+        tally.stages[next((stage for stage in STAGES if not OSEArtifact(folder).stage(stage)), "end")] += 1
         tally.moments.append(moment)
         bar.update()
 
 
+def _results(folder: Path, verb: str) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in _RESULTS[verb]]
+
+
 def _start(words: list[str], folder: Path) -> multiprocessing.Process:
-    """A search in a process that inherits the imports of this one."""
-    process = multiprocessing.get_context("fork").Process(target=_search, args=([*words, "--output", str(folder)],))
+    """A command in a process that inherits the imports of this one."""
+    process = multiprocessing.get_context("fork").Process(target=_run, args=([*words, "--output", str(folder)],))
     process.start()
     return process
 
@@ -116,11 +128,11 @@ def _start(words: list[str], folder: Path) -> multiprocessing.Process:
 def _require_success(process: multiprocessing.Process) -> None:
     if process.exitcode:
         raise SystemExit(
-            f"the search ended with exit code {process.exitcode}; give the same arguments to `ose extract`"
+            f"an undisturbed command ended with exit code {process.exitcode}; give `optimum-cli ose` the same arguments"
         )
 
 
-def _search(words: list[str]) -> None:
+def _run(words: list[str]) -> None:
     sys.argv = ["optimum_ose", *words]
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     command()
@@ -137,8 +149,9 @@ def _parse() -> argparse.Namespace:
         epilog="Example:\n  python benchmarks/kills.py --model out/demo/teacher --dataset rows --config small.yaml",
     )
     parser.add_argument("--model", required=True, help="a teacher with a trained head")
-    parser.add_argument("--dataset", required=True, help="as `optimum-cli ose extract` takes it; a few hundred rows do")
-    parser.add_argument("--config", type=Path, help="as `optimum-cli ose extract` takes it")
+    parser.add_argument("--dataset", required=True, help="as `optimum-cli ose` takes it; a few hundred rows do")
+    parser.add_argument("--config", type=Path, help="as `optimum-cli ose` takes it")
+    parser.add_argument("--verb", choices=_RESULTS, default="extract", help="what is killed (default: extract)")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

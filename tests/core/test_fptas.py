@@ -343,6 +343,16 @@ def test_the_surrogate_proves_what_was_asked_for_and_no_more(bort, epsilon):
     assert certificate.ratio == 1 - epsilon
 
 
+def test_a_budget_that_ends_amid_the_challenges_proves_twice_the_loss(bort):
+    arguments = {"error": noisy(power_law, 0.02), "space": bort, "noise": 0.02}
+    needed = search(**arguments).certificate.num_evaluations
+    result = search(**arguments, max_evaluations=needed - 1)
+    assert result.certificate.ratio == pytest.approx(0.95**2)
+    assert result.certificate.assumption == "surrogate"
+    assert not result.certificate.satisfied
+    assert result.certificate.ratio <= true_ratio(result, power_law, bort)
+
+
 def test_a_family_whose_axes_grow_together_is_searched_like_one_axis():
     family = SearchSpace.of([Architecture(depth=k, width=8 * k, inner=16 * k) for k in range(1, 41)])
     result = search(space=family, epsilon=0.1)
