@@ -123,8 +123,8 @@ def prove(trainings: Trainings, assessment: Assessment, *, epsilon: float, alpha
 
     The surrogate's bound is the smallest c for which the expected number of candidates that exceed the winner by more
     than c in log W, among those that `excess` admits, is at most alpha / 2. As its challenges are about epsilon, it
-    never proves more than epsilon asks for: sharper claims were false in 1.4% of the runs of benchmarks/search.py. Where
-    the budget ended before it had withstood them, the loss that it admits counts twice.
+    never proves more than epsilon asks for: sharper claims were false in 1.4% of the runs of benchmarks/search.py.
+    Where the budget ended before it had withstood them, the loss that it admits counts twice.
     """
     question, posterior, winner = trainings.question, assessment.posterior, assessment.winner
     if winner is None:

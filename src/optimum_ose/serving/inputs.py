@@ -62,8 +62,10 @@ def _text_pair(item: object) -> TextPair:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _refusal(f"got a value of type {type(value).__name__}")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise _refusal("got half of a surrogate pair, which no text holds")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise _refusal("got half of a surrogate pair, which no text holds") from error
     return value
 
 
