@@ -16,15 +16,19 @@ from typing import Any
 
 from model_types import MAX_PARAMETERS, one_line, parse, tensors_of, walk
 
-FIELDS = ("type", "verdict", "teacher", "student", "identity", "forward", "output", "before", "after", "rate", "reason")
+FIELDS = (
+    "type", "verdict", "teacher", "student", "identity", "forward", "output", "before", "after", "precision", "reason",
+)  # fmt: skip
 ACCEPTANCE = 450
 NUM_WORDS = 2048
 """Vocabularies are cut to this."""
 DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "depth", "encoder_layers", "decoder_layers")
 TOO_LARGE = "even the tiny teacher has too many parameters"
-LEARNING_RATES = (1e-5, 1e-6, 1e-7)
-"""Of the one step, tried in this order. At the 3e-4 of whole distillations a single step of AdamW, which moves every
-weight by that much, overshoots in random networks of a thousand channels."""
+LEARNING_RATE = 1e-6
+"""Of the one step, for all types. At the 3e-4 of whole distillations a single step of AdamW, which moves every weight
+by that much, overshoots in random networks of a thousand channels."""
+PRECISIONS = ("float32", "float64")
+"""Of the one step: what rounding hides in the first is seen in the second."""
 
 
 def main() -> int:
@@ -104,7 +108,8 @@ def examine_config(config: Any) -> dict[str, Any]:
     for large, small, num_parameters in pairs:
         row = {"teacher": dict(large), "student": dict(small)}
         if num_parameters > MAX_PARAMETERS:
-            return row | {"verdict": "refused", "reason": TOO_LARGE}
+            row |= {"verdict": "refused", "reason": TOO_LARGE}
+            continue
         row |= examine_pair(config, large, small)
         if not row["reason"].startswith("teacher"):
             break
@@ -195,54 +200,67 @@ def step_of(student: Any, teacher: Any, choice: int) -> dict[str, Any]:
     found = [item for item in tensors_of(answer(student, choice)) if item.is_floating_point()]
     is_finite = bool(found) and all(torch.isfinite(item[~torch.isneginf(item)]).all() for item in found)
     key = output_of(target)
-    steps = one_step(student, lambda: loss_on(with_gradients(student, choice), target, key))
-    return {"forward": "finite" if is_finite else "not finite", "output": key, **steps}
+    seen = {"forward": "finite" if is_finite else "not finite", "output": key}
+    inputs = inputs_of(student, choice)
+    for precision in PRECISIONS:
+        student.to(getattr(torch, precision))
+        steps = one_step(student, lambda: loss_on(with_gradients(student, inputs), target, key))
+        seen |= steps | {"precision": precision}
+        if steps["after"] < steps["before"]:
+            break
+    return seen
 
 
-def one_step(student: Any, loss: Any) -> dict[str, Any]:
-    """The loss before and after one step of AdamW at the highest of the rates at which it falls."""
+def one_step(student: Any, loss: Any) -> dict[str, float]:
+    """The loss before and after one step of AdamW; the student is left as it was."""
     import torch
 
     weights = [item for item in student.parameters() if item.requires_grad]
     saved = [item.detach().clone() for item in weights]
-    for rate in LEARNING_RATES:
-        with torch.no_grad():
-            for item, value in zip(weights, saved, strict=True):
-                item.copy_(value)
-        optimizer = torch.optim.AdamW(weights, lr=rate)
-        before = loss()
-        before.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        with torch.no_grad():
-            after = loss()
-        if after < before:
-            break
-    return {"before": float(before), "after": float(after), "rate": rate}
+    optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE)
+    before = loss()
+    before.backward()
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    with torch.no_grad():
+        after = loss()
+        for item, value in zip(weights, saved, strict=True):
+            item.copy_(value)
+    return {"before": float(before), "after": float(after)}
 
 
-def with_gradients(model: Any, choice: int) -> Any:
-    """The answer to the fixed batch, with gradients."""
+def inputs_of(model: Any, choice: int) -> dict[str, Any]:
+    """The fixed batch."""
     import inspect
-
-    import torch
 
     from optimum_ose.modeling.model_inputs import run_example
 
     inputs = run_example(model, batch_size=2, num_tokens=16, choice=choice).inputs
     has_cache = "use_cache" in inspect.signature(model.forward).parameters
-    torch.manual_seed(1)
     # `run_example` tries all inputs with and without a cache, in this order.
-    return model(**inputs, **({"use_cache": False} if has_cache and choice % 2 else {}))
+    return {**inputs, **({"use_cache": False} if has_cache and choice % 2 else {})}
+
+
+def with_gradients(model: Any, inputs: Mapping[str, Any]) -> Any:
+    """The answer to a batch, with gradients and in the model's precision."""
+    import torch
+
+    torch.manual_seed(1)
+    precision = next(model.parameters()).dtype
+    is_number = {name: isinstance(item, torch.Tensor) and item.is_floating_point() for name, item in inputs.items()}
+    return model(**{name: item.to(precision) if is_number[name] else item for name, item in inputs.items()})
 
 
 def output_of(output: Any) -> Any:
-    """Key of the output that is imitated: logits, the last hidden state, or the first floating tensor."""
+    """Key of the output that is imitated: logits, the last hidden state, or the first floating tensor that is no
+    loss.
+    """
     if not isinstance(output, Mapping):
         return 0
     named = [name for name in ("logits", "last_hidden_state") if output.get(name) is not None]
     floats = [name for name, item in output.items() if tensors_of(item) and tensors_of(item)[0].is_floating_point()]
+    floats.sort(key=lambda name: name == "loss")
     return [*named, *floats][0]
 
 
@@ -252,7 +270,8 @@ def loss_on(output: Any, target: Any, key: Any) -> Any:
 
     from optimum_ose.distillation.losses import hidden_mismatch, relation_mismatch
 
-    ours, theirs = tensors_of(output[key])[0], tensors_of(target[key])[0].detach()
+    ours = tensors_of(output[key])[0]
+    theirs = tensors_of(target[key])[0].detach().to(ours.dtype)
     if ours.shape == theirs.shape:
         ours, theirs = (value.reshape(1, -1, value.shape[-1]) for value in (ours, theirs))
         return hidden_mismatch(ours, theirs, torch.ones(ours.shape[:2]))
