@@ -24,6 +24,7 @@ from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
+from optimum_ose.modeling.importance import Importance
 from optimum_ose.modeling.initialization import Inheritance, choose, find_origins, from_scratch, inherit
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.students import StudentMaker
@@ -100,23 +101,24 @@ def _student(
         return maker(architecture)
     if arm == "scratch":
         return from_scratch(teacher, architecture, task=task, seed=0)
-    chosen = (
-        choose(architecture, maker.importance)
-        if arm == "inherited"
-        else _first(architecture, teacher.config.hidden_size)
-    )
+    chosen = choose(architecture, maker.importance) if arm == "inherited" else _first(architecture, maker.importance)
     return inherit(
         teacher, architecture, task=task, origins=find_origins(teacher, architecture, maker.dimension_map, chosen)
     )
 
 
-def _first(architecture: Architecture, width: int) -> Inheritance:
+def _first(architecture: Architecture, importance: Importance) -> Inheritance:
     """The first channels, heads and neurons of the first layers."""
+    depth = architecture[LAYERS]
     inner = next(value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, HIDDEN))
-    layers, hidden = tuple(range(architecture[LAYERS])), tuple(range(architecture[HIDDEN]))
-    front = torch.eye(width, architecture[HIDDEN])
+    heads = (tuple(range(architecture[HEADS])),) * depth
     return Inheritance(
-        layers=layers, residual=front, heads=(hidden,) * len(layers), inner=(tuple(range(inner)),) * len(layers)
+        layers=tuple(range(depth)),
+        residual=torch.eye(len(importance.residual), architecture[HIDDEN]),
+        heads=heads,
+        kv_heads=heads,
+        head_size=importance.head_size,
+        inner=(tuple(range(inner)),) * depth,
     )
 
 

@@ -221,11 +221,18 @@ def _scratch(setting: Setting, seed: int) -> PreTrainedModel:
 def _dropped(setting: Setting, _seed: int) -> PreTrainedModel:
     """Evenly spaced layers of the teacher, nothing else changed; a single one is the first."""
     optimizer, full = setting.optimizer, setting.space.maximum_point
-    depth, width = setting.dropped[LAYERS], tuple(range(full[HIDDEN]))
-    whole = torch.eye(full[HIDDEN])
+    depth = setting.dropped[LAYERS]
+    heads = (tuple(range(full[HEADS])),) * depth
     inner = next(value for axis, value in full.items() if axis not in (LAYERS, HEADS, HIDDEN))
     layers = tuple(int(layer) for layer in np.linspace(0, full[LAYERS] - 1, depth).round())
-    chosen = Inheritance(layers=layers, residual=whole, heads=(width,) * depth, inner=(tuple(range(inner)),) * depth)
+    chosen = Inheritance(
+        layers=layers,
+        residual=torch.eye(full[HIDDEN]),
+        heads=heads,
+        kv_heads=heads,
+        head_size=full[HIDDEN] // full[HEADS],
+        inner=(tuple(range(inner)),) * depth,
+    )
     dimension_map = derive_dimension_map(optimizer.teacher.config, optimizer.task)
     origins = find_origins(optimizer.teacher, setting.dropped, dimension_map, chosen)
     return inherit(optimizer.teacher, setting.dropped, task=optimizer.task, origins=origins)

@@ -1,5 +1,7 @@
 """A student inherits its teacher's weights; at the teacher's own size it is the teacher."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import (
@@ -10,8 +12,10 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MPNetConfig,
     PretrainedConfig,
     PreTrainedModel,
+    Qwen3Config,
     RobertaConfig,
 )
 
@@ -24,7 +28,7 @@ from optimum_ose.modeling.initialization import Inheritance, choose, find_origin
 from optimum_ose.modeling.search_space import derive_search_space
 
 TASK = "text-classification"
-KINDS = (BertConfig, RobertaConfig, DistilBertConfig, ElectraConfig)
+KINDS = (BertConfig, RobertaConfig, DistilBertConfig, ElectraConfig, LlamaConfig, Qwen3Config)
 
 
 def inputs() -> dict[str, torch.Tensor]:
@@ -74,13 +78,16 @@ def test_a_narrower_student_has_its_teachers_tensors_seen_from_one_basis(kind: t
     basis = choose(Architecture(axes), importance_of(teacher)).residual
     student = student_of(teacher, **axes)
     source, target = dict(teacher.base_model.named_parameters()), dict(student.base_model.named_parameters())
-    positions = next(name for name in source if name.endswith("position_embeddings.weight"))
-    if target[positions].shape[1] == 12:
-        assert torch.allclose(target[positions], source[positions] @ basis, atol=1e-6)
-    norm = next(name for name in reversed(source) if "norm" in name.lower() and name.endswith("bias"))
-    assert torch.allclose(target[norm], source[norm] @ basis, atol=1e-6)
-    scale = norm.replace("bias", "weight")
-    assert torch.allclose(target[scale], (basis.T @ torch.diag(source[scale]) @ basis).diagonal(), atol=1e-6)
+    words = student.get_input_embeddings().weight
+    if words.shape[1] == 12:
+        assert torch.allclose(words, teacher.get_input_embeddings().weight @ basis, atol=1e-6)
+    norms = [name for name in source if "norm" in name.lower() and target[name].shape == (12,)]
+    for name in norms:
+        seen = source[name] @ basis
+        if name.endswith("weight"):
+            seen = (basis.T @ torch.diag(source[name]) @ basis).diagonal()
+        assert torch.allclose(target[name], seen, atol=1e-6)
+    assert norms
     with torch.no_grad():
         assert torch.isfinite(student(**inputs()).logits).all()
 
@@ -128,7 +135,29 @@ def test_heads_that_say_nothing_are_left_behind() -> None:
         Architecture(num_hidden_layers=4, hidden_size=18, num_attention_heads=3, intermediate_size=40),
         importance_of(teacher),
     )
-    assert chosen.heads == ((*range(6), *range(12, 24)),) * 4
+    assert chosen.heads == chosen.kv_heads == ((0, 2, 3),) * 4
+
+
+@pytest.mark.parametrize(
+    ("num_heads", "num_kv_heads", "kv_heads", "heads"),
+    [(4, 2, (0, 1), (0, 1, 2, 3)), (2, 1, (1,), (2, 3)), (2, 2, (0, 1), (1, 2)), (4, 1, (1,), (2, 3, 2, 3))],
+)
+def test_heads_go_with_the_keys_and_values_that_they_share(
+    num_heads: int, num_kv_heads: int, kv_heads: tuple[int, ...], heads: tuple[int, ...]
+) -> None:
+    importance = replace(importance_of(teacher_of(LlamaConfig)), heads=(torch.tensor([1.0, 2.0, 5.0, 4.0]),) * 4)
+    chosen = choose(
+        Architecture(
+            num_hidden_layers=4,
+            hidden_size=24,
+            num_attention_heads=num_heads,
+            num_key_value_heads=num_kv_heads,
+            intermediate_size=40,
+        ),
+        importance,
+    )
+    assert chosen.kv_heads == (kv_heads,) * 4
+    assert chosen.heads == (heads,) * 4
 
 
 def test_importance_leaves_the_teacher_as_it_was() -> None:
@@ -145,7 +174,12 @@ def test_importance_leaves_the_teacher_as_it_was() -> None:
             GPT2Config(n_embd=24, n_inner=96, n_layer=2, n_head=4, vocab_size=60),
             "no linear map of the layers reads the heads",
         ),
-        (LlamaConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, vocab_size=60), "tensors follow num_"),
+        (
+            MPNetConfig(
+                hidden_size=24, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, vocab_size=60
+            ),
+            "all layers share encoder.relative_attention_bias.weight",
+        ),
         (
             GPTNeoXConfig(
                 hidden_size=24, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, vocab_size=60
@@ -160,7 +194,7 @@ def test_inheritance_is_refused_where_the_map_does_not_tell_heads_apart(config: 
     dimension_map = derive_dimension_map(config)
     with pytest.raises(UnsupportedModelError, match=f"inherits weights where .*{message}.*from scratch"):
         measure_importance(teacher, [inputs()], dimension_map=dimension_map, architecture={})
-    nothing = Inheritance(layers=(), residual=torch.eye(0), heads=(), inner=())
+    nothing = Inheritance(layers=(), residual=torch.eye(0), heads=(), kv_heads=(), head_size=1, inner=())
     with pytest.raises(UnsupportedModelError, match=message):
         find_origins(teacher, derive_search_space(config).maximum_point, dimension_map, nothing)
 

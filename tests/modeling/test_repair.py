@@ -8,8 +8,10 @@ from transformers import (
     BertConfig,
     DistilBertConfig,
     ElectraConfig,
+    LlamaConfig,
     PretrainedConfig,
     PreTrainedModel,
+    Qwen3Config,
     RobertaConfig,
 )
 
@@ -42,6 +44,8 @@ def students_of(teacher: PreTrainedModel, axes: dict[str, int]) -> tuple[PreTrai
     maximum_point = derive_search_space(teacher.config, task=TASK).maximum_point
     dimension_map = derive_dimension_map(teacher.config, TASK)
     importance = measure_importance(teacher, [batch_of(1)], dimension_map=dimension_map, architecture=maximum_point)
+    if "num_key_value_heads" in maximum_point and "num_attention_heads" in axes:
+        axes = {**axes, "num_key_value_heads": 1}
     architecture = Architecture({**maximum_point, **axes})
     origins = find_origins(teacher, architecture, dimension_map, choose(architecture, importance))
     sliced, repaired = (inherit(teacher, architecture, task=TASK, origins=origins).eval() for _ in range(2))
@@ -55,7 +59,7 @@ def distance(student: PreTrainedModel, teacher: PreTrainedModel) -> float:
         return float((student(**batch_of(2)).logits - teacher(**batch_of(2)).logits).square().mean())
 
 
-@pytest.mark.parametrize("kind", [BertConfig, RobertaConfig, DistilBertConfig, ElectraConfig])
+@pytest.mark.parametrize("kind", [BertConfig, RobertaConfig, DistilBertConfig, ElectraConfig, LlamaConfig, Qwen3Config])
 @pytest.mark.parametrize("axes", SMALLER, ids=lambda axes: "-".join(axes))
 def test_the_repair_brings_a_student_nearer_to_its_teacher_on_unseen_rows(
     kind: type[PretrainedConfig], axes: dict[str, int]

@@ -16,7 +16,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import HIDDEN, LAYERS, axis_attributes, derive_axes
+from optimum_ose.modeling.axes import HEADS, HIDDEN, KV_HEADS, LAYERS, axis_attributes, derive_axes
 from optimum_ose.modeling.axis import apply_values
 from optimum_ose.modeling.building import (
     build_on_meta,
@@ -25,9 +25,10 @@ from optimum_ose.modeling.building import (
 )
 from optimum_ose.modeling.model_inputs import run_example
 
-Stream = Literal["residual", "heads", "inner"]
-"""residual: the stream that layers read and add to; heads: queries, keys, values, whole heads side by side; inner:
-any other."""
+Stream = Literal["residual", "heads", "kv_heads", "inner"]
+"""residual: the stream that layers read and add to; heads: queries, and keys and values if there are as many, whole
+heads side by side; kv_heads: keys and values that several heads share; inner: any other."""
+_STREAMS: Mapping[str, Stream] = {HEADS: "heads", KV_HEADS: "kv_heads"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +153,9 @@ def _dimension(
             "Fix those axes, or choose another model",
         )
     factor = growth // values[axis]
-    stream: Stream = streams.get(name, ("residual", "residual"))[min(index, 1)] if axis == HIDDEN else "inner"
+    stream: Stream = _STREAMS.get(axis, "inner")
+    if axis == HIDDEN:
+        stream = streams.get(name, ("residual", "residual"))[min(index, 1)]
     return Dimension(axis=axis, factor=factor, offset=size - factor * values[axis], stream=stream)
 
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, KV_HEADS, LAYERS
-from optimum_ose.modeling.dimension_map import DimensionMap
+from optimum_ose.modeling.dimension_map import DimensionMap, TensorMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,10 @@ class Importance:
     """Per layer, shape (heads,): mean square of each head's output."""
     inner: tuple[torch.Tensor, ...]
     """Per layer, shape (intermediate,): mean square of each inner activation."""
+    head_size: int
+    """Channels of a head."""
+    num_kv_heads: int
+    """Heads of keys and values; as many as heads unless several heads share one."""
 
 
 def measure_importance(
@@ -72,33 +76,41 @@ def measure_importance(
         for handle in handles:
             handle.remove()
     num_heads = architecture[HEADS]
+    channels = [squares[name].reshape(num_heads, -1) for name in readers["heads"]]
     return Importance(
         residual=principal_directions(residual),
-        heads=tuple(squares[name].reshape(num_heads, -1).sum(1) for name in readers["heads"]),
+        heads=tuple(of_layer.sum(1) for of_layer in channels),
         inner=tuple(squares[name] for name in readers["inner"]),
+        head_size=channels[0].shape[1],
+        num_kv_heads=architecture.get(KV_HEADS, num_heads),
     )
 
 
 def require_inheritable(dimension_map: DimensionMap) -> None:
-    """Pass if a student can inherit through this map: full attention whose heads lie side by side, one inner width.
+    """Pass if a student can inherit through this map: self-attention whose heads lie side by side, one inner width.
 
     Raises:
         UnsupportedModelError: naming what stands in the way.
     """
     tensors = dimension_map.tensors
-    followed = {item.axis for tensor in tensors for item in tensor.dimensions} - {None, HIDDEN}
+    followed = {item.axis for tensor in tensors for item in tensor.dimensions} - {None, HIDDEN, HEADS, KV_HEADS}
+    shared = [tensor.name for tensor in tensors if not tensor.is_layered and _follows_heads(tensor)]
     read = {tensor.dimensions[1].stream for tensor in tensors if tensor.is_layered and len(tensor.dimensions) == 2}
     reasons = [f"no linear map of the layers reads the {stream}" for stream in ("heads", "inner") if stream not in read]
-    reasons += [f"tensors follow {axis}" for axis in sorted(filter(None, followed)) if axis in (HEADS, KV_HEADS)]
+    reasons += [f"all layers share {name}, which follows the heads" for name in shared]
     if len(followed) > 1:
         reasons.append(f"tensors follow {' and '.join(sorted(filter(None, followed)))}")
     if reasons:
         raise UnsupportedModelError(
-            "a student inherits weights where layers are full self-attention with separate queries, keys and values "
+            "a student inherits weights where layers are self-attention with separate queries, keys and values "
             "and one feed-forward network",
             f"here {', '.join(reasons)}",
-            "Initialize the student from scratch, or choose an encoder such as BERT, RoBERTa, DistilBERT or ELECTRA",
+            "Initialize the student from scratch, or choose a model such as BERT, RoBERTa, DistilBERT or Llama",
         )
+
+
+def _follows_heads(tensor: TensorMap) -> bool:
+    return any(item.axis in (HEADS, KV_HEADS) for item in tensor.dimensions)
 
 
 def principal_directions(second_moment: torch.Tensor) -> torch.Tensor:

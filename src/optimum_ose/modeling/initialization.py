@@ -14,6 +14,7 @@ repair.)
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from scipy.linalg import block_diag
 from transformers import PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
+from optimum_ose.modeling.axes import HEADS, HIDDEN, KV_HEADS, LAYERS
 from optimum_ose.modeling.building import parameter_shapes
 from optimum_ose.modeling.dimension_map import Dimension, DimensionMap, Stream
 from optimum_ose.modeling.importance import Importance, require_inheritable
@@ -40,7 +41,11 @@ class Inheritance:
     """Shape (teacher's hidden size, student's): each of the student's channels as a unit vector of the teacher's, at
     right angles to the others."""
     heads: tuple[tuple[int, ...], ...]
-    """Channels of queries, keys and values, one tuple per student layer; whole heads where the head size is kept."""
+    """Heads, one tuple per student layer; a head may come twice where more of them are to share keys and values."""
+    kv_heads: tuple[tuple[int, ...], ...]
+    """Heads of keys and values, one tuple per student layer."""
+    head_size: int
+    """Channels of each of the teacher's heads, of which narrower ones of the student are the front."""
     inner: tuple[tuple[int, ...], ...]
     """Inner neurons, one tuple per student layer."""
 
@@ -146,12 +151,15 @@ def choose(architecture: Architecture, importance: Importance) -> Inheritance:
     """The indices that a student of this architecture inherits."""
     num_teacher_layers = len(importance.inner)
     layers = run_ends(num_teacher_layers, architecture[LAYERS])
-    head_size = len(importance.residual) // importance.heads[0].numel()
-    inner_size = next((value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, HIDDEN)), None)
+    others = (value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, KV_HEADS, HIDDEN))
+    inner_size = next(others, None)
+    kv_heads, heads = zip(*(_heads(importance, layer, architecture) for layer in layers), strict=True)
     return Inheritance(
         layers=layers,
         residual=_projection(importance.residual, architecture[HIDDEN]),
-        heads=tuple(_head_channels(importance.heads[layer], architecture, head_size) for layer in layers),
+        heads=heads,
+        kv_heads=kv_heads,
+        head_size=importance.head_size,
         inner=tuple(
             _largest(importance.inner[layer], inner_size or importance.inner[layer].numel()) for layer in layers
         ),
@@ -173,15 +181,16 @@ def _projection(directions: torch.Tensor, size: int) -> torch.Tensor:
     return (directions[:, :size] @ mixing).float()
 
 
-def _head_channels(scores: torch.Tensor, architecture: Architecture, head_size: int) -> tuple[int, ...]:
-    """Channels of the most important heads, whole where the student's heads are as wide as the teacher's, else from
-    their fronts.
+def _heads(importance: Importance, layer: int, architecture: Architecture) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The most important heads of keys and values, and for each of them its most important heads, again and again where
+    the student wants more.
     """
-    student_size = architecture[HIDDEN] // architecture[HEADS]
-    if student_size > head_size or architecture[HEADS] > scores.numel():
-        return tuple(range(architecture[HIDDEN]))
-    heads = _largest(scores, architecture[HEADS])
-    return tuple(head * head_size + channel for head in heads for channel in range(student_size))
+    scores = importance.heads[layer].reshape(importance.num_kv_heads, -1)
+    num_kv_heads = architecture.get(KV_HEADS, architecture[HEADS])
+    kv_heads = _largest(scores.sum(1), num_kv_heads)
+    size, wanted = scores.shape[1], architecture[HEADS] // num_kv_heads
+    members = [[group * size + head for head in _largest(scores[group], wanted)] for group in kv_heads]
+    return kv_heads, tuple(head for group in members for head in islice(cycle(group), wanted))
 
 
 def _largest(scores: torch.Tensor, count: int) -> tuple[int, ...]:
@@ -197,7 +206,15 @@ def _kept(dimension: Dimension, layer: int | None, size: int, count: int, chosen
         return torch.from_numpy(block_diag(*[chosen.residual] * dimension.factor, np.eye(dimension.offset)))
     if layer is None:
         return torch.arange(count)
-    kept = chosen.heads[layer] if dimension.stream == "heads" else chosen.inner[layer]
-    block = (size - dimension.offset) // dimension.factor
+    if dimension.stream == "inner":
+        kept, block = list(chosen.inner[layer]), (size - dimension.offset) // dimension.factor
+    else:
+        heads = chosen.heads[layer] if dimension.stream == "heads" else chosen.kv_heads[layer]
+        if dimension.axis != HIDDEN:  # as many channels a head as ever
+            return torch.tensor([head * dimension.factor + k for head in heads for k in range(dimension.factor)])
+        width, block = count // (dimension.factor * len(heads)), size // dimension.factor
+        if width > chosen.head_size:
+            return torch.arange(count)
+        kept = [head * chosen.head_size + channel for head in heads for channel in range(width)]
     blocks = [number * block + index for number in range(dimension.factor) for index in kept]
     return torch.tensor(blocks + list(range(size - dimension.offset, size)))
