@@ -25,7 +25,8 @@ from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.importance import Importance
-from optimum_ose.modeling.initialization import Inheritance, choose, find_origins, from_scratch, inherit
+from optimum_ose.modeling.inheritance import Inheritance, choose, find_origins
+from optimum_ose.modeling.initialization import from_scratch, inherit
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.students import StudentMaker
 

@@ -38,7 +38,8 @@ from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.distillation.loop import distill
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
-from optimum_ose.modeling.initialization import Inheritance, find_origins, from_scratch, inherit
+from optimum_ose.modeling.inheritance import Inheritance, find_origins
+from optimum_ose.modeling.initialization import from_scratch, inherit
 
 AIMS = {"trec6": 0.97, "banking77": 0.97, "clinc150": 0.97, "sst2": 0.97, "wnut17": 0.93, "stsb": 0.93}
 """Data set -> share of the teacher's score that a student shall keep; three of the four sets of classes must."""

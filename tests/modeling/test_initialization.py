@@ -24,7 +24,8 @@ from optimum_ose import Architecture
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import Importance, measure_importance, principal_directions
-from optimum_ose.modeling.initialization import Inheritance, choose, find_origins, from_scratch, inherit, run_ends
+from optimum_ose.modeling.inheritance import Inheritance, choose, find_origins, run_ends
+from optimum_ose.modeling.initialization import from_scratch, inherit
 from optimum_ose.modeling.search_space import derive_search_space
 
 TASK = "text-classification"

@@ -19,7 +19,8 @@ from modeling.tiny_teachers import teacher_of
 from optimum_ose import Architecture
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance
-from optimum_ose.modeling.initialization import choose, find_origins, inherit
+from optimum_ose.modeling.inheritance import choose, find_origins
+from optimum_ose.modeling.initialization import inherit
 from optimum_ose.modeling.repair import RIDGE, _fit_norm, _ridge, record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 

@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from optimum_ose.modeling.initialization import Origin, take
+from optimum_ose.modeling.inheritance import Origin, take
 from optimum_ose.modeling.prediction import evaluating
 
 RIDGE = 0.03

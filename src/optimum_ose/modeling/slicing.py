@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.modeling.axes import HIDDEN, derive_axes
-from optimum_ose.modeling.initialization import from_scratch, run_ends
+from optimum_ose.modeling.inheritance import run_ends
+from optimum_ose.modeling.initialization import from_scratch
 
 Pairs = tuple[tuple[int, int], ...]
 """(teacher's size, student's size) of each axis."""

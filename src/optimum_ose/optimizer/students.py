@@ -13,7 +13,8 @@ from optimum_ose.data.tokenization import evaluation_batches
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance, require_inheritable
-from optimum_ose.modeling.initialization import choose, find_origins, inherit
+from optimum_ose.modeling.inheritance import choose, find_origins
+from optimum_ose.modeling.initialization import inherit
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
