@@ -31,7 +31,7 @@ from optimum_ose.modeling.importance import Importance, require_inheritable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inheritance:
-    """What a student takes from its teacher; all indices are the teacher's, in ascending order."""
+    """What a student takes from its teacher; all indices are the teacher's."""
 
     layers: tuple[int, ...]
     """Layer of each of the student's layers."""
@@ -109,7 +109,7 @@ def find_origins(
 
 
 def choose(architecture: Architecture, importance: Importance) -> Inheritance:
-    """The indices that a student of this architecture inherits."""
+    """What a student of this architecture inherits."""
     num_teacher_layers = len(importance.inner)
     layers = run_ends(num_teacher_layers, architecture[LAYERS])
     others = (value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, KV_HEADS, HIDDEN))
@@ -164,6 +164,10 @@ def _kept(dimension: Dimension, layer: int | None, size: int, count: int, chosen
     if dimension.axis is None:
         return None
     if dimension.stream == "residual":
+        if count == size:
+            return None
+        if (dimension.factor, dimension.offset) == (1, 0):
+            return chosen.residual  # not a copy for each dimension
         return torch.from_numpy(block_diag(*[chosen.residual] * dimension.factor, np.eye(dimension.offset)))
     if layer is None:
         return torch.arange(count)
