@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -77,6 +77,12 @@ class PredictionApp:
             on_batch=self._metrics.on_batch,
         )
         self._predict_route = Route("/predict", self._predict, methods=["POST"])
+        self._handlers: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+            RequestError: self._refuse,
+            HTTPException: self._refuse_path,
+            ClientDisconnect: self._forget,
+            Exception: self._fail,
+        }
         self._routed = self._with_routes()
         self._app = MeasuredApp(self._dispatch, self._metrics)
 
@@ -85,7 +91,7 @@ class PredictionApp:
         await self._app(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send predictions, which are most requests, past the router and its middlewares: half of their cost."""
+        """Send predictions, which are most requests, past the router and its middlewares, which cost time."""
         if scope["type"] != "http" or scope["path"] != self._predict_route.path or scope["method"] != "POST":
             await self._routed(scope, receive, send)
             return
@@ -93,14 +99,12 @@ class PredictionApp:
         request = Request(scope, receive)
         try:
             response = await self._predict(request)
-        except RequestError as error:
-            response = await self._refuse(request, error)
-        except ClientDisconnect as error:
-            response = await self._forget(request, error)
         except Exception as error:
-            response = await self._fail(request, error)
-            await response(scope, receive, send)
-            raise
+            kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
+            response = await self._handlers[kind](request, error)
+            if kind is Exception:  # the server's log shall tell
+                await response(scope, receive, send)
+                raise
         await response(scope, receive, send)
 
     def _with_routes(self) -> Starlette:
@@ -118,12 +122,7 @@ class PredictionApp:
                 *(Route(f"{path}/ready", self._model_ready) for path in models),
                 *(Route(f"{path}/infer", self._infer, methods=["POST"]) for path in models),
             ],
-            exception_handlers={
-                RequestError: self._refuse,
-                HTTPException: self._refuse_path,
-                ClientDisconnect: self._forget,
-                Exception: self._fail,
-            },
+            exception_handlers=self._handlers,
             lifespan=self._lifespan,
         )
 
