@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
@@ -48,8 +48,8 @@ class AgoraCallback(TrainerCallback):
         train_dataset: D as the Trainer gets it: tokenized rows with `labels`.
         eval_dataset: E, which steers the sampling: report results on a third set. It need not be the Trainer's.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
-        labeler_logits: the labeler's (rows x classes) logits for `train_dataset`, if they are known; else soft labels
-            have them computed.
+        labeler_logits: gives the labeler's (rows x classes) logits for `train_dataset`, asked for if soft labels need
+            them; default: they are computed.
         test_dataset: a third set, which steers nothing: its accuracy stands in each round's report. Without one, a
             warning is logged.
         perturbation: tau; default: neighbors in the labeler's input embeddings.
@@ -63,7 +63,7 @@ class AgoraCallback(TrainerCallback):
         train_dataset: Iterable[Mapping[str, Any]],
         eval_dataset: Iterable[Mapping[str, Any]],
         labeler_dataset: Iterable[Mapping[str, Any]] | None = None,
-        labeler_logits: Sequence[Sequence[float]] | None = None,
+        labeler_logits: Callable[[], Sequence[Sequence[float]]] | None = None,
         test_dataset: Iterable[Mapping[str, Any]] | None = None,
         perturbation: TextPerturbation | None = None,
     ) -> None:
@@ -185,7 +185,8 @@ class AgoraCallback(TrainerCallback):
         )
         self.betti = builder.betti
         if self._collator.soft_targets:
-            self._pool.train_answers = builder.train_answers(self._labeler_logits)
+            known = self._labeler_logits() if self._labeler_logits is not None else None
+            self._pool.train_answers = builder.train_answers(known)
         self._pool.train_keys, self._pool.num_train_rows = builder.train_keys, builder.num_train_rows
         return builder
 

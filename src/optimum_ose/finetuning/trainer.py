@@ -1,6 +1,6 @@
 """A stock Trainer set up for a student: padding, metrics and, if wanted, Agora."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
@@ -38,7 +38,7 @@ def build_trainer(
     agora: AgoraConfig | None = None,
     labeler: PreTrainedModel | None = None,
     labeler_dataset: datasets.Dataset | None = None,
-    labeler_logits: Sequence[Sequence[float]] | None = None,
+    labeler_logits: Callable[[], Sequence[Sequence[float]]] | None = None,
     test_dataset: datasets.Dataset | None = None,
     perturbation: TextPerturbation | None = None,
     callbacks: Sequence[TrainerCallback] = (),
@@ -61,8 +61,8 @@ def build_trainer(
         labeler: classifier over the same classes, not trained on `eval_dataset`; needed with `agora`. Moved to the
             Trainer's device.
         labeler_dataset: rows on which the labeler is examined; default: `eval_dataset`.
-        labeler_logits: the labeler's (rows x classes) logits for `train_dataset`, if they are known; else soft labels
-            have them computed.
+        labeler_logits: gives the labeler's (rows x classes) logits for `train_dataset`, asked for if soft labels need
+            them; default: they are computed.
         test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
         perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.

@@ -318,9 +318,6 @@ class OSEOptimizer:
         """
         require_trainable(self.task)
         self._require_head()
-        logits = None
-        if agora is not None and agora.soft_labels and self.problem == "single-label":
-            logits = self._answered_rows(train_dataset)[TEACHER_LOGITS][:]
         trainer = build_trainer(
             student,
             args,
@@ -329,7 +326,7 @@ class OSEOptimizer:
             tokenizer=self.tokenizer,
             agora=agora,
             labeler=self.teacher if agora is not None else None,
-            labeler_logits=logits,
+            labeler_logits=lambda: self._answered_rows(train_dataset)[TEACHER_LOGITS][:],
             test_dataset=self.rows(test_dataset) if test_dataset is not None else None,
             callbacks=callbacks,
             task=self.task,
