@@ -248,8 +248,8 @@ def with_gradients(model: Any, inputs: Mapping[str, Any]) -> Any:
 
     torch.manual_seed(1)
     precision = next(model.parameters()).dtype
-    is_number = {name: isinstance(item, torch.Tensor) and item.is_floating_point() for name, item in inputs.items()}
-    return model(**{name: item.to(precision) if is_number[name] else item for name, item in inputs.items()})
+    features = {name: item for name, item in inputs.items() if getattr(item, "dtype", None) == torch.float32}
+    return model(**{**inputs, **{name: item.to(precision) for name, item in features.items()}})
 
 
 def output_of(output: Any) -> Any:

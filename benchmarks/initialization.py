@@ -8,7 +8,7 @@ has seen.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
-from optimum_ose.modeling.importance import Importance
 from optimum_ose.modeling.inheritance import Inheritance, choose, find_origins
 from optimum_ose.modeling.initialization import from_scratch, inherit
 from optimum_ose.modeling.prediction import predict_logits
@@ -102,24 +101,28 @@ def _student(
         return maker(architecture)
     if arm == "scratch":
         return from_scratch(teacher, architecture, task=task, seed=0)
-    chosen = choose(architecture, maker.importance) if arm == "inherited" else _first(architecture, maker.importance)
+    importance = maker.importance
+    if arm == "inherited":
+        chosen = choose(architecture, importance)
+    else:
+        sizes = {"hidden_size": len(importance.residual), "head_size": importance.head_size}
+        chosen = front(range(architecture[LAYERS]), architecture, **sizes)
     return inherit(
         teacher, architecture, task=task, origins=find_origins(teacher, architecture, maker.dimension_map, chosen)
     )
 
 
-def _first(architecture: Architecture, importance: Importance) -> Inheritance:
-    """The first channels, heads and neurons of the first layers."""
-    depth = architecture[LAYERS]
+def front(layers: Sequence[int], architecture: Architecture, *, hidden_size: int, head_size: int) -> Inheritance:
+    """The first channels, heads and neurons of some layers of a teacher of this hidden size."""
     inner = next(value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, HIDDEN))
-    heads = (tuple(range(architecture[HEADS])),) * depth
+    heads = (tuple(range(architecture[HEADS])),) * len(layers)
     return Inheritance(
-        layers=tuple(range(depth)),
-        residual=torch.eye(len(importance.residual), architecture[HIDDEN]),
+        layers=tuple(layers),
+        residual=torch.eye(hidden_size, architecture[HIDDEN]),
         heads=heads,
         kv_heads=heads,
-        head_size=importance.head_size,
-        inner=(tuple(range(inner)),) * depth,
+        head_size=head_size,
+        inner=(tuple(range(inner)),) * len(layers),
     )
 
 

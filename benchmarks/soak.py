@@ -172,16 +172,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "optimum_ose.serving", str(arguments.folder), "--port", "0"]
-    command += [
-        "--file-name",
-        FILE_NAME,
-        "--num-threads",
-        "1",
-        "--request-seconds",
-        "5",
-        "--idle-seconds",
-        str(IDLE_SECONDS),
-    ]
+    command += ["--file-name", FILE_NAME, "--num-threads", "1"]
+    command += ["--request-seconds", "5", "--idle-seconds", str(IDLE_SECONDS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         port = int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
         pipeline = OnnxPipeline.from_pretrained(arguments.folder, file_name=FILE_NAME, num_threads=1)

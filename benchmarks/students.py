@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
+from initialization import front
 from transformers import PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
@@ -38,7 +38,7 @@ from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.distillation.loop import distill
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
-from optimum_ose.modeling.inheritance import Inheritance, find_origins
+from optimum_ose.modeling.inheritance import find_origins
 from optimum_ose.modeling.initialization import from_scratch, inherit
 
 AIMS = {"trec6": 0.97, "banking77": 0.97, "clinc150": 0.97, "sst2": 0.97, "wnut17": 0.93, "stsb": 0.93}
@@ -104,15 +104,9 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
     size = _non_embedding_size(OSEOptimizer.from_pretrained(options.model, num_labels=2))
     command = [sys.executable, "-m", "optimum_ose", "extract", "--model", options.model, "--dataset", str(source)]
     task = "token-classification" if data in TAGS else "text-classification"
-    command += [
-        "--task",
-        task,
-        "--objective",
-        "error",
-        "--max-non-embedding-parameters",
-        str(int(options.share * size)),
-    ]
-    subprocess.run([*command, "--output", str(output)], check=True)
+    command += ["--task", task, "--objective", "error", "--output", str(output)]
+    command += ["--max-non-embedding-parameters", str(int(options.share * size))]
+    subprocess.run(command, check=True)
     optimizer = OSEOptimizer.from_pretrained(output / "teacher", task=task)
     splits = make_splits(read_tables(str(source)), Columns(), seed=0, task=task)
     space = optimizer.search_space()
@@ -223,17 +217,8 @@ def _dropped(setting: Setting, _seed: int) -> PreTrainedModel:
     """Evenly spaced layers of the teacher, nothing else changed; a single one is the first."""
     optimizer, full = setting.optimizer, setting.space.maximum_point
     depth = setting.dropped[LAYERS]
-    heads = (tuple(range(full[HEADS])),) * depth
-    inner = next(value for axis, value in full.items() if axis not in (LAYERS, HEADS, HIDDEN))
-    layers = tuple(int(layer) for layer in np.linspace(0, full[LAYERS] - 1, depth).round())
-    chosen = Inheritance(
-        layers=layers,
-        residual=torch.eye(full[HIDDEN]),
-        heads=heads,
-        kv_heads=heads,
-        head_size=full[HIDDEN] // full[HEADS],
-        inner=(tuple(range(inner)),) * depth,
-    )
+    layers = [int(layer) for layer in np.linspace(0, full[LAYERS] - 1, depth).round()]
+    chosen = front(layers, setting.dropped, hidden_size=full[HIDDEN], head_size=full[HIDDEN] // full[HEADS])
     dimension_map = derive_dimension_map(optimizer.teacher.config, optimizer.task)
     origins = find_origins(optimizer.teacher, setting.dropped, dimension_map, chosen)
     return inherit(optimizer.teacher, setting.dropped, task=optimizer.task, origins=origins)
