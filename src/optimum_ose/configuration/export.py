@@ -31,11 +31,7 @@ class ExportConfig:
             [
                 choice(self, "quantization"),
                 (self.opset >= 14, "opset must be at least 14", self.opset),
-                (
-                    self.pooling in {"none", "mean", "first", "last"},
-                    "pooling must be none, mean, first or last",
-                    self.pooling,
-                ),
+                choice(self, "pooling"),
                 (self.tolerance > 0, "tolerance must be positive", self.tolerance),
                 (0 <= self.max_score_loss <= 1, "max_score_loss must lie in [0, 1]", self.max_score_loss),
                 (self.block_seconds > 0, "block_seconds must be positive", self.block_seconds),
