@@ -16,8 +16,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
+
+import uvloop
 
 CLIENTS = (1, 8, 64, 200)
 WARM_SECONDS = 1.0
@@ -32,21 +35,47 @@ def sentences() -> list[str]:
     return [" ".join(rng.choices(words, k=rng.randint(4, 24))) for _ in range(512)]
 
 
-async def client(port: int, bodies: list[bytes], start: int, end: float, seconds: float, seen: list[float]) -> None:
-    """One connection that asks again as soon as it was answered; answers of the last seconds count."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    index = start
-    while (began := time.perf_counter()) < end:
-        body = bodies[index % len(bodies)]
-        index += 1
-        writer.write(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+class Client(asyncio.Protocol):
+    """One connection that asks again as soon as it was answered; answers within the last seconds count."""
+
+    def __init__(self, requests: list[bytes], start: int, end: float, seconds: float, seen: list[float]) -> None:
+        self.requests, self.index, self.end, self.seconds, self.seen = requests, start, end, seconds, seen
+        self.done = asyncio.get_running_loop().create_future()
+        self.answer = b""
+        self.began = 0.0
+
+    def connection_made(self, transport) -> None:
+        """Ask for the first time."""
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        """Send the next request, unless the time is over."""
+        self.began = time.perf_counter()
+        if self.began > self.end:
+            self.transport.close()
+            self.done.set_result(None)
+            return
+        self.transport.write(self.requests[self.index % len(self.requests)])
+        self.index += 1
+
+    def data_received(self, data: bytes) -> None:
+        """Count an answer that is whole."""
+        self.answer += data
+        head, separator, body = self.answer.partition(b"\r\n\r\n")
+        if not separator or len(body) < int(head.split(b"content-length: ")[1].split(b"\r\n")[0]):
+            return
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.decode())
-        if end - seconds < time.perf_counter() < end:
-            seen.append(time.perf_counter() - began)
-    writer.close()
+        now, self.answer = time.perf_counter(), b""
+        if self.end - self.seconds < now < self.end:
+            self.seen.append(now - self.began)
+        self.ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail if answers were owed."""
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionError("the server closed the connection"))
 
 
 async def load(port: int, num_clients: int, seconds: float, texts_per_request: int) -> list[float]:
@@ -54,10 +83,16 @@ async def load(port: int, num_clients: int, seconds: float, texts_per_request: i
     texts = sentences()
     groups = (texts[index : index + texts_per_request] for index in range(0, len(texts), texts_per_request))
     bodies = [json.dumps({"inputs": group}).encode() for group in groups]
+    requests = [
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body for body in bodies
+    ]
     latencies: list[float] = []
-    end = time.perf_counter() + WARM_SECONDS + seconds
-    clients = (client(port, bodies, 7 * index, end, seconds, latencies) for index in range(num_clients))
-    await asyncio.gather(*clients)
+    loop, end = asyncio.get_running_loop(), time.perf_counter() + WARM_SECONDS + seconds
+    clients = []
+    for index in range(num_clients):
+        make = partial(Client, requests, 7 * index, end, seconds, latencies)
+        clients.append((await loop.create_connection(make, "127.0.0.1", port))[1])
+    await asyncio.gather(*(client.done for client in clients))
     return latencies
 
 
@@ -214,7 +249,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["load"]:
         port, num_clients, seconds, texts = (float(value) for value in sys.argv[2:6])
-        print(json.dumps(asyncio.run(load(int(port), int(num_clients), seconds, int(texts)))))
+        print(json.dumps(uvloop.run(load(int(port), int(num_clients), seconds, int(texts)))))
     elif sys.argv[1:2] == ["transformers"]:
         sys.exit(128 + serve_transformers(sys.argv[2]))
     else:

@@ -29,12 +29,15 @@ class Model:
         return [np.array([len(text)], dtype=np.float32) for text, _ in pairs]
 
 
-def batcher(model: Model, *, workers: int = 1, on_batch: Callable[[int, int], None] = lambda *_: None) -> Batcher:
+def batcher(
+    model: Model, *, workers: int = 1, seconds: float = 30, on_batch: Callable[[int, int], None] = lambda *_: None
+) -> Batcher:
     return Batcher(
         model,
         max_batch_texts=3,
         max_batch_characters=1000,
         max_queue_texts=8,
+        answer_seconds=seconds,
         num_workers=workers,
         on_batch=on_batch,
     )
@@ -134,6 +137,23 @@ def test_a_full_queue_refuses_and_what_was_given_up_is_not_computed() -> None:
         await first
         await queue.close()
         assert not any("never" in batch for batch in model.batches)
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_too_long_is_given_up_and_what_was_answered_is_not() -> None:
+    async def scenario() -> None:
+        model = Model()
+        queue = batcher(model, seconds=0.2)
+        first = await held_request(model, queue)
+        late = asyncio.create_task(queue.rows(text_pairs("late")))
+        for request in (first, late):
+            with pytest.raises(TimeoutError):
+                await request
+        model.free.set()
+        assert lengths(await queue.rows(text_pairs("ab"))) == [2]
+        await queue.close()
+        assert not any("late" in batch for batch in model.batches)
 
     asyncio.run(scenario())
 

@@ -73,6 +73,7 @@ class PredictionApp:
             max_batch_texts=self.limits.max_batch_texts,
             max_batch_characters=_CHARACTERS_PER_TOKEN * self.limits.max_batch_tokens,
             max_queue_texts=self.limits.max_queue_texts,
+            answer_seconds=self.limits.answer_seconds,
             num_workers=num_workers,
             on_batch=self._metrics.on_batch,
         )
@@ -157,8 +158,7 @@ class PredictionApp:
     async def _rows(self, pairs: list[TextPair], top_k: int | None) -> list[NDArray[np.float32]]:
         try:
             await self._computed(partial(self._pipeline.check, pairs))
-            async with asyncio.timeout(self.limits.answer_seconds):
-                rows = await self._batcher.rows(pairs)
+            rows = await self._batcher.rows(pairs)
         except InvalidDataError as error:
             raise RequestError(
                 HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, final
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from optimum_ose.serving.inputs import TextPair
 
 Rows = list[NDArray[np.float32]]
+_SWEEP_SECONDS = 0.25
+"""How often requests that wait too long are looked for, at least: one timer of their own each would cost more than the
+rest of their way through the queue."""
 
 
 @final
@@ -37,7 +41,8 @@ class Batcher:
     """A bounded queue of texts before a number of worker threads. To be used within one event loop.
 
     No worker waits for company: a batch is what came in while all workers were busy, so a lone request is not delayed
-    and the batches grow with the load. Requests take turns, text by text, so that a large one delays no small one.
+    and the batches grow with the load. Requests take turns, text by text, so that a large one delays no small one. A
+    worker takes its next batch itself, so that it never waits for the event loop while there is work.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Batcher:
         max_batch_texts: int,
         max_batch_characters: int,
         max_queue_texts: int,
+        answer_seconds: float,
         num_workers: int,
         on_batch: Callable[[int, int], None],
     ) -> None:
@@ -57,6 +63,7 @@ class Batcher:
             max_batch_texts: texts per call of it.
             max_batch_characters: characters per call of it, after which no further text is taken.
             max_queue_texts: texts that may wait.
+            answer_seconds: after which a request is given up.
             num_workers: calls of it at once.
             on_batch: told of each finished batch its number of texts, and how many wait.
         """
@@ -64,91 +71,112 @@ class Batcher:
         self._max_batch_texts = max_batch_texts
         self._max_batch_characters = max_batch_characters
         self._max_queue_texts = max_queue_texts
+        self._answer_seconds = answer_seconds
         self._num_workers = num_workers
         self._on_batch = on_batch
+        self._pool = ThreadPoolExecutor(num_workers, thread_name_prefix="predict")
+        self._unanswered: deque[tuple[float, asyncio.Future[Rows]]] = deque()
+        """Deadlines, in the loop's time; answered ones among them are forgotten with the next sweep."""
+        self._lock = Lock()
+        """Of what follows."""
         self._jobs: deque[_Job] = deque()
+        self._num_busy = 0
         self.num_waiting = 0
         """Texts in the queue."""
-        self._pool: ThreadPoolExecutor | None = None
-        self._running: set[asyncio.Task[None]] = set()
 
     async def rows(self, pairs: list[TextPair]) -> Rows:
         """The rows of one request's texts, in order.
 
         Raises:
             QueueFullError: if they do not fit into the queue.
+            TimeoutError: if they take too long; those that still wait are not computed.
         """
         if not pairs:
             return []
-        if self.num_waiting + len(pairs) > self._max_queue_texts:
-            raise QueueFullError
+        loop = asyncio.get_running_loop()
         longest_first = sorted(range(len(pairs)), key=lambda index: _size(pairs[index]), reverse=True)
-        done = asyncio.get_running_loop().create_future()
-        job = _Job(pairs, longest_first, [None] * len(pairs), len(pairs), done)
-        self._jobs.append(job)
-        self.num_waiting += len(pairs)
-        self._employ()
+        job = _Job(pairs, longest_first, [None] * len(pairs), len(pairs), loop.create_future())
+        with self._lock:
+            if self.num_waiting + len(pairs) > self._max_queue_texts:
+                raise QueueFullError
+            self._jobs.append(job)
+            self.num_waiting += len(pairs)
+        if not self._unanswered:
+            self._sweep_later(loop)
+        self._unanswered.append((loop.time() + self._answer_seconds, job.done))
+        loop.call_soon(self._employ, loop)  # not at once: requests that came together are to share a batch
         return await job.done
 
     async def close(self) -> None:
         """Finish what is queued and end the threads."""
-        while self._running:
-            await asyncio.wait(self._running)
-        if self._pool is not None:
-            self._pool.shutdown()
+        await asyncio.sleep(0)  # workers are employed for what was asked before
+        await asyncio.to_thread(self._pool.shutdown)
 
-    def _employ(self) -> None:
-        """One more worker, if there are fewer than there may be."""
-        if len(self._running) < self._num_workers:
-            self._running.add(asyncio.create_task(self._work()))
+    def _employ(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One more worker, if something waits and there are fewer than there may be."""
+        with self._lock:
+            if self.num_waiting and self._num_busy < self._num_workers:
+                self._num_busy += 1
+                self._pool.submit(self._work, loop)
 
-    async def _work(self) -> None:
+    def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(min(_SWEEP_SECONDS, self._answer_seconds / 4), self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up requests that wait too long."""
+        now = loop.time()
+        while self._unanswered and (self._unanswered[0][1].done() or self._unanswered[0][0] <= now):
+            _, done = self._unanswered.popleft()
+            if not done.done():
+                done.set_exception(TimeoutError())
+        if self._unanswered:
+            self._sweep_later(loop)
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Compute batches until nothing waits."""
-        self._pool = self._pool or ThreadPoolExecutor(self._num_workers, thread_name_prefix="predict")
-        try:
-            while batch := self._next_batch():
-                await self._compute_batch(batch)
-        finally:
-            # Here and not in a callback of the task: between the two a request could come and find no worker.
-            self._running.discard(asyncio.current_task())
-
-    async def _compute_batch(self, batch: list[tuple[_Job, int]]) -> None:
-        pairs = [job.pairs[index] for job, index in batch]
-        try:
-            rows = await asyncio.get_running_loop().run_in_executor(self._pool, self._compute, pairs)
-        except Exception as error:  # noqa: BLE001  the requests of this batch raise it; the worker goes on
-            for job, _ in batch:
-                if not job.done.done():
-                    job.done.set_exception(error)
-        else:
-            _hand_out(batch, rows)
-        self._on_batch(len(batch), self.num_waiting)
+        while batch := self._next_batch():
+            rows: Rows | Exception
+            try:
+                rows = self._compute([job.pairs[index] for job, index in batch])
+            except Exception as error:  # noqa: BLE001  the requests of this batch raise it; the worker goes on
+                rows = error
+            loop.call_soon_threadsafe(self._hand_out, batch, rows, self.num_waiting)
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
-        """One text of each waiting request in turn, without those of requests that were given up."""
+        """One text of each waiting request in turn, without those of requests that were given up; none, and one worker
+        less, if nothing waits.
+        """
         batch: list[tuple[_Job, int]] = []
         num_characters = 0
-        while self._jobs and len(batch) < self._max_batch_texts and num_characters < self._max_batch_characters:
-            job = self._jobs.popleft()
-            if job.done.done():
-                self.num_waiting -= len(job.waiting)
-                continue
-            index = job.waiting.pop()
-            self.num_waiting -= 1
-            num_characters += _size(job.pairs[index])
-            batch.append((job, index))
-            if job.waiting:
-                self._jobs.append(job)
+        with self._lock:
+            while self._jobs and len(batch) < self._max_batch_texts and num_characters < self._max_batch_characters:
+                job = self._jobs.popleft()
+                if job.done.done():
+                    self.num_waiting -= len(job.waiting)
+                    continue
+                index = job.waiting.pop()
+                self.num_waiting -= 1
+                num_characters += _size(job.pairs[index])
+                batch.append((job, index))
+                if job.waiting:
+                    self._jobs.append(job)
+            self._num_busy -= not batch
         return batch
+
+    def _hand_out(self, batch: list[tuple[_Job, int]], rows: Rows | Exception, num_waiting: int) -> None:
+        """What a worker has computed, within the event loop."""
+        if isinstance(rows, Exception):
+            for job, _ in batch:
+                if not job.done.done():
+                    job.done.set_exception(rows)
+        else:
+            for (job, index), row in zip(batch, rows, strict=True):
+                job.rows[index] = row
+                job.missing -= 1
+                if job.missing == 0 and not job.done.done():
+                    job.done.set_result(job.rows)
+        self._on_batch(len(batch), num_waiting)
 
 
 def _size(pair: TextPair) -> int:
     return sum(len(text) for text in pair if text is not None)
-
-
-def _hand_out(batch: list[tuple[_Job, int]], rows: Rows) -> None:
-    for (job, index), row in zip(batch, rows, strict=True):
-        job.rows[index] = row
-        job.missing -= 1
-        if job.missing == 0 and not job.done.done():
-            job.done.set_result(job.rows)

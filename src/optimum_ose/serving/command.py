@@ -1,5 +1,6 @@
 """The serving command: its options, and what it does; shared by `ose serve` and `python -m optimum_ose.serving`."""
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import fields
@@ -55,6 +56,8 @@ def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
     for name in ("workers", "num_threads"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise InvalidConfigError(f"{name} must be positive", f"got {getattr(arguments, name)}", "Give 1 or more")
+    # The tokenizer's own threads would cost short texts more than they save, and take the event loop's core.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     server = create_server(
         arguments.folder,
         host=arguments.host,

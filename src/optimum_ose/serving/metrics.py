@@ -1,6 +1,7 @@
 """What a server tells Prometheus."""
 
 import time
+from functools import cache
 from typing import Any, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -28,6 +29,7 @@ class Metrics:
         )
         self._texts = self._counter("ose_texts", "Texts computed")
         self._batches = Histogram("ose_batch_texts", "Texts in one batch", buckets=_TEXTS, registry=self._registry)
+        self._children = cache(self._make_children)
         self._waiting = Gauge("ose_queue_texts", "Texts that wait for a worker", registry=self._registry)
         self._pending = Gauge("ose_pending_bytes", "Bodies in memory, unanswered", registry=self._registry)
 
@@ -39,14 +41,18 @@ class Metrics:
 
     def on_request(self, path: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        self._requests.labels(path, str(status)).inc()
-        self._seconds.labels(path).observe(seconds)
+        requests, times = self._children(path, status)
+        requests.inc()
+        times.observe(seconds)
 
     def text(self, *, num_waiting: int, num_bytes: int) -> bytes:
         """All of it in Prometheus' format, with the queue and the bodies as they are now."""
         self._waiting.set(num_waiting)
         self._pending.set(num_bytes)
         return generate_latest(self._registry)
+
+    def _make_children(self, path: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(path, str(status)), self._seconds.labels(path)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels, registry=self._registry)

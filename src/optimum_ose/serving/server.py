@@ -1,6 +1,7 @@
 """The prediction server: uvicorn around a `PredictionApp`."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from optimum_ose.serving.protocol import ServerLimits
 
 _BACKLOG = 1024
 _SWEEP_SECONDS = 0.2
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.00005
 """How long one thread may keep the interpreter from another. With Python's 5 ms a worker that has computed its batch
 waits for the event loop to write thirty answers before it may begin the next one."""
 
@@ -116,15 +117,27 @@ def serve_until_signal(server: PredictionServer) -> int:
         server.stop()
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
-        server.run()
+        with _tuned_interpreter():
+            server.run()
     finally:
-        sys.setswitchinterval(interval)
         for number, handler in previous.items():
             signal.signal(number, handler)
     return received[0]
+
+
+@contextmanager
+def _tuned_interpreter() -> Iterator[None]:
+    """Short turns for threads, and no garbage collection of what was loaded before the first request."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
 
 
 class _DrainingServer(Server):
