@@ -1,14 +1,24 @@
 """An int8 ONNX file made from the fp32 one."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.exceptions import ExportError
+from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.parity import open_session
+from optimum_ose.modeling.prediction import length_sorted_batches
+
+_PRODUCTS = ("MatMul", "Gemm")
+_OPERATORS = [*_PRODUCTS, "Gather"]
+"""What becomes int8: products with weights, and embeddings."""
+_MAX_CALIBRATION_ROWS, _BATCH_SIZE = 256, 16
 
 
 def quantize_dynamic_int8(folder: Path) -> Path:
@@ -21,13 +31,7 @@ def quantize_dynamic_int8(folder: Path) -> Path:
         ExportError: if there is no fp32 file.
         OutputFolderError: if the file cannot be written.
     """
-    source = Path(folder) / "onnx" / "model.onnx"
-    target = source.with_name("model_quantized.onnx")
-    if not source.is_file():
-        raise ExportError("Quantization starts from onnx/model.onnx", f"{folder} has none", "Call export_onnx first")
-    graph = onnx.load(source)
-    # Without this mark the quantizer configures the caller's root logger to suggest offline fusion, which is slower.
-    add_pre_process_metadata(graph)
+    graph, target = _source_and_target(folder)
     with atomic_file(target) as temporary:
         quantize_dynamic(
             graph,
@@ -37,3 +41,91 @@ def quantize_dynamic_int8(folder: Path) -> Path:
         )
         open_session(temporary)
     return target
+
+
+def quantize_static_int8(
+    folder: Path,
+    model: PreTrainedModel,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Path:
+    """Write `folder/onnx/model_quantized.onnx` from `folder/onnx/model.onnx`, the scales of activations fixed.
+
+    Their least and largest values are taken from calibration rows; weights have a scale for each output channel. Unlike
+    with dynamic int8, an answer does not depend on the texts that share its batch.
+
+    Args:
+        folder: of the model.
+        model: the exported one.
+        rows: calibration rows as the tokenizer makes them; at most 256 are used, evenly spaced.
+        tokenizer: pads.
+
+    Raises:
+        ExportError: if there is no fp32 file.
+        InvalidConfigError: if there are no rows.
+        UnsupportedModelError: if the model takes other inputs than the tokens of texts.
+        OutputFolderError: if the file cannot be written.
+    """
+    graph, target = _source_and_target(folder)
+    if not len(rows):
+        raise InvalidConfigError(
+            "Static int8 needs calibration rows", "there are none", "Give some rows of the task, or use dynamic-int8"
+        )
+    weights = {tensor.name for tensor in graph.graph.initializer}
+    names = [item.name for item in graph.graph.input if item.name not in weights]
+    if not set(names) <= set(tokenizer.model_input_names):
+        raise UnsupportedModelError(
+            f"Static int8 is calibrated on {', '.join(tokenizer.model_input_names)}",
+            f"the model takes {', '.join(names)}",
+            "Use dynamic-int8",
+        )
+    step = -(-len(rows) // _MAX_CALIBRATION_ROWS)
+    with atomic_file(target) as temporary:
+        quantize_static(
+            graph,
+            temporary,
+            _Reader(model, [rows[index] for index in range(0, len(rows), step)], tokenizer, names),
+            op_types_to_quantize=_OPERATORS,
+            nodes_to_exclude=[
+                node.name for node in graph.graph.node if node.op_type in _PRODUCTS and node.input[1] not in weights
+            ],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={
+                "DefaultTensorType": onnx.TensorProto.FLOAT,
+                "OpTypesToExcludeOutputQuantization": _OPERATORS,
+            },
+        )
+        open_session(temporary)
+    return target
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    """Batches of rows, as the quantizer asks for them."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        rows: list[Mapping[str, Any]],
+        tokenizer: PreTrainedTokenizerBase,
+        names: list[str],
+    ) -> None:
+        batches = length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=_BATCH_SIZE)
+        self._batches: Iterator[dict[str, NDArray[Any]]] = (
+            {name: batch[name].cpu().numpy() for name in names} for _, batch in batches
+        )
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return next(self._batches, None)
+
+
+def _source_and_target(folder: Path) -> tuple[onnx.ModelProto, Path]:
+    source = Path(folder) / "onnx" / "model.onnx"
+    if not source.is_file():
+        raise ExportError("Quantization starts from onnx/model.onnx", f"{folder} has none", "Call export_onnx first")
+    graph = onnx.load(source)
+    # Without this mark the quantizer configures the caller's root logger to suggest offline fusion, which is slower.
+    add_pre_process_metadata(graph)
+    return graph, source.with_name("model_quantized.onnx")

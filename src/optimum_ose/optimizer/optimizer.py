@@ -22,7 +22,7 @@ from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.half_precision import write_half_weights
 from optimum_ose.export.onnx_export import export_onnx
-from optimum_ose.export.quantization import quantize_dynamic_int8
+from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
@@ -335,13 +335,26 @@ class OSEOptimizer:
         return student
 
     def export(
-        self, student: PreTrainedModel, folder: str | os.PathLike[str], config: ExportConfig | None = None
+        self,
+        student: PreTrainedModel,
+        folder: str | os.PathLike[str],
+        config: ExportConfig | None = None,
+        *,
+        calibration_dataset: Dataset | None = None,
     ) -> OSEArtifact:
         """Write a plain `from_pretrained` folder with `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx` and
         `onnx/model_fp16.onnx`.
 
+        Args:
+            student: what is exported.
+            folder: where to.
+            config: see `ExportConfig`.
+            calibration_dataset: rows of the task, for static int8.
+
         Raises:
             ExportError: if the ONNX file does not compute what the student computes.
+            InvalidConfigError: if static int8 is wanted without rows.
+            UnsupportedModelError: if the model cannot be exported in this way.
         """
         settings = config or ExportConfig()
         path = Path(folder)
@@ -350,6 +363,9 @@ class OSEOptimizer:
         export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance, pooling=pooling)
         if settings.quantization == "dynamic-int8":
             quantize_dynamic_int8(path)
+        elif settings.quantization == "static-int8":
+            rows = self.rows(calibration_dataset) if calibration_dataset is not None else ()
+            quantize_static_int8(path, student, rows, tokenizer=self.tokenizer)
         if settings.half_weights:
             write_half_weights(path)
         return OSEArtifact(path)

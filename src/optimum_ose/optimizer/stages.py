@@ -103,9 +103,10 @@ def _finetune(run: Run) -> dict[str, Any]:
 def _export(run: Run) -> dict[str, Any]:
     optimizer, artifact = run.optimizer, run.artifact
     optimizer.listener.stage("export", 2)
-    optimizer.export(load_model(run, artifact.checkpoints / "student"), artifact.path, run.config.export)
+    student, rows = load_model(run, artifact.checkpoints / "student"), run.rows.train
+    optimizer.export(student, artifact.path, run.config.export, calibration_dataset=rows)
     optimizer.listener.advance(1, "student")
-    optimizer.export(optimizer.teacher, teacher_export(artifact), run.config.export)
+    optimizer.export(optimizer.teacher, teacher_export(artifact), run.config.export, calibration_dataset=rows)
     optimizer.listener.advance(2, "teacher")
     optimizer.listener.finish()
     return {}
