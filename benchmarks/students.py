@@ -10,6 +10,8 @@ batches:
 - layer drop + distillation: the encoder's own width, evenly spaced layers of it, the fewest that are at least as large
   as our student: the nearest size from above.
 
+Text without labels (`--unlabeled`) joins the rows of every arm that is distilled, on sets of single texts.
+
 Each arm learns at every rate with the first seed and keeps the one that is best on the development rows; the test rows
 are answered once per arm and seed.
 """
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from datasets import Dataset
 from initialization import front
 from transformers import PreTrainedModel
 
@@ -35,15 +38,17 @@ from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import Splits, make_splits
+from optimum_ose.data.unlabeled import read_unlabeled
 from optimum_ose.distillation.loop import distill
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.inheritance import find_origins
 from optimum_ose.modeling.initialization import from_scratch, inherit
+from optimum_ose.optimizer.token_rows import join_unlabeled
 
 AIMS = {"trec6": 0.97, "banking77": 0.97, "clinc150": 0.97, "sst2": 0.97, "wnut17": 0.93, "stsb": 0.93}
 """Data set -> share of the teacher's score that a student shall keep; three of the four sets of classes must."""
-TAGS = ("wnut17",)
+TAGS, PAIRS = ("wnut17",), ("stsb",)
 STSB_COLUMNS = {4: "label", 5: "text", 6: "text_pair"}
 SST2_ROWS = 10_000
 _SPLITS = {"train": "train", "validation": "dev", "test": "test"}
@@ -63,6 +68,7 @@ class Setting:
     extracted: Architecture
     dropped: Architecture
     teacher: float
+    unlabeled: Dataset | None
 
 
 def main() -> int:
@@ -94,6 +100,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=AIMS, default=list(AIMS), help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="seeds per arm (default: 3)")
     parser.add_argument("--steps", type=int, default=2_000, help="optimizer steps of every arm (default: 2000)")
+    parser.add_argument("--unlabeled", type=Path, help="text file, one text a line")
     parser.add_argument("--share", type=float, default=0.06, help="of the non-embedding weights (default: 0.06)")
     return parser.parse_args()
 
@@ -119,6 +126,7 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
         extracted=extracted,
         dropped=_nearest_from_above(space, extracted),
         teacher=optimizer.score(optimizer.teacher, splits.test),
+        unlabeled=read_unlabeled(options.unlabeled, splits) if options.unlabeled and data not in PAIRS else None,
     )
 
 
@@ -186,6 +194,8 @@ def _student(setting: Setting, arm: str, seed: int, rate: float, steps: int) -> 
     config = DistillationConfig(num_steps=steps, learning_rate=rate, seed=seed)
     if arm == "scratch + labels":
         config = replace(config, logits_weight=0.0, labels_weight=1.0)
+    elif setting.unlabeled is not None:
+        train = join_unlabeled(train, optimizer.rows(setting.unlabeled, needs_labels=False))
     distill(student, optimizer.teacher, rows=train, tokenizer=optimizer.tokenizer, config=config, task=optimizer.task)
     architecture = setting.dropped if arm.startswith("layer drop") else setting.extracted
     sizes = setting.space.parameter_size([architecture, setting.space.maximum_point], count_embeddings=False)

@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from optimum_ose.__main__ import main
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.serving import OnnxPipeline
-from themes import THEMES
+from themes import THEMES, theme_table
 
 SETTINGS = {
     "max_length": 32,
@@ -345,6 +345,16 @@ def test_a_second_search_takes_over_what_the_first_has_trained(
     found = (tmp_path / "second" / "ose" / "search.json").read_bytes()
     assert found == (tmp_path / "alone" / "ose" / "search.json").read_bytes()
     assert json.loads(found)["winner"]["objectives"]["parameter_size"] <= bound
+
+
+def test_text_without_labels_teaches_and_is_told_of(
+    finished: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(theme_table(300, seed=5)["text"]))
+    run(monkeypatch, arguments(tmp_path / "out", model=finished / "teacher", unlabeled=texts))
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() != (finished / "model.safetensors").read_bytes()
+    assert re.search(r"\d+ unlabeled", (tmp_path / "out" / "README.md").read_text())
 
 
 def test_an_earlier_search_of_another_teacher_or_of_none_is_refused(

@@ -40,6 +40,7 @@ class RunRequest:
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
+    unlabeled: str | None = None
     problem_type: str | None = None
     benchmark_task: str | None = None
     train_split: str | None = None
@@ -72,6 +73,11 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         ("--test-split", "name of the split that judges, once"),
     ):
         parser.add_argument(name, help=meaning)
+    parser.add_argument(
+        "--unlabeled",
+        metavar="FILE",
+        help="further text, one a line, on which the distilled student learns from the teacher's answers alone",
+    )
     parser.add_argument(
         "--problem-type",
         choices=("single_label_classification", "multi_label_classification", "regression"),
@@ -133,6 +139,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     """
     from optimum_ose.data.columns import Columns
     from optimum_ose.data.splits import make_splits
+    from optimum_ose.data.unlabeled import read_unlabeled
     from optimum_ose.modeling.tasks import require_trainable
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over
@@ -157,10 +164,13 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         trust_remote_code=request.trust_remote_code,
         listener=listener,
     )
-    rows = Rows(train=splits.train, validation=splits.validation, test=splits.test)
+    unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
+    rows = Rows(train=splits.train, validation=splits.validation, test=splits.test, unlabeled=unlabeled)
     kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
     kept["num_rows"] = {name: len(getattr(splits, name)) for name in names}
+    if unlabeled is not None:
+        kept["num_rows"]["unlabeled"] = len(unlabeled)
     run = open_run(optimizer, folder, rows, config, request=kept)
     if request.search_from is not None:
         take_over(run, Path(request.search_from))

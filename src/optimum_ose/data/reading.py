@@ -78,6 +78,21 @@ def read_file(path: Path) -> pd.DataFrame:
     return table
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not blank, UTF-8, or Latin-1 where it is not valid UTF-8.
+
+    Raises:
+        InvalidDataError: if it cannot be read.
+    """
+    try:
+        content = path.read_text(encoding=_encoding(path))
+    except OSError as error:
+        raise InvalidDataError(
+            "Unlabeled text must be a text file, one text a line", f"reading {path} failed: {error}", "Check the path"
+        ) from error
+    return [line.strip() for line in content.splitlines() if line.strip()]
+
+
 def _parse(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)

@@ -89,14 +89,14 @@ def make_splits(
 
 
 def _without_duplicates(table: pd.DataFrame, warnings: list[str]) -> pd.DataFrame:
-    keys = _keys(table)
+    keys = text_keys(table)
     kept = table[~keys.duplicated()].reset_index(drop=True)
     if len(kept) < len(table):
         warnings.append(f"{len(table) - len(kept)} rows with a repeated text were removed")
     return kept
 
 
-def _keys(table: pd.DataFrame) -> "pd.Series[str]":
+def text_keys(table: pd.DataFrame) -> "pd.Series[str]":
     """Texts with case and spaces folded."""
     if "tokens" in table:
         return table["tokens"].map(" ".join).str.casefold()
@@ -105,10 +105,10 @@ def _keys(table: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _check_overlap(tables: Mapping[str, pd.DataFrame]) -> None:
-    train = set(_keys(tables["train"]))
+    train = set(text_keys(tables["train"]))
     for split in ("validation", "test"):
         if split in tables:
-            shared = _keys(tables[split]).isin(train).mean()
+            shared = text_keys(tables[split]).isin(train).mean()
             if shared > 0.5:
                 raise InvalidDataError(
                     f"The {split} split must not repeat train",
@@ -146,8 +146,8 @@ def _hold_out(table: pd.DataFrame, seed: int, kind: Kind) -> tuple[pd.DataFrame,
 
 
 def _without_leaks(tables: Mapping[str, pd.DataFrame], warnings: list[str]) -> pd.DataFrame:
-    held_out = set(_keys(tables["validation"])) | set(_keys(tables["test"]))
-    leaked = _keys(tables["train"]).isin(held_out)
+    held_out = set(text_keys(tables["validation"])) | set(text_keys(tables["test"]))
+    leaked = text_keys(tables["train"]).isin(held_out)
     if leaked.any():
         warnings.append(
             f"{int(leaked.sum())} rows of train also stand in validation or test and were removed from train"

@@ -378,12 +378,13 @@ class OSEOptimizer:
         train_dataset: Dataset,
         eval_dataset: Dataset,
         test_dataset: Dataset,
+        unlabeled_dataset: Dataset | None = None,
     ) -> OSEArtifact:
         """All stages, one after the other; called again with the same arguments it goes on where it stopped."""
         from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.optimizer.run import Rows, open_run
 
-        rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset)
+        rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset, unlabeled=unlabeled_dataset)
         return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))
 
     def _require_head(self) -> None:

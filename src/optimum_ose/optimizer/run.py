@@ -1,7 +1,7 @@
 """One run in one folder: its optimizer, rows and settings, and the question that it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +27,8 @@ class Rows:
     """Rows that steer."""
     test: Dataset
     """Rows that judge."""
+    unlabeled: Dataset | None = None
+    """Rows of text alone, which distillation adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ def open_run(
         "model": model_digest(optimizer.teacher),
         "config": plain(config),
         "max_length": optimizer.max_length,
-        **{name: rows_digest(getattr(rows, name)) for name in ("train", "validation", "test")},
+        **{item.name: rows_digest(found) for item in fields(rows) if (found := getattr(rows, item.name)) is not None},
     }
     artifact = OSEArtifact.create(folder, question=question, request=request)
     return Run(optimizer=optimizer, artifact=artifact, rows=rows, config=config)

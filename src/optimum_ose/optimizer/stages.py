@@ -67,7 +67,11 @@ def _distill(run: Run) -> dict[str, Any]:
     optimizer = run.optimizer
     student = optimizer.initialize(winner(run.artifact), calibration_dataset=run.rows.train)
     optimizer.distill(
-        student, run.rows.train, run.config.distillation, checkpoint_folder=run.artifact.checkpoints / "distill"
+        student,
+        run.rows.train,
+        run.config.distillation,
+        unlabeled_dataset=run.rows.unlabeled,
+        checkpoint_folder=run.artifact.checkpoints / "distill",
     )
     score = optimizer.score(student, run.rows.validation)
     save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled")

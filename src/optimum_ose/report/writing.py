@@ -29,7 +29,7 @@ _PACKAGES = (
     "numpy",
 )
 _NUM_RUNNERS_UP = 5
-_SPLITS = ("train", "validation", "test")
+_ROWS = ("train", "validation", "test", "unlabeled")
 
 
 def write_report(artifact: OSEArtifact) -> None:
@@ -90,7 +90,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         languages=tuple(request.get("languages", ())),
         dataset_name=request.get("dataset_name"),
         dataset_id=request.get("dataset_id"),
-        num_rows={name: num_rows[name] for name in _SPLITS if name in num_rows},
+        num_rows={name: num_rows[name] for name in _ROWS if name in num_rows},
         labels=tuple(benchmark["label_names"]),
         scores=scores,
         sizes=sizes,

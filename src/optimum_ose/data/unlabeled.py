@@ -1,0 +1,43 @@
+"""Reads text without labels, from which a student learns by its teacher's answers alone."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+from datasets import Dataset
+
+from optimum_ose.data.reading import read_lines
+from optimum_ose.data.splits import Splits, text_keys
+from optimum_ose.exceptions import InvalidDataError
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def read_unlabeled(path: Path, splits: Splits) -> Dataset:
+    """The lines of a text file as rows with the text column of the splits; words are parted by spaces.
+
+    Lines that stand in validation or test, case and spaces folded, are left out, and so is a line that comes again.
+
+    Raises:
+        InvalidDataError: if there is no such file, it holds no other line, or the task takes pairs of texts.
+    """
+    if "text_pair" in splits.train.column_names:
+        raise InvalidDataError(
+            "--unlabeled joins tasks of single texts", "this one takes pairs of texts", "Leave --unlabeled out"
+        )
+    lines = read_lines(path)
+    table = pd.DataFrame(
+        {"tokens": map(str.split, lines)} if "tokens" in splits.train.column_names else {"text": lines}
+    )
+    known = [text_keys(rows.to_pandas()) for rows in (splits.validation, splits.test)]
+    keys = text_keys(table)
+    kept = table[~(keys.isin(pd.concat(known)) | keys.duplicated())]
+    if kept.empty:
+        raise InvalidDataError(
+            f"{path} must hold a line that stands neither in validation nor in test", "it holds none", "Give more text"
+        )
+    if len(kept) < len(table):
+        _LOGGER.warning(
+            "%d lines of %s come again or stand in validation or test: left out", len(table) - len(kept), path
+        )
+    return Dataset.from_pandas(kept, preserve_index=False)
