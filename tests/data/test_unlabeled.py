@@ -24,8 +24,8 @@ def splits(**columns: list[object]) -> Splits:
 
 def test_lines_that_judge_or_come_again_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "more.txt"
-    path.write_text("Something  new\n\nTEST  1\nvalidation 2\ntrain 3\nsomething new\nelse\n", encoding="utf-8")
-    assert read_unlabeled(path, splits(text=[1, 2, 3, 4]))["text"][:] == ["Something  new", "train 3", "else"]
+    path.write_text("Something  new\n\nTEST  1\nvalidation 2\ntrain 3\nsomething new\nel\u2028se\n", encoding="utf-8")
+    assert read_unlabeled(path, splits(text=[1, 2, 3, 4]))["text"][:] == ["Something  new", "train 3", "el\u2028se"]
 
 
 def test_lines_become_words_where_the_task_tags_them(tmp_path: Path) -> None:
@@ -44,6 +44,9 @@ def test_pairs_no_file_and_nothing_new_are_refused(tmp_path: Path) -> None:
     path.write_text("test 1\n", encoding="utf-8")
     single = splits(text=[1, 2, 3, 4])
     with pytest.raises(InvalidDataError, match="neither in validation nor in test"):
+        read_unlabeled(path, single)
+    path.write_text(" \n\n", encoding="utf-8")
+    with pytest.raises(InvalidDataError, match="must hold text, one a line; it holds none"):
         read_unlabeled(path, single)
     with pytest.raises(InvalidDataError, match="one text a line; reading .* failed"):
         read_unlabeled(tmp_path / "none.txt", single)

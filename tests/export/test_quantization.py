@@ -48,7 +48,7 @@ def test_static_int8_answers_a_text_in_company_as_it_does_alone(
 
     dynamic = changes(quantize_dynamic_int8(tmp_path))
     with caplog.at_level(logging.WARNING):
-        small = quantize_static_int8(tmp_path, model, rows, tokenizer=TOKENIZER)
+        small = quantize_static_int8(tmp_path, rows, tokenizer=TOKENIZER)
     assert changes(small) < 1e-6 < dynamic
     assert small.stat().st_size < 0.5 * full.stat().st_size
     assert check_parity(model, small, TOKENIZER, tolerance=0.3).worst_difference > 1e-4
@@ -56,10 +56,9 @@ def test_static_int8_answers_a_text_in_company_as_it_does_alone(
 
 
 def test_static_int8_without_rows_says_what_to_do(tmp_path: Path) -> None:
-    model = tiny_classifier()
-    export_onnx(model, TOKENIZER, tmp_path)
+    export_onnx(tiny_classifier(), TOKENIZER, tmp_path)
     with pytest.raises(InvalidConfigError, match="needs calibration rows; there are none"):
-        quantize_static_int8(tmp_path, model, [], tokenizer=TOKENIZER)
+        quantize_static_int8(tmp_path, [], tokenizer=TOKENIZER)
     assert not (tmp_path / "onnx" / "model_quantized.onnx").exists()
 
 

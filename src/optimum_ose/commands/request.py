@@ -76,7 +76,8 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--unlabeled",
         metavar="FILE",
-        help="further text, one a line, on which the distilled student learns from the teacher's answers alone",
+        help="further single texts, one a line, on which the distilled student learns from the teacher's answers "
+        "alone; lines that stand in the development or test rows are left out",
     )
     parser.add_argument(
         "--problem-type",
@@ -156,6 +157,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     require_trainable(request.task)
     tables, columns = _tables(request, names, columns)
     splits = make_splits(tables, columns, seed=request.seed, task=request.task)
+    unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
@@ -164,7 +166,6 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         trust_remote_code=request.trust_remote_code,
         listener=listener,
     )
-    unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
     rows = Rows(train=splits.train, validation=splits.validation, test=splits.test, unlabeled=unlabeled)
     kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names

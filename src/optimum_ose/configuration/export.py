@@ -12,7 +12,8 @@ class ExportConfig:
 
     quantization: Literal["dynamic-int8", "static-int8", "none"] = "dynamic-int8"
     """Second ONNX file beside the fp32 one. `static-int8` fixes the scales of activations on calibration rows: then no
-    answer depends on the texts that share its batch, at some cost of speed (docs/export.md)."""
+    answer depends on the texts that share its batch, at some cost of speed (docs/export.md). A search times dynamic
+    int8."""
     half_weights: bool = False
     """Whether to write `onnx/model_fp16.onnx` too: half the size on the disk, computed in float32."""
     opset: int = 17

@@ -90,7 +90,7 @@ def read_lines(path: Path) -> list[str]:
         raise InvalidDataError(
             "Unlabeled text must be a text file, one text a line", f"reading {path} failed: {error}", "Check the path"
         ) from error
-    return [line.strip() for line in content.splitlines() if line.strip()]
+    return [line.strip() for line in content.split("\n") if line.strip()]
 
 
 def _parse(path: Path) -> pd.DataFrame:

@@ -26,6 +26,8 @@ def read_unlabeled(path: Path, splits: Splits) -> Dataset:
             "--unlabeled joins tasks of single texts", "this one takes pairs of texts", "Leave --unlabeled out"
         )
     lines = read_lines(path)
+    if not lines:
+        raise InvalidDataError(f"{path} must hold text, one a line", "it holds none", "Give a file with text")
     table = pd.DataFrame(
         {"tokens": map(str.split, lines)} if "tokens" in splits.train.column_names else {"text": lines}
     )

@@ -1,6 +1,6 @@
 """An int8 ONNX file made from the fp32 one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +8,13 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.parity import open_session
-from optimum_ose.modeling.prediction import length_sorted_batches
 
-_PRODUCTS = ("MatMul", "Gemm")
-_OPERATORS = [*_PRODUCTS, "Gather"]
-"""What becomes int8: products with weights, and embeddings."""
+_PRODUCTS = ["MatMul", "Gemm"]
 _MAX_CALIBRATION_ROWS, _BATCH_SIZE = 256, 16
 
 
@@ -44,20 +41,16 @@ def quantize_dynamic_int8(folder: Path) -> Path:
 
 
 def quantize_static_int8(
-    folder: Path,
-    model: PreTrainedModel,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    tokenizer: PreTrainedTokenizerBase,
+    folder: Path, rows: Sequence[Mapping[str, Any]], *, tokenizer: PreTrainedTokenizerBase
 ) -> Path:
     """Write `folder/onnx/model_quantized.onnx` from `folder/onnx/model.onnx`, the scales of activations fixed.
 
-    Their least and largest values are taken from calibration rows; weights have a scale for each output channel. Unlike
-    with dynamic int8, an answer does not depend on the texts that share its batch.
+    Their least and largest values are taken from calibration rows. The weights of products have a scale for each output
+    channel, an embedding one for its table. Unlike with dynamic int8, an answer does not depend on the texts that share
+    its batch.
 
     Args:
         folder: of the model.
-        model: the exported one.
         rows: calibration rows as the tokenizer makes them; at most 256 are used, evenly spaced.
         tokenizer: pads.
 
@@ -85,8 +78,8 @@ def quantize_static_int8(
         quantize_static(
             graph,
             temporary,
-            _Reader(model, [rows[index] for index in range(0, len(rows), step)], tokenizer, names),
-            op_types_to_quantize=_OPERATORS,
+            _Reader([rows[index] for index in range(0, len(rows), step)], tokenizer, names),
+            op_types_to_quantize=[*_PRODUCTS, "Gather"],
             nodes_to_exclude=[
                 node.name for node in graph.graph.node if node.op_type in _PRODUCTS and node.input[1] not in weights
             ],
@@ -95,7 +88,7 @@ def quantize_static_int8(
             weight_type=QuantType.QInt8,
             extra_options={
                 "DefaultTensorType": onnx.TensorProto.FLOAT,
-                "OpTypesToExcludeOutputQuantization": _OPERATORS,
+                "OpTypesToExcludeOutputQuantization": _PRODUCTS,
             },
         )
         open_session(temporary)
@@ -103,19 +96,13 @@ def quantize_static_int8(
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
-    """Batches of rows, as the quantizer asks for them."""
+    """Batches of rows, the shortest first, as the quantizer asks for them."""
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        rows: list[Mapping[str, Any]],
-        tokenizer: PreTrainedTokenizerBase,
-        names: list[str],
-    ) -> None:
-        batches = length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=_BATCH_SIZE)
-        self._batches: Iterator[dict[str, NDArray[Any]]] = (
-            {name: batch[name].cpu().numpy() for name in names} for _, batch in batches
-        )
+    def __init__(self, rows: list[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, names: list[str]) -> None:
+        pad = DataCollatorWithPadding(tokenizer, return_tensors="np")
+        inputs = sorted(({name: row[name] for name in names} for row in rows), key=lambda row: len(row["input_ids"]))
+        starts = range(0, len(inputs), _BATCH_SIZE)
+        self._batches = (dict(pad(inputs[start : start + _BATCH_SIZE])) for start in starts)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self._batches, None)

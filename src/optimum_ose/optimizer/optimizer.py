@@ -364,8 +364,8 @@ class OSEOptimizer:
         if settings.quantization == "dynamic-int8":
             quantize_dynamic_int8(path)
         elif settings.quantization == "static-int8":
-            rows = self.rows(calibration_dataset) if calibration_dataset is not None else ()
-            quantize_static_int8(path, student, rows, tokenizer=self.tokenizer)
+            rows = self.rows(calibration_dataset, needs_labels=False) if calibration_dataset is not None else ()
+            quantize_static_int8(path, rows, tokenizer=self.tokenizer)
         if settings.half_weights:
             write_half_weights(path)
         return OSEArtifact(path)

@@ -75,8 +75,9 @@ class Batcher:
         self._num_workers = num_workers
         self._on_batch = on_batch
         self._pool = ThreadPoolExecutor(num_workers, thread_name_prefix="predict")
-        self._unanswered: deque[tuple[float, asyncio.Future[Rows]]] = deque()
-        """Deadlines, in the loop's time; answered ones among them are forgotten with the next sweep."""
+        self._deadlines: dict[asyncio.Future[Rows], float] = {}
+        """Of the requests without an answer, in the loop's time, the earliest first."""
+        self._is_sweeping = False
         self._lock = Lock()
         """Of what follows."""
         self._jobs: deque[_Job] = deque()
@@ -101,11 +102,14 @@ class Batcher:
                 raise QueueFullError
             self._jobs.append(job)
             self.num_waiting += len(pairs)
-        if not self._unanswered:
+        self._deadlines[job.done] = loop.time() + self._answer_seconds
+        if not self._is_sweeping:
             self._sweep_later(loop)
-        self._unanswered.append((loop.time() + self._answer_seconds, job.done))
         loop.call_soon(self._employ, loop)  # not at once: requests that came together are to share a batch
-        return await job.done
+        try:
+            return await job.done
+        finally:
+            del self._deadlines[job.done]
 
     async def close(self) -> None:
         """Finish what is queued and end the threads."""
@@ -120,16 +124,19 @@ class Batcher:
                 self._pool.submit(self._work, loop)
 
     def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_sweeping = True
         loop.call_later(min(_SWEEP_SECONDS, self._answer_seconds / 4), self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give up requests that wait too long."""
         now = loop.time()
-        while self._unanswered and (self._unanswered[0][1].done() or self._unanswered[0][0] <= now):
-            _, done = self._unanswered.popleft()
+        for done, deadline in self._deadlines.items():
+            if deadline > now:
+                break
             if not done.done():
                 done.set_exception(TimeoutError())
-        if self._unanswered:
+        self._is_sweeping = False
+        if self._deadlines:
             self._sweep_later(loop)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -160,7 +167,8 @@ class Batcher:
                 batch.append((job, index))
                 if job.waiting:
                     self._jobs.append(job)
-            self._num_busy -= not batch
+            if not batch:
+                self._num_busy -= 1
         return batch
 
     def _hand_out(self, batch: list[tuple[_Job, int]], rows: Rows | Exception, num_waiting: int) -> None:

@@ -47,9 +47,9 @@ class _JoiningTransport:
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._held:
-            self._transport.write(b"".join(self._held))
-            self._held.clear()
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():  # lost meanwhile: uvloop would refuse to write
+            self._transport.write(b"".join(held))
 
 
 class BoundedProtocol(HttpToolsProtocol):
