@@ -14,15 +14,13 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     trained = [item["objectives"] for item in search["evaluations"] if item["objectives"]["error"] is not None]
-    front = sorted(
-        (item["objectives"] for item in search["pareto_front"]),
-        key=lambda item: (item["parameter_size"], -item["error"]),
-    )
+    front = [item["objectives"] for item in search["pareto_front"]]
     unit, scale = ("predicted latency (ms)", 1.0) if _costs_time(search) else ("multiply-adds (millions)", 1e6)
     points = axes.scatter(
         [item["parameter_size"] / 1e6 for item in trained],
@@ -33,11 +31,12 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
         label="trained candidate",
         zorder=2,
     )
-    axes.plot(
+    axes.scatter(
         [item["parameter_size"] / 1e6 for item in front],
         [item["error"] for item in front],
-        color="0.55",
-        linewidth=1,
+        facecolors="none",
+        edgecolors="0.2",
+        s=90,
         zorder=1,
         label="not beaten in size, cost and error at once",
     )
@@ -46,6 +45,10 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
         [best["parameter_size"] / 1e6], [best["error"]], marker="*", s=260, color="tab:red", zorder=3, label="winner"
     )
     axes.axvline(search["maximum_point"][0] / 1e6, color="0.3", linestyle=":", label="size of the maximum point T")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("parameters (millions, embeddings included)")
     axes.set_ylabel("error after a short distillation")
     figure.colorbar(points, label=unit)
