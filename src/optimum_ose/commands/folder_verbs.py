@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from functools import partial
 from pathlib import Path
 
-from optimum_ose.commands.request import add_trust
+from optimum_ose.commands.arguments import add_trust
 from optimum_ose.commands.verb import Verb
 from optimum_ose.serving.command import add_options, serve
 

@@ -2,7 +2,8 @@
 
 from argparse import ArgumentParser
 
-from optimum_ose.commands.request import add_run_arguments, open_request, request_of
+from optimum_ose.commands.arguments import add_run_arguments
+from optimum_ose.commands.request import open_request, request_of
 from optimum_ose.commands.verb import Verb
 
 

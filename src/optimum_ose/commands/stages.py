@@ -4,7 +4,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from optimum_ose.commands.request import add_run_arguments, add_trust, open_request, reopen, request_of
+from optimum_ose.commands.arguments import add_run_arguments, add_trust
+from optimum_ose.commands.request import open_request, reopen, request_of
 from optimum_ose.commands.verb import Verb
 
 if TYPE_CHECKING:

@@ -7,177 +7,41 @@ from pathlib import Path
 from typing import final
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
-from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill
-from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.export.half_precision import write_half_weights
-from optimum_ose.export.onnx_export import export_onnx
-from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
-from optimum_ose.finetuning.metrics import TaskMetric, metric_for
+from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.modeling.initialization import from_scratch
-from optimum_ose.modeling.loading import load_config, load_teacher, load_tokenizer
-from optimum_ose.modeling.prediction import predict_logits, torch_threads
-from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.modeling.tasks import Problem, holds_head, problem_of, require_distillable, require_trainable
+from optimum_ose.modeling.prediction import torch_threads
+from optimum_ose.modeling.tasks import require_trainable
 from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.latency import LatencyFinding
 from optimum_ose.optimizer.search import shared_search
 from optimum_ose.optimizer.students import StudentMaker
+from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import search_threads
-from optimum_ose.optimizer.token_rows import give_head, join_unlabeled, token_rows
-from optimum_ose.optimizer.training import scores, train
-from optimum_ose.progress import Listener, SilentListener
+from optimum_ose.optimizer.token_rows import join_unlabeled
+from optimum_ose.optimizer.training import train
 from optimum_ose.question import search_question
 
 
 @final
-class OSEOptimizer:
-    """Finds, trains and exports the small student of one teacher.
+class OSEOptimizer(TeacherTask):
+    """Finds, trains and exports the small student of one teacher. Arguments: those of `TeacherTask`."""
 
-    Args:
-        teacher: the maximum point T, a Transformers model.
-        tokenizer: of teacher and student.
-        task: what both do.
-        has_head: whether the teacher's head for the task is trained; without it, `finetune_teacher` comes first.
-        max_length: tokens per text; longer ones are cut.
-        listener: hears of progress.
-    """
-
-    def __init__(
-        self,
-        teacher: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        task: str,
-        has_head: bool = True,
-        max_length: int = 128,
-        listener: Listener | None = None,
-    ) -> None:
-        require_distillable(task)
-        self.teacher = teacher
-        self.tokenizer = tokenizer
-        self.task = task
-        self.has_head = has_head
-        self.max_length = max_length
-        self.listener: Listener = listener or SilentListener()
-        self.latency: LatencyFinding | None = None
-        """What the last `extract` learned of latency, if it was bounded or the cost."""
-        self._make_student: StudentMaker | None = None
-        self._answered: tuple[str, Dataset] | None = None
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        model_name_or_path: str | os.PathLike[str],
-        *,
-        task: str = "text-classification",
-        num_labels: int | None = None,
-        max_length: int = 128,
-        trust_remote_code: bool = False,
-        revision: str | None = None,
-        listener: Listener | None = None,
-    ) -> "OSEOptimizer":
-        """Load a teacher and its tokenizer.
-
-        Args:
-            model_name_or_path: folder or Hub id.
-            task: what the student shall do.
-            num_labels: classes, for a teacher that has no head yet; None: decided by `finetune_teacher`'s data.
-            max_length: tokens per text; longer ones are cut.
-            trust_remote_code: run code that comes with the model; off unless asked for.
-            revision: branch, tag or commit on the Hub.
-            listener: hears of progress.
-
-        Raises:
-            InvalidConfigError: if there is no such model.
-            UnsupportedModelError: if the task is not handled.
-        """
-        require_distillable(task)
-        source = os.fspath(model_name_or_path)
-        config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
-        tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code, revision=revision)
-        if num_labels is not None and not holds_head(config, task):
-            config.num_labels = num_labels
-        teacher = load_teacher(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
-        limit = min(max_length, tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
-        return cls(
-            teacher, tokenizer, task=task, has_head=holds_head(config, task), max_length=limit, listener=listener
-        )
-
-    def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
-        """The search space of the teacher's config, with the task's head counted."""
-        axes = (config or SearchConfig()).axes
-        return derive_search_space(self.teacher.config, task=self.task, **axes)
-
-    @property
-    def problem(self) -> Problem:
-        """What an answer of the teacher is."""
-        return problem_of(self.task, self.teacher.config)
-
-    @property
-    def metric(self) -> TaskMetric:
-        """How answers to the task are judged."""
-        return metric_for(self.problem, self.teacher.config)
-
-    def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
-        """What a PyTorch model of the task scores on a data set with labels, by the task's main metric."""
-        rows = self.rows(dataset)
-        return self.metric.score(predict_logits(model, rows, tokenizer=self.tokenizer), rows)
-
-    def rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
-        """Token rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, and `label`; token rows
-        are returned as they are. Tasks without labels of people, and `needs_labels=False`, do without the last.
-
-        Raises:
-            InvalidDataError: if the columns are others, or the classes are not the teacher's.
-        """
-        return token_rows(
-            dataset,
-            self.teacher.config if self.has_head else None,
-            self.tokenizer,
-            task=self.task,
-            max_length=self.max_length,
-            needs_labels=needs_labels,
-        )
-
-    def finetune_teacher(
-        self,
-        train_dataset: Dataset,
-        eval_dataset: Dataset,
-        args: TrainingArguments,
-        callbacks: Sequence[TrainerCallback] = (),
-    ) -> dict[str, float]:
-        """Give a teacher without a head its head, and return its scores on the development rows.
-
-        Training goes on from the last checkpoint in `args.output_dir`, if there is one.
-        """
-        require_trainable(self.task)
-        rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
-        give_head(self.teacher, train_dataset)
-        trainer = build_trainer(
-            self.teacher,
-            args,
-            train_dataset=rows,
-            eval_dataset=eval_rows,
-            tokenizer=self.tokenizer,
-            callbacks=callbacks,
-            task=self.task,
-        )
-        train(trainer)
-        self.has_head = True
-        return scores(trainer)
+    latency: LatencyFinding | None = None
+    """What the last `extract` learned of latency, if it was bounded or the cost."""
+    _make_student: StudentMaker | None = None
 
     def extract(
         self,
@@ -202,10 +66,10 @@ class OSEOptimizer:
             UnsupportedModelError: if the task has no labels that judge a student.
         """
         require_trainable(self.task)
-        self._require_head()
+        self.require_head()
         settings = config or SearchConfig()
         with torch_threads(search_threads(settings.num_threads)):
-            rows, eval_rows = self._answered_rows(train_dataset), self.rows(eval_dataset)
+            rows, eval_rows = self.answered_rows(train_dataset), self.rows(eval_dataset)
             self._make_student = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
             shuffled = eval_rows.shuffle(seed=settings.seed)
             setting = CandidateSetting(
@@ -273,17 +137,17 @@ class OSEOptimizer:
             checkpoint_folder: where the state is kept; a state found there is gone on from.
             answers_folder: where the teacher's answers are kept, for the next distillation from the same rows.
         """
-        self._require_head()
+        self.require_head()
         settings = config or DistillationConfig()
+        rows_of = self.answered_rows if answers_folder is None and self.problem not in NOT_KEPT else self.rows
+        rows = rows_of(train_dataset)
         if unlabeled_dataset is not None:
-            further = self.rows(unlabeled_dataset, needs_labels=False)
-            train_dataset = join_unlabeled(self.rows(train_dataset), further)
-        needs_answers = answers_folder is None and self.problem not in NOT_KEPT
+            rows = join_unlabeled(rows, rows_of(unlabeled_dataset, needs_labels=False))
         self.listener.stage("distill", settings.num_steps)
         report = distill(
             student,
             self.teacher,
-            rows=self._answered_rows(train_dataset) if needs_answers else self.rows(train_dataset),
+            rows=rows,
             tokenizer=self.tokenizer,
             config=settings,
             task=self.task,
@@ -317,7 +181,7 @@ class OSEOptimizer:
             InvalidConfigError: if the teacher has no trained head, or Agora does not know the task's labels.
         """
         require_trainable(self.task)
-        self._require_head()
+        self.require_head()
         trainer = build_trainer(
             student,
             args,
@@ -326,7 +190,7 @@ class OSEOptimizer:
             tokenizer=self.tokenizer,
             agora=agora,
             labeler=self.teacher if agora is not None else None,
-            labeler_logits=lambda: self._answered_rows(train_dataset)[TEACHER_LOGITS][:],
+            labeler_logits=lambda: self.answered_rows(train_dataset)[TEACHER_LOGITS][:],
             test_dataset=self.rows(test_dataset) if test_dataset is not None else None,
             callbacks=callbacks,
             task=self.task,
@@ -356,18 +220,15 @@ class OSEOptimizer:
             InvalidConfigError: if static int8 is wanted without rows.
             UnsupportedModelError: if the model cannot be exported in this way.
         """
-        settings = config or ExportConfig()
-        path = Path(folder)
+        path, dataset = Path(folder), calibration_dataset
         save_into(student, self.tokenizer, path)
-        pooling = None if settings.pooling == "none" else settings.pooling
-        export_onnx(student, self.tokenizer, path, opset=settings.opset, tolerance=settings.tolerance, pooling=pooling)
-        if settings.quantization == "dynamic-int8":
-            quantize_dynamic_int8(path)
-        elif settings.quantization == "static-int8":
-            rows = self.rows(calibration_dataset, needs_labels=False) if calibration_dataset is not None else ()
-            quantize_static_int8(path, rows, tokenizer=self.tokenizer)
-        if settings.half_weights:
-            write_half_weights(path)
+        write_formats(
+            student,
+            self.tokenizer,
+            path,
+            config or ExportConfig(),
+            calibration_rows=lambda: self.rows(dataset, needs_labels=False) if dataset is not None else (),
+        )
         return OSEArtifact(path)
 
     def optimize(
@@ -386,19 +247,3 @@ class OSEOptimizer:
 
         rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset, unlabeled=unlabeled_dataset)
         return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))
-
-    def _require_head(self) -> None:
-        if not self.has_head:
-            raise InvalidConfigError(
-                "The teacher must have a trained head for the task",
-                f"this {type(self.teacher).__name__} has a new, random one",
-                "Call finetune_teacher first",
-            )
-
-    def _answered_rows(self, dataset: Dataset) -> Dataset:
-        """Token rows with the teacher's logits, computed once for each data set."""
-        key = dataset._fingerprint
-        if self._answered is None or self._answered[0] != key:
-            rows = with_teacher_logits(self.rows(dataset), self.teacher, tokenizer=self.tokenizer)
-            self._answered = (key, rows)
-        return self._answered[1]

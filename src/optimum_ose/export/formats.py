@@ -1,0 +1,44 @@
+"""All ONNX files of a model that an `ExportConfig` asks for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.configuration import ExportConfig
+from optimum_ose.export.half_precision import write_half_weights
+from optimum_ose.export.onnx_export import export_onnx
+from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
+
+
+def write_formats(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    config: ExportConfig,
+    *,
+    calibration_rows: Callable[[], Sequence[Mapping[str, Any]]],
+) -> None:
+    """Write `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx` and `onnx/model_fp16.onnx`.
+
+    Args:
+        model: what is exported.
+        tokenizer: the model's.
+        folder: where to.
+        config: what is wanted.
+        calibration_rows: gives rows as the tokenizer makes them; asked for static int8 alone.
+
+    Raises:
+        ExportError: if the ONNX file does not compute what the model computes.
+        InvalidConfigError: if static int8 is wanted without rows.
+        UnsupportedModelError: if the model cannot be exported in this way.
+    """
+    pooling = None if config.pooling == "none" else config.pooling
+    export_onnx(model, tokenizer, folder, opset=config.opset, tolerance=config.tolerance, pooling=pooling)
+    if config.quantization == "dynamic-int8":
+        quantize_dynamic_int8(folder)
+    elif config.quantization == "static-int8":
+        quantize_static_int8(folder, calibration_rows(), tokenizer=tokenizer)
+    if config.half_weights:
+        write_half_weights(folder)

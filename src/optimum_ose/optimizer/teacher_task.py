@@ -1,0 +1,178 @@
+"""A teacher with its tokenizer and its task: what rows, answers and scores are."""
+
+import os
+from collections.abc import Sequence
+from typing import Self
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+
+from optimum_ose.configuration import SearchConfig
+from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.distillation.teaching import with_teacher_logits
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.finetuning.metrics import TaskMetric, metric_for
+from optimum_ose.finetuning.trainer import build_trainer
+from optimum_ose.modeling.loading import load_config, load_teacher, load_tokenizer
+from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.modeling.tasks import Problem, holds_head, problem_of, require_distillable, require_trainable
+from optimum_ose.optimizer.token_rows import give_head, token_rows
+from optimum_ose.optimizer.training import scores, train
+from optimum_ose.progress import Listener, SilentListener
+
+
+class TeacherTask:
+    """A teacher, its tokenizer and the task of both.
+
+    Args:
+        teacher: the maximum point T, a Transformers model.
+        tokenizer: of teacher and student.
+        task: what both do.
+        has_head: whether the teacher's head for the task is trained; without it, `finetune_teacher` comes first.
+        max_length: tokens per text; longer ones are cut.
+        listener: hears of progress.
+    """
+
+    def __init__(
+        self,
+        teacher: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        task: str,
+        has_head: bool = True,
+        max_length: int = 128,
+        listener: Listener | None = None,
+    ) -> None:
+        require_distillable(task)
+        self.teacher = teacher
+        self.tokenizer = tokenizer
+        self.task = task
+        self.has_head = has_head
+        self.max_length = max_length
+        self.listener: Listener = listener or SilentListener()
+        self._answered: dict[str, Dataset] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        task: str = "text-classification",
+        num_labels: int | None = None,
+        max_length: int = 128,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        listener: Listener | None = None,
+    ) -> Self:
+        """Load a teacher and its tokenizer.
+
+        Args:
+            model_name_or_path: folder or Hub id.
+            task: what the student shall do.
+            num_labels: classes, for a teacher that has no head yet; None: decided by `finetune_teacher`'s data.
+            max_length: tokens per text; longer ones are cut.
+            trust_remote_code: run code that comes with the model; off unless asked for.
+            revision: branch, tag or commit on the Hub.
+            listener: hears of progress.
+
+        Raises:
+            InvalidConfigError: if there is no such model.
+            UnsupportedModelError: if the task is not handled.
+        """
+        require_distillable(task)
+        source = os.fspath(model_name_or_path)
+        config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
+        tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code, revision=revision)
+        if num_labels is not None and not holds_head(config, task):
+            config.num_labels = num_labels
+        teacher = load_teacher(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
+        limit = min(max_length, tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
+        return cls(
+            teacher, tokenizer, task=task, has_head=holds_head(config, task), max_length=limit, listener=listener
+        )
+
+    def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
+        """The search space of the teacher's config, with the task's head counted."""
+        axes = (config or SearchConfig()).axes
+        return derive_search_space(self.teacher.config, task=self.task, **axes)
+
+    @property
+    def problem(self) -> Problem:
+        """What an answer of the teacher is."""
+        return problem_of(self.task, self.teacher.config)
+
+    @property
+    def metric(self) -> TaskMetric:
+        """How answers to the task are judged."""
+        return metric_for(self.problem, self.teacher.config)
+
+    def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
+        """What a PyTorch model of the task scores on a data set with labels, by the task's main metric."""
+        rows = self.rows(dataset)
+        return self.metric.score(predict_logits(model, rows, tokenizer=self.tokenizer), rows)
+
+    def rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
+        """Token rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, and `label`; token rows
+        are returned as they are. Tasks without labels of people, and `needs_labels=False`, do without the last.
+
+        Raises:
+            InvalidDataError: if the columns are others, or the classes are not the teacher's.
+        """
+        return token_rows(
+            dataset,
+            self.teacher.config if self.has_head else None,
+            self.tokenizer,
+            task=self.task,
+            max_length=self.max_length,
+            needs_labels=needs_labels,
+        )
+
+    def finetune_teacher(
+        self,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        args: TrainingArguments,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> dict[str, float]:
+        """Give a teacher without a head its head, and return its scores on the development rows.
+
+        Training goes on from the last checkpoint in `args.output_dir`, if there is one.
+        """
+        require_trainable(self.task)
+        rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
+        give_head(self.teacher, train_dataset)
+        trainer = build_trainer(
+            self.teacher,
+            args,
+            train_dataset=rows,
+            eval_dataset=eval_rows,
+            tokenizer=self.tokenizer,
+            callbacks=callbacks,
+            task=self.task,
+        )
+        train(trainer)
+        self.has_head = True
+        return scores(trainer)
+
+    def require_head(self) -> None:
+        """Pass if the teacher's head is trained.
+
+        Raises:
+            InvalidConfigError: if it is not.
+        """
+        if not self.has_head:
+            raise InvalidConfigError(
+                "The teacher must have a trained head for the task",
+                f"this {type(self.teacher).__name__} has a new, random one",
+                "Call finetune_teacher first",
+            )
+
+    def answered_rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
+        """Token rows with the teacher's logits; those of the last two data sets, with labels and without, are kept."""
+        key = dataset._fingerprint
+        if key not in self._answered:
+            rows = self.rows(dataset, needs_labels=needs_labels)
+            last = dict(list(self._answered.items())[-1:])
+            self._answered = {**last, key: with_teacher_logits(rows, self.teacher, tokenizer=self.tokenizer)}
+        return self._answered[key]
