@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimum_ose.core.bounds import (
+    is_refuted,
     monotone_excess,
     noise_ceiling,
     noise_floor,
     observe,
     surrogate_excess,
     violations,
+    without_monotony,
 )
 from optimum_ose.core.candidates import Candidates
 from optimum_ose.core.features import axis_features
@@ -42,6 +44,13 @@ def ledger(errors, trained, max_error=math.inf):
     return trainings
 
 
+class Draws(list):
+    """Errors in the order of the trainings."""
+
+    def __getitem__(self, _):
+        return self.pop(0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.sets(st.integers(0, 11), min_size=1))
 def test_monotone_bounds_are_bounds_on_monotone_errors(seed, trained):
@@ -49,7 +58,7 @@ def test_monotone_bounds_are_bounds_on_monotone_errors(seed, trained):
     errors = np.exp(-0.2 * falls)
     trainings = ledger(errors, trained)
     observations, winner = observe(trainings), min(trained)
-    excess = monotone_excess(trainings.question, observations, winner, noise=0.0, alpha=0.01, assumption="monotone")
+    excess = monotone_excess(trainings.question, observations, winner, noise=0.0, alpha=0.01)
     truth = np.log(SAVINGS / errors) - math.log(SAVINGS[winner] / errors[winner])
     assert (excess >= truth - 1e-9).all()
     assert np.allclose(excess[sorted(trained)], truth[sorted(trained)])
@@ -60,8 +69,7 @@ def test_monotone_bounds_are_bounds_on_monotone_errors(seed, trained):
 def test_noise_widens_the_bound_of_all_that_the_winner_does_not_bound_itself():
     trainings = ledger(np.linspace(1, 0.5, 12), [0, 5, 11])
     quiet, loud = (
-        monotone_excess(trainings.question, observe(trainings), 5, noise=noise, alpha=0.01, assumption="monotone")
-        for noise in (0.0, 0.1)
+        monotone_excess(trainings.question, observe(trainings), 5, noise=noise, alpha=0.01) for noise in (0.0, 0.1)
     )
     assert quiet[5] == loud[5] == 0
     below_winner = (VALUES[5] >= VALUES).all(axis=1)
@@ -83,7 +91,7 @@ def test_a_larger_candidate_that_is_worse_is_a_violation_and_proves_noise():
 
 def test_an_error_limit_bars_what_monotony_shows_to_exceed_it():
     trainings = ledger(np.linspace(1, 0.5, 12), [0, 5, 11], max_error=0.6)
-    excess = monotone_excess(trainings.question, observe(trainings), 11, noise=0.0, alpha=0.01, assumption="monotone")
+    excess = monotone_excess(trainings.question, observe(trainings), 11, noise=0.0, alpha=0.01)
     barred = [index for index in range(12) if (VALUES[index] <= VALUES[5]).all()]
     assert np.flatnonzero(np.isneginf(excess)).tolist() == barred
 
@@ -161,3 +169,22 @@ def test_every_replicate_counts_however_many_there_are():
     assert len(drawn) == observations.counts[0] == 99
     assert observations.log_errors[0] == pytest.approx(np.log(drawn).mean())
     assert observations.scatter == pytest.approx(99 * np.log(drawn).var())
+
+
+def test_violations_beyond_what_replicates_allow_refute_monotony():
+    """A larger candidate is twice as bad; replicates differ by 2%, then by 40%."""
+    for spread, expected in ((0.02, True), (0.4, False)):
+        trainings = ledger(Draws((1.0, 2.0, 1.0 + spread, 1.0 - spread, 1.0 + spread / 2)), [0, 11])
+        for _ in range(3):
+            trainings.replicate(0)
+        assert is_refuted(observe(trainings), alpha=0.01) is expected
+
+
+def test_without_monotony_a_training_bounds_its_own_candidate_alone():
+    trainings = ledger(np.linspace(1, 0.5, 12), [0, 11])
+    observations = without_monotony(observe(trainings))
+    excess = monotone_excess(trainings.question, observations, 11, noise=0.0, alpha=0.01)
+    assert excess[11] == 0
+    assert excess[0] == pytest.approx(math.log(SAVINGS[0] / 1) - math.log(SAVINGS[11] / 0.5))
+    assert (excess[1:11] > 10).all()
+    assert noise_floor(observations) == 0

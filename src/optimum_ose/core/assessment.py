@@ -11,12 +11,14 @@ from optimum_ose.core.bounds import (
     Indices,
     Observations,
     barred,
+    is_refuted,
     log_savings,
     monotone_excess,
     noise_ceiling,
     noise_floor,
     observe,
     surrogate_excess,
+    without_monotony,
 )
 from optimum_ose.core.certificate import Assumption
 from optimum_ose.core.question import Question
@@ -62,9 +64,12 @@ def assess(
     trainings: Trainings, *, epsilon: float, noise: float | None, alpha: float, features: Array | None
 ) -> Assessment:
     """Bound the W of all candidates after the trainings so far; arguments as in `search`; no features: no surrogate."""
-    question, observations, assumption = trainings.question, observe(trainings), coverage(trainings)
-    # Where everything was trained, nothing rests on monotony, and its violations say nothing about noise.
-    floor = 0.0 if assumption == "exhaustive" else noise_floor(observations)
+    question, observations = trainings.question, observe(trainings)
+    refuted = noise is None and trainings.replicates_differ and is_refuted(observations, alpha=alpha)
+    if refuted or coverage(trainings) == "exhaustive":
+        # Nothing rests on monotony, and what contradicts it says nothing about noise.
+        observations = without_monotony(observations)
+    floor = noise_floor(observations)
     posterior = None if features is None else _posterior(question, observations, features, noise=noise, floor=floor)
     assumed = _assumed_noise(trainings, observations, posterior, epsilon=epsilon, noise=noise, floor=floor, alpha=alpha)
     winner = _winner(question, observations, posterior if assumed > 0 else None)
@@ -73,7 +78,7 @@ def assess(
         active = np.flatnonzero(~observations.is_trained & ~refused)
         excess = np.full(len(question.savings), np.inf)
     else:
-        excess = monotone_excess(question, observations, winner, noise=assumed, alpha=alpha / 2, assumption=assumption)
+        excess = monotone_excess(question, observations, winner, noise=assumed, alpha=alpha / 2)
         active = np.flatnonzero(excess > -math.log1p(-epsilon))
     risk = np.ones(len(active))
     if winner is not None and posterior is not None:

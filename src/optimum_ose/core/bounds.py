@@ -1,15 +1,15 @@
 """Owns the bounds on how far any candidate may exceed the winner in W, and the noise that they allow for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtri
+from scipy.special import chdtri, log_ndtr, ndtri
 
 from optimum_ose.core.candidates import Candidates
-from optimum_ose.core.certificate import Assumption, Violation
+from optimum_ose.core.certificate import Violation
 from optimum_ose.core.objectives import ERROR_FLOOR
 from optimum_ose.core.question import Question
 from optimum_ose.core.surrogates import Posterior
@@ -31,7 +31,8 @@ class Observations:
         scatter: sum of the squared deviations of single log errors from their mean, over all candidates.
         ages: number of candidates that were trained before each, shape (n,).
         excluded: whether a candidate is known not to win (failed, or its error exceeds max_error), shape (N,).
-        dominated: whether trained candidate k is at least as large in every axis as candidate x, shape (n, N).
+        dominated: whether the error of trained candidate k, which is at least as large in every axis, is a lower bound
+            on that of candidate x, shape (n, N).
     """
 
     trained: Indices
@@ -78,18 +79,33 @@ def observe(trainings: Trainings) -> Observations:
     )
 
 
-def noise_floor(observations: Observations) -> float:
+def without_monotony(observations: Observations) -> Observations:
+    """The same trainings, of which each speaks of its own candidate alone."""
+    alone = observations.trained[:, None] == np.arange(len(observations.excluded))
+    return replace(observations, dominated=alone)
+
+
+def is_refuted(observations: Observations, *, alpha: float) -> bool:
+    """Whether the violations of the monotone assumption need more noise than the replicates can have, at level
+    1 - alpha: then larger candidates are worse, not unlucky. At least one candidate must be replicated.
+    """
+    degrees = np.sum(observations.counts - 1)
+    ceiling = math.sqrt(observations.scatter / chdtri(degrees, 1 - alpha / 2))
+    return noise_floor(observations, level=1 - alpha / 2) > ceiling
+
+
+def noise_floor(observations: Observations, *, level: float = 0.5) -> float:
     """Standard deviation that the observed violations of the monotone assumption prove the noise to reach.
 
-    If the errors are monotone, the largest of m standardized excesses exceeds the median of the largest of m standard
-    normals only half of the time; dividing by that median gives the noise that would explain it.
+    If the errors are monotone, the largest of m standardized excesses stays below a quantile of the largest of m
+    standard normals with the quantile's probability; dividing by it gives the noise that would explain the excess.
     """
     excess = _excesses(observations)
     largest = float(excess.max(initial=0.0))
     num_pairs = max(
         int(np.count_nonzero(observations.dominated[:, observations.trained])) - len(observations.trained), 1
     )
-    return largest / max(float(ndtri(0.5 ** (1 / num_pairs))), 1.0) if largest > 0 else 0.0
+    return largest / max(float(ndtri(level ** (1 / num_pairs))), 1.0) if largest > 0 else 0.0
 
 
 def noise_ceiling(observations: Observations, *, alpha: float) -> float:
@@ -129,22 +145,20 @@ def violations(observations: Observations, candidates: Candidates) -> tuple[Viol
 
 
 def monotone_excess(
-    question: Question, observations: Observations, winner: int, *, noise: float, alpha: float, assumption: Assumption
+    question: Question, observations: Observations, winner: int, *, noise: float, alpha: float
 ) -> Array:
     """Upper bounds on log W(x) - log W(winner) of all candidates, simultaneous at level 1 - alpha, shape (N,).
 
     A trained y that is at least as large as x in every axis gives e(x) >= e(y). Every difference of two means carries
     the noise of both, at the quantile that covers all pairs at once (Bonferroni), because winner and y were looked for.
-    Under "exhaustive" a candidate is compared by its own error alone. Minus infinity: the candidate cannot win.
+    Minus infinity: the candidate cannot win.
     """
     position = int(np.searchsorted(observations.trained, winner))
     z = -float(ndtri(alpha / (2 * len(observations.trained) ** 2)))
     margin = z * noise * np.sqrt(1 / observations.counts + 1 / observations.counts[position])
     margin[position] = 0
-    above = observations.dominated
-    if assumption == "exhaustive":
-        above = observations.trained[:, None] == np.arange(len(question.savings))
-    lowest = np.where(above, (observations.log_errors - margin)[:, None], math.log(ERROR_FLOOR)).max(axis=0)
+    bounds = (observations.log_errors - margin)[:, None]
+    lowest = np.where(observations.dominated, bounds, math.log(ERROR_FLOOR)).max(axis=0)
     excess = log_savings(question) - log_savings(question)[winner] - lowest + observations.log_errors[position]
     excess[winner] = 0
     excess[(question.savings <= 0) | barred(question, observations, noise=noise, alpha=alpha)] = -np.inf

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from optimum_ose.core.assessment import Assessment, assess, prove
-from optimum_ose.core.bounds import violations
+from optimum_ose.core.bounds import observe, violations
 from optimum_ose.core.certificate import Certificate, Objective
 from optimum_ose.core.certified import search
 from optimum_ose.core.design import starting_design, stride
@@ -223,7 +223,7 @@ def _result(
         num_evaluations=len(trainings.evaluations),
         num_trained=len(trainings.trained),
         num_candidates=len(trainings.question.candidates),
-        violations=violations(assessment.observations, trainings.question.candidates),
+        violations=violations(observe(trainings), trainings.question.candidates),
         objective=objective,
     )
     return SearchResult(
