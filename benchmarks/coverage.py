@@ -10,11 +10,13 @@ present, with a torchvision whose meta registrations were emptied because it did
 detectron2 and torchaudio were not.
 """
 
+import contextlib
+import signal
 import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from model_types import MAX_PARAMETERS, one_line, parse, tensors_of, walk
@@ -26,6 +28,11 @@ FIELDS = (
 STANDARD_ROLES = ("layers", "hidden", "heads", "intermediate")
 ACCEPTANCE = {"spaces": 530, "full": 400, "forward": 450, "median_seconds": 3.0}
 NUM_CHECKED = 5
+FORWARD_SECONDS = 60
+
+
+class SlowForwardError(Exception):
+    """A forward pass takes too long: with random weights a detector of keypoints, say, finds one in each pixel."""
 
 
 def main() -> int:
@@ -109,7 +116,8 @@ def run_forward(config: Any, space: Any) -> str:
     try:
         torch.manual_seed(0)
         model = AutoModel.from_config(edited).eval()
-        example = run_example(model, batch_size=2, num_tokens=16)
+        with time_limit(FORWARD_SECONDS):
+            example = run_example(model, batch_size=2, num_tokens=16)
         inputs, output = example.inputs, example.output
     except Exception as error:  # noqa: BLE001
         return one_line(error)
@@ -121,6 +129,22 @@ def run_forward(config: Any, space: Any) -> str:
     main = output.get("last_hidden_state") if isinstance(output, Mapping) else None
     judged = tensors if main is None else [main]
     return "ok" if any(_has_right_shape(inputs, item, edited) for item in judged) else f"shape {tuple(judged[0].shape)}"
+
+
+@contextlib.contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise `SlowForwardError` within the block once it has taken so long."""
+
+    def stop(*_: object) -> None:
+        raise SlowForwardError(f"no answer after {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def _has_right_shape(inputs: Mapping[str, Any], state: Any, config: Any) -> bool:
