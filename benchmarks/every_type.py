@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from model_types import MAX_PARAMETERS, one_line, parse, tensors_of, walk
+from model_types import one_line, parse, tensors_of, walk
 
 FIELDS = (
     "type", "verdict", "teacher", "student", "identity", "forward", "output", "before", "after", "precision", "reason",
@@ -24,14 +24,18 @@ NUM_WORDS = 2048
 """Vocabularies are cut to this."""
 DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "depth", "encoder_layers", "decoder_layers")
 TOO_LARGE = "even the tiny teacher has too many parameters"
-LEARNING_RATE = 1e-6
-"""Of the one step, for all types. At the 3e-4 of whole distillations a single step of AdamW, which moves every weight
-by that much, overshoots in random networks of a thousand channels."""
+MAX_NUMBERS = 3_000_000_000
+"""In memory at once: a teacher and its twin, or a teacher and its student with gradients, two moments and a copy."""
 SAME_ANSWER = 1e-9
 """Loss of a student that answers as its teacher does: what was cut is a part of the model that the batch does not
 reach."""
-PRECISIONS = ("float32", "float64")
-"""Of the one step: what rounding hides in the first is seen in the second."""
+STEPS = (("float32", 1e-6), ("float64", 1e-6), ("float64", 1e-8))
+"""Precision and learning rate of the one step, until one lowers the loss: what rounding hides in the first is seen in
+the second, and what overshoots there in the third. At the 3e-4 of whole distillations a step of AdamW, which moves
+every weight by that much, overshoots in random networks of a thousand channels."""
+LEAST_INITIAL, USUAL_INITIAL = 1e-3, 0.02
+"""Standard deviation of first weights below which a config is taken to mean that a checkpoint is loaded anyway, and
+what is drawn instead: some types are all but zero by default, and their random teacher says nothing."""
 
 
 def main() -> int:
@@ -42,14 +46,14 @@ def main() -> int:
 
 
 def examine(name: str) -> dict[str, Any]:
-    """The row of one model type: with few words where that goes, else with its whole vocabulary."""
+    """The row of one model type: with few words and usual first weights where that goes, else as it comes."""
     from transformers import AutoConfig
 
     try:
         config = AutoConfig.for_model(name)
     except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
         return {"type": name, "verdict": "failed", "reason": f"config: {one_line(error)}"}
-    few = edited(config, cut_vocabularies)
+    few = edited(config, tame)
     row = examine_config(config if few is None else few)
     if row["reason"] == TOO_LARGE:
         shallow = edited(config if few is None else few, cut_depths)
@@ -83,17 +87,26 @@ def cut_depths(content: Any) -> bool:
     return any([bool(depths), *(cut_depths(value) for value in content.values())])
 
 
-def cut_vocabularies(content: Any) -> bool:
-    """Cut every `vocab_size` in nested mappings, and token ids beyond them, in place; whether there was one."""
+def tame(content: Any) -> bool:
+    """Cut every vocabulary in nested mappings, and token ids beyond it, and draw usual first weights, in place; whether
+    there was anything to change.
+    """
     if not isinstance(content, dict):
         return False
-    found = isinstance(content.get("vocab_size"), int) and content["vocab_size"] > NUM_WORDS
-    if found:
-        content["vocab_size"] = NUM_WORDS
+    large = [
+        key
+        for key, value in content.items()
+        if "vocab_size" in str(key) and isinstance(value, int) and value > NUM_WORDS
+    ]
+    content.update(dict.fromkeys(large, NUM_WORDS))
+    if "vocab_size" in large:
         for key, value in content.items():
-            if key.endswith("token_id") and isinstance(value, int) and value >= NUM_WORDS:
+            if str(key).endswith("token_id") and isinstance(value, int) and value >= NUM_WORDS:
                 content[key] = NUM_WORDS - 1
-    return any([found, *(cut_vocabularies(value) for value in content.values())])
+    is_zero = isinstance(first := content.get("initializer_range"), float) and 0 < first < LEAST_INITIAL
+    if is_zero:
+        content["initializer_range"] = USUAL_INITIAL
+    return any([bool(large), is_zero, *(tame(value) for value in content.values())])
 
 
 def examine_config(config: Any) -> dict[str, Any]:
@@ -131,6 +144,7 @@ def examine_pair(config: Any, large: Any, small: Any) -> dict[str, Any]:
         torch.manual_seed(0)
         teacher = AutoModel.from_config(reconfigure(config, large)).float().eval()
         example = run_example(teacher, batch_size=2, num_tokens=16)
+        settle_norms(teacher, example.choice)
         stage = "identity"
         row["identity"] = identity_of(inherited(teacher, config, large, large), teacher, example.choice)
         stage = "student"
@@ -155,8 +169,8 @@ def choose_pairs(space: Any) -> list[tuple[Any, Any]]:
     num_larger = (values > values[smallest]).sum(1)
     ladder = {int(num_larger[index]): index for index in reversed(above)}  # of each number of axes the smallest
     chosen = [ladder[number] for number in sorted(ladder, reverse=True)]
-    counts = space.parameter_size([space.candidates[index] for index in (*chosen, *above[:2])])
-    is_tiny = counts <= MAX_PARAMETERS
+    *counts, least = space.parameter_size([space.candidates[index] for index in (*chosen, *above[:2], smallest)])
+    is_tiny = [max(2 * count, count + 5 * least) <= MAX_NUMBERS for count in counts]
     fitting = [index for index, fits in zip(chosen, is_tiny, strict=False) if fits]
     nearest = [index for index, fits in zip(above[:2], is_tiny[len(chosen) :], strict=True) if fits]
     teachers = dict.fromkeys([*fitting[:1], *fitting[len(fitting) // 2 :][:1], *nearest])
@@ -171,6 +185,19 @@ def answer(model: Any, choice: int) -> Any:
 
     torch.manual_seed(1)
     return run_example(model, batch_size=2, num_tokens=16, choice=choice).output
+
+
+def settle_norms(teacher: Any, choice: int) -> None:
+    """Give batch norms the statistics of the fixed batch: with those of a new model, signals die out layer by layer."""
+    import torch
+
+    norms = [item for item in teacher.modules() if isinstance(item, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.train()
+        norm.momentum = None  # the mean over all batches seen, which is one
+    if norms:
+        answer(teacher, choice)
+    teacher.eval()
 
 
 def inherited(teacher: Any, config: Any, large: Any, small: Any) -> Any:
@@ -208,27 +235,27 @@ def step_of(student: Any, teacher: Any, choice: int) -> dict[str, Any]:
     key = output_of(target)
     seen = {"forward": "finite" if is_finite else "not finite", "output": key}
     inputs = inputs_of(student, choice)
-    for precision in PRECISIONS:
+    for precision, rate in STEPS:
         student.to(getattr(torch, precision))
         try:
-            steps = one_step(student, lambda: loss_on(with_gradients(student, inputs), target, key))
+            steps = one_step(student, lambda: loss_on(with_gradients(student, inputs), target, key), rate=rate)
         except RuntimeError:
-            if precision == PRECISIONS[0]:
+            if precision == STEPS[0][0]:
                 raise
             break  # some operators know single precision only
-        seen |= steps | {"precision": precision}
+        seen |= steps | {"precision": f"{precision}, {rate:g}"}
         if steps["after"] < steps["before"]:
             break
     return seen
 
 
-def one_step(student: Any, loss: Any) -> dict[str, float]:
+def one_step(student: Any, loss: Any, *, rate: float) -> dict[str, float]:
     """The loss before and after one step of AdamW; the student is left as it was."""
     import torch
 
     weights = [item for item in student.parameters() if item.requires_grad]
     saved = [item.detach().clone() for item in weights]
-    optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE)
+    optimizer = torch.optim.AdamW(weights, lr=rate)
     before = loss()
     before.backward()
     torch.nn.utils.clip_grad_norm_(weights, 1.0)

@@ -109,9 +109,15 @@ def _kill_until_it_ends(
             return
         tally.num_kills += 1
         tally.num_in_training += len(lines) > 1
-        tally.stages[next((stage for stage in STAGES if not OSEArtifact(folder).stage(stage)), "end")] += 1
+        tally.stages[_stage_met(folder)] += 1
         tally.moments.append(moment)
         bar.update()
+
+
+def _stage_met(folder: Path) -> str:
+    if not (folder / "ose" / "run.json").is_file():
+        return "start"
+    return next((stage for stage in STAGES if not OSEArtifact(folder).stage(stage)), "end")
 
 
 def _results(folder: Path, verb: str) -> list[bytes]:

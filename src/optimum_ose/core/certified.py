@@ -19,7 +19,7 @@ _REPLICATED_AFTER = 2
 benchmarks/search.py."""
 _NUM_CHALLENGES = 6
 """Trainings made to refute a surrogate that says the search is over; set by benchmarks/certificate.py."""
-_BATCH_SHARE = 12
+_BATCH_SHARE = 48
 """One in so many of the trained candidates is trained before the surrogate is fitted again."""
 _MAX_CHALLENGERS = 256
 
