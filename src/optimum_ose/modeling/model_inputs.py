@@ -2,7 +2,7 @@
 
 import inspect
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.building import BUILD_ERRORS
+from optimum_ose.modeling.example_tensors import Draw, find, image_size
+from optimum_ose.modeling.further_inputs import further_inputs
 
-_MAX_TOKEN = 40
-"""Token ids stay below this: special tokens of composite models lie high up."""
 Inputs = dict[str, torch.Tensor]
 
 
@@ -48,13 +48,12 @@ def run_example(
     # Some models make a cache that fits their usual pattern of layers only; others detect packed texts without one.
     switches = [{}, {"use_cache": False}] if "use_cache" in inspect.signature(model.forward).parameters else [{}]
     tries = example_inputs(model, batch_size=batch_size, num_tokens=num_tokens)
-    for number, (inputs, switch) in enumerate(itertools.product(tries, switches)):
-        if choice is not None and number != choice:
-            continue
+    numbered = enumerate((inputs, switch) for inputs in tries for switch in switches)
+    for number, (inputs, switch) in numbered if choice is None else itertools.islice(numbered, choice, choice + 1):
         try:
             with torch.no_grad():
                 return Example(number, inputs, model(**inputs, **switch))
-        except (*BUILD_ERRORS, NotImplementedError) as error:
+        except (*BUILD_ERRORS, NotImplementedError, NameError) as error:
             if len(inputs) > most:
                 reason, most = f"on {', '.join(inputs)}: {' '.join(str(error).split())[:300]}", len(inputs)
     raise UnsupportedModelError(
@@ -93,88 +92,45 @@ def example_inputs(model: PreTrainedModel, *, batch_size: int, num_tokens: int) 
         if all(name in accepted and name in made for name in names):
             for choice in range(max((len(made[name]) for name in names), default=0)):
                 yield {name: made[name][min(choice, len(made[name]) - 1)] for name in names}
+    yield from further_inputs(model, required=required, batch_size=batch_size, num_tokens=num_tokens)
 
 
 def _makers(model: PreTrainedModel, batch_size: int, num_tokens: int) -> dict[str, list[torch.Tensor]]:
     """For each input name, tensors of the shapes worth trying."""
-    config, device = model.config, model.device
-    generator = torch.Generator().manual_seed(0)
-
-    def floats(*shape: int) -> torch.Tensor:
-        if device.type == "meta":
-            return torch.zeros(shape, device=device)
-        return torch.randn(shape, generator=generator).to(device)
-
-    def tokens(*shape: int) -> torch.Tensor:
-        if device.type == "meta":
-            return torch.zeros(shape, dtype=torch.long, device=device)
-        top = min(_MAX_TOKEN, _find(config, ("vocab_size", "text_vocab_size"), _MAX_TOKEN))
-        return torch.randint(min(5, top - 1), top, shape, generator=generator).to(device)
-
+    config, draw = model.config, Draw(model)
+    floats, tokens, same = draw.floats, draw.tokens, draw.same
     text = [tokens(batch_size, num_tokens)]
-    channels = _find(config, ("num_channels", "in_channels", "in_chans"), 3)
-    sizes = [_image_size(config), (224, 224), (64, 64), (384, 384)]
+    channels = find(config, ("num_channels", "in_channels", "in_chans"), 3)
+    sizes = [image_size(config), (224, 224), (64, 64), (384, 384)]
     images = [floats(batch_size, channels, *size) for size in dict.fromkeys(sizes)]
-    frames = _find(config, ("num_frames", "frames_per_clip"), 4)
+    frames = find(config, ("num_frames", "frames_per_clip"), 4)
     videos = [floats(batch_size, frames, channels, *sizes[0]), floats(batch_size, 2, channels, *sizes[0])]
-    mels = _find(config, ("num_mel_bins", "n_mels", "input_feat_per_channel", "feature_size", "num_mel_bands"), 80)
-    length = 2 * _find(config, ("max_source_positions",), 256)
+    mels = find(config, ("num_mel_bins", "n_mels", "input_feat_per_channel", "feature_size", "num_mel_bands"), 80)
+    length = 2 * find(config, ("max_source_positions",), 256)
     sounds = [floats(batch_size, mels, length), floats(batch_size, length, mels), floats(batch_size, 1, length, mels)]
     waves = [floats(batch_size, 16000), floats(batch_size, 1, 16000), floats(batch_size, 1024, mels)]
-    width = _find(config, ("hidden_size", "d_model"), 64)
-    patch = channels * _find(config, ("temporal_patch_size",), 1) * _find(config, ("patch_size",), 14) ** 2
-    grid = torch.tensor([[1, 4, 4]], device=device)
+    width = find(config, ("hidden_size", "d_model"), 64)
+    patch = channels * find(config, ("temporal_patch_size",), 1) * find(config, ("patch_size",), 14) ** 2
     return {
-        "input_ids": [*text, tokens(batch_size, num_tokens, _find(config, ("num_codebooks",), 8))],
+        "input_ids": [*text, tokens(batch_size, num_tokens, find(config, ("num_codebooks",), 8))],
         "decoder_input_ids": text,
         "pixel_values": [*images, *videos],
         "pixel_values_videos": videos,
         "input_features": sounds,
-        "input_features_mask": [torch.ones(batch_size, length, dtype=torch.long, device=device)],
-        "attention_mask": [torch.ones(batch_size, length, dtype=torch.long, device=device)],
+        "input_features_mask": [same(1, batch_size, length)],
+        "attention_mask": [same(1, batch_size, length)],
         "query_embeds": [floats(batch_size, num_tokens, width)],
         "input_values": waves,
         "audio_values": waves,
         "inputs_embeds": [floats(batch_size, num_tokens, width)],
         "hidden_states": [floats(16, patch), floats(batch_size, num_tokens, width)],
-        "grid_thw": [grid],
-        "bbox": [torch.zeros(batch_size, num_tokens, 4, dtype=torch.long, device=device)],
+        "grid_thw": [draw.rows([[1, 4, 4]])],
+        "bbox": [same(0, batch_size, num_tokens, 4)],
         "past_values": [floats(batch_size, *_series(config))],
-        "inputs": [floats(batch_size, num_tokens, _find(config, ("d_model",), width)), *text],
+        "inputs": [floats(batch_size, num_tokens, find(config, ("d_model",), width)), *text],
     }
 
 
 def _series(config: PretrainedConfig) -> tuple[int, ...]:
-    length = _find(config, ("context_length", "seq_length"), 32)
-    return (length, _find(config, ("num_input_channels", "input_size"), 1))
-
-
-def _image_size(config: PretrainedConfig) -> tuple[int, int]:
-    for holder in _holders(config):
-        size = getattr(holder, "image_size", None) or getattr(holder, "input_size", None)
-        if isinstance(size, Mapping):
-            size = tuple(size.values())
-        if isinstance(size, int):
-            return (size, size)
-        if isinstance(size, list | tuple) and len(size) >= 2:
-            return (int(size[-2]), int(size[-1]))
-        if isinstance(size, list | tuple) and size:
-            return (int(size[0]), int(size[0]))
-    return (224, 224)
-
-
-def _find(config: PretrainedConfig, names: tuple[str, ...], default: int) -> int:
-    """The first integer of one of these names in a config or its nested configs."""
-    for holder in _holders(config):
-        for name in names:
-            value = getattr(holder, name, None)
-            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-                return value
-    return default
-
-
-def _holders(config: PretrainedConfig) -> Iterator[PretrainedConfig]:
-    yield config
-    for value in vars(config).values():
-        if isinstance(value, PretrainedConfig):
-            yield from _holders(value)
+    length = find(config, ("context_length", "seq_length"), 32)
+    return (length, find(config, ("num_input_channels", "input_size"), 1))
