@@ -42,7 +42,7 @@ def further_inputs(
             continue
         chosen = {name: make for name, make in {**stage.text(), **scene}.items() if name in accepted}
         chosen |= {name: make for name in required if name not in chosen and (make := stage.by_ending(name, scene))}
-        if chosen.keys() >= set(required):
+        if chosen and chosen.keys() >= set(required):
             yield {name: make() for name, make in chosen.items()}
 
 
