@@ -161,6 +161,10 @@ def trainings_kept(rows: Sequence[Row]) -> bool:
     promised = [row for row in ended if float(row["noise"]) == 0.02]
     if not promised:
         return True
+    print("\n| space | candidates | trained at 2% noise, mean | share |\n|---|---|---|---|")
+    for space, group in _grouped(promised, lambda row: row["space"]).items():
+        trained, candidates = np.mean([int(row["trained"]) for row in group]), int(group[0]["candidates"])
+        print(f"| {space} | {candidates} | {trained:.0f} | {trained / candidates:.1%} |")
     by_instance = [np.median([_share(row) for row in group]) for group in _grouped(promised, _instance).values()]
     shares, kept = [_share(row) for row in promised], float(np.median(by_instance)) <= MAX_TRAINED
     print(
