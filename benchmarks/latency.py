@@ -178,7 +178,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sequence-length", type=int, default=128, help="tokens of a row (default: 128)")
     parser.add_argument("--fitted", type=int, default=24, help="candidates that the model sees (default: 24)")
     parser.add_argument("--unseen", type=int, default=20, help="candidates that it predicts (default: 20)")
-    parser.add_argument("--rounds", type=int, default=9, help="timing blocks per candidate (default: 9)")
+    parser.add_argument("--rounds", type=int, default=5, help="timing blocks per candidate (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of design and draw (default: 0)")
     parser.add_argument("--scratch", help="folder for some GB of ONNX files (default: the system's)")
     parser.add_argument("--quick", action="store_true", help="tiny spaces: about a minute each")
