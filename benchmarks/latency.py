@@ -132,7 +132,7 @@ def _chosen(
         predicted = finding.model.predict(space.columns(kept))
         student = kept[int(np.argmax(predicted))]
         (measured,) = meter.measure([student])
-        if measured.latency_ms <= limit:
+        if measured.slowest_ms <= limit:
             return student, (
                 f"  max_latency_ms={limit:.2f}: {len(kept)} admitted, {len(finding.refused)} refused; predicted "
                 f"{predicted.max():.2f}, measured in the search {measured.latency_ms:.2f}"
@@ -178,7 +178,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sequence-length", type=int, default=128, help="tokens of a row (default: 128)")
     parser.add_argument("--fitted", type=int, default=24, help="candidates that the model sees (default: 24)")
     parser.add_argument("--unseen", type=int, default=20, help="candidates that it predicts (default: 20)")
-    parser.add_argument("--rounds", type=int, default=5, help="timing blocks per candidate (default: 5)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=LatencySetting().num_rounds,
+        help="timing blocks per candidate (default: a search's)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of design and draw (default: 0)")
     parser.add_argument("--scratch", help="folder for some GB of ONNX files (default: the system's)")
     parser.add_argument("--quick", action="store_true", help="tiny spaces: about a minute each")

@@ -114,14 +114,14 @@ def block(p50_ms: float, *, contended: bool, min_ms: float = 1.0, cpu_ms: float 
 
 def test_disturbed_blocks_do_not_count_beside_undisturbed_ones() -> None:
     blocks = [block(2.0, contended=False), block(9.0, contended=True), block(4.0, contended=False)]
-    assert summarized(blocks) == Measured(latency_ms=3.0, num_contended_blocks=1)
+    assert summarized(blocks) == Measured(latency_ms=3.0, slowest_ms=4.0, num_contended_blocks=1)
 
 
 def test_if_all_are_disturbed_the_cpu_time_of_one_thread_counts_or_else_the_shortest_call() -> None:
     blocks = [block(9.0, contended=True, cpu_ms=cpu) for cpu in (2.0, 2.5, 4.0)]
-    assert summarized(blocks) == Measured(latency_ms=2.5, num_contended_blocks=3)
+    assert summarized(blocks) == Measured(latency_ms=2.5, slowest_ms=4.0, num_contended_blocks=3)
     blocks = [block(9.0, contended=True, min_ms=shortest) for shortest in (2.0, 2.5, 4.0)]
-    assert summarized(blocks) == Measured(latency_ms=2.0, num_contended_blocks=3)
+    assert summarized(blocks) == Measured(latency_ms=2.0, slowest_ms=2.0, num_contended_blocks=3)
 
 
 def test_random_weights_are_seeded_and_leave_the_callers_generator_alone() -> None:

@@ -22,7 +22,7 @@ class LatencySetting:
     """Which ONNX file: fp32 as exported, or dynamic int8 made from it."""
     num_candidates: int = 24
     """Candidates that are built with random weights and measured to fit the model, >= 8."""
-    num_rounds: int = 5
+    num_rounds: int = 9
     """Timing blocks per candidate, in turns with the others', >= 3."""
     block_seconds: float = 0.2
     """Length of one timing block, seconds, > 0."""

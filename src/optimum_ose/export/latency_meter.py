@@ -27,7 +27,9 @@ class Measured:
     """The latency of one candidate or file."""
 
     latency_ms: float
-    """See `summarized`."""
+    """Median over the blocks; see `summarized`."""
+    slowest_ms: float
+    """The slowest of the blocks that `latency_ms` is the median of."""
     num_contended_blocks: int
     """Blocks during which other processes used the CPU."""
 
@@ -173,8 +175,10 @@ def summarized(blocks: Sequence[Block]) -> Measured:
     """
     quiet = [block.p50_ms for block in blocks if not block.contended]
     cpu = [block.cpu_ms for block in blocks if block.cpu_ms is not None]
+    counted = quiet or cpu or [min(block.min_ms for block in blocks)]
     return Measured(
-        latency_ms=float(np.median(quiet or cpu or [min(block.min_ms for block in blocks)])),
+        latency_ms=float(np.median(counted)),
+        slowest_ms=max(counted),
         num_contended_blocks=sum(block.contended for block in blocks),
     )
 

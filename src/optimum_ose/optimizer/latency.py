@@ -44,7 +44,7 @@ class LatencyFinding:
     num_admitted: int | None = None
     """Candidates whose prediction, margin included, keeps the bound."""
     refused: Mapping[Architecture, Measured] = field(default_factory=dict)
-    """Winners that were admitted, but missed the bound when measured."""
+    """Winners that were admitted, but missed the bound when measured, be it in one timing block."""
     winner: Measured | None = None
     """The winner measured with random weights; None without a bound."""
 
@@ -159,7 +159,7 @@ def admitted(
             f"At least one candidate keeps max_latency_ms={max_latency_ms:g}",
             f"the smallest possible latency is {smallest:.3g} ms, predicted for {int(fits.sum())} candidates"
             + f" with a margin of {finding.model.margin:.0%}"
-            + "".join(f"; one was measured at {item.latency_ms:.3g} ms" for item in finding.refused.values()),
+            + "".join(f"; one was measured at up to {item.slowest_ms:.3g} ms" for item in finding.refused.values()),
             "Raise max_latency_ms, shorten the sequence, or add smaller values to the axes",
         )
     return kept
