@@ -14,7 +14,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("core",),
     ("configuration", "progress"),
     ("serialization",),
-    ("journal", "artifact"),
+    ("journal", "artifact", "preprocessing"),
     ("modeling", "data"),
     ("question",),
     ("distillation", "finetuning"),

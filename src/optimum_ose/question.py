@@ -5,10 +5,11 @@ path.
 import hashlib
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, Image
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.preprocessing import rgb
 from optimum_ose.serialization import digest, plain
 
 
@@ -22,8 +23,8 @@ def model_digest(model: PreTrainedModel) -> str:
 
 
 def rows_digest(rows: Dataset) -> str:
-    """SHA-256 over every row of a data set."""
-    return digest({name: rows[name][:] for name in sorted(rows.column_names)})
+    """SHA-256 over every row of a data set; of images over their pixels, whatever their files are."""
+    return digest({name: _values(rows, name) for name in sorted(rows.column_names)})
 
 
 def search_question(
@@ -53,6 +54,17 @@ def search_question(
         "validation": rows_digest(eval_rows),
         "settings": {name: value for name, value in plain(settings).items() if name not in free},
     }
+
+
+def _values(rows: Dataset, name: str) -> list[Any]:
+    if not isinstance(rows.features[name], Image):
+        return rows[name][:]  # type: ignore[no-any-return]
+    return [_pixel_digest(row[name]) for row in rows.select_columns([name])]  # one image in memory at a time
+
+
+def _pixel_digest(image: Any) -> str:
+    found = rgb(image)
+    return hashlib.sha256(f"{found.width}x{found.height}:".encode() + found.tobytes()).hexdigest()
 
 
 def _stable_config(model: PreTrainedModel) -> dict[str, Any]:

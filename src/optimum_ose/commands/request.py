@@ -66,7 +66,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     from optimum_ose.data.columns import Columns
     from optimum_ose.data.splits import make_splits
     from optimum_ose.data.unlabeled import read_unlabeled
-    from optimum_ose.modeling.tasks import require_trainable
+    from optimum_ose.modeling.tasks import require_text_task
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over
     from optimum_ose.serialization import ose_config_from_dict
@@ -79,7 +79,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         label=request.label_column,
         problem_type=request.problem_type,
     )
-    require_trainable(request.task)
+    require_text_task(request.task)
     tables, columns = _tables(request, names, columns)
     splits = make_splits(tables, columns, seed=request.seed, task=request.task)
     unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)

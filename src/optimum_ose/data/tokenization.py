@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,11 +14,13 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
 )
+from transformers.image_processing_utils import BaseImageProcessor
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from optimum_ose.data.labels import class_names
 from optimum_ose.data.targets import NO_CLASS, kind_of_rows, token_label
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.preprocessing import Collate, Preprocessor, process_images, row_lengths
 
 TEACHER_LOGITS = "teacher_logits"
 """Column of what the teacher answers to a row."""
@@ -34,7 +36,7 @@ def unlabeled_rows(rows: Dataset, *, like: Dataset) -> Dataset:
         like: token rows with `labels`.
     """
     example = like["labels"][0]
-    none = [_no_label(example, len(ids)) for ids in rows["input_ids"]]
+    none = [_no_label(example, length) for length in row_lengths(rows)]
     kept = rows.remove_columns("labels") if "labels" in rows.column_names else rows
     labeled = kept.add_column("labels", none).select_columns(list(like.column_names))
     return labeled.cast(like.features)
@@ -47,10 +49,6 @@ def _no_label(example: Any, num_tokens: int) -> Any:
     if isinstance(example, list):
         return [math.nan] * len(example)
     return math.nan if isinstance(example, float) else NO_CLASS
-
-
-Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
-"""Makes a padded batch of token rows."""
 
 
 def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Dataset:
@@ -101,10 +99,12 @@ def _first_tokens(words: Sequence[int | None], tags: Sequence[int] | None) -> li
     ]
 
 
-def pad_rows(tokenizer: PreTrainedTokenizerBase) -> Collate:
-    """A collator: whole numbers in lists are labels of tokens, and padded with -100; a teacher's answers to tokens, in
+def pad_rows(tokenizer: Preprocessor) -> Collate:
+    """A collator of token rows, or of images: `preprocessing.process_images`. Whole numbers in lists are labels of tokens, and padded with -100; a teacher's answers to tokens, in
     lists of lists, are padded with zeros; all else is as `DataCollatorWithPadding` leaves it.
     """
+    if isinstance(tokenizer, BaseImageProcessor):
+        return process_images(tokenizer)
     plain = DataCollatorWithPadding(tokenizer)
     per_token = DataCollatorForTokenClassification(tokenizer)
 
@@ -160,7 +160,7 @@ class LengthGroupedSampler(Sampler[int]):
     """
 
     def __init__(self, rows: Dataset, *, batch_size: int, seed: int) -> None:
-        self._lengths = [len(ids) for ids in rows["input_ids"]]
+        self._lengths = row_lengths(rows)
         self._batch_size = batch_size
         self._seed = seed
         self._epoch = 0
@@ -180,15 +180,14 @@ class LengthGroupedSampler(Sampler[int]):
 def training_batches(
     rows: Dataset, *, batch_size: int, seed: int, collate: Collate
 ) -> DataLoader[dict[str, torch.Tensor]]:
-    """Padded batches in a shuffled order, neighbors of like length."""
+    """Batches in a shuffled order, neighbors of like length."""
     sampler = LengthGroupedSampler(rows, batch_size=batch_size, seed=seed)
     return DataLoader(rows, batch_size=batch_size, sampler=sampler, collate_fn=collate)
 
 
 def evaluation_batches(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, batch_size: int
+    rows: Dataset, tokenizer: Preprocessor, *, batch_size: int
 ) -> DataLoader[dict[str, torch.Tensor]]:
-    """Padded batches, shortest rows first."""
-    lengths = [len(ids) for ids in rows["input_ids"]]
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    """Batches, shortest rows first."""
+    order = sorted(range(len(rows)), key=row_lengths(rows).__getitem__)
     return DataLoader(rows, batch_size=batch_size, sampler=order, collate_fn=pad_rows(tokenizer))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from optimum_ose.configuration import DistillationConfig, SearchConfig
 from optimum_ose.core.architecture import Architecture
@@ -19,6 +19,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.tasks import problem_of
+from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serialization import canonical_line
 
 _OUT_OF_MEMORY = "allocate memory"
@@ -41,8 +42,8 @@ class CandidateSetting:
 
     teacher: PreTrainedModel
     """The fine-tuned maximum point."""
-    tokenizer: PreTrainedTokenizerBase
-    """Of teacher and students."""
+    tokenizer: Preprocessor
+    """Of teacher and students; of images their processor."""
     rows: Dataset
     """Token rows to distil on, with the teacher's logits."""
     eval_rows: Dataset

@@ -14,13 +14,14 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import filter_trackers
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
+from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import language_collator, pad_rows, training_batches
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.checkpoints import load_latest, save
 from optimum_ose.distillation.local_process import LocalProcess
-from optimum_ose.distillation.pupil import Pupil, require_attentions
+from optimum_ose.distillation.pupil import Pupil, require_attentions, require_tokens, wanted_internals
 from optimum_ose.distillation.teaching import (
     lesson_of,
     require_common_vocabulary,
@@ -30,6 +31,7 @@ from optimum_ose.distillation.teaching import (
 )
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.tasks import Problem, problem_of
+from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serialization import plain
 
 OnStep = Callable[[int, float], None]
@@ -53,7 +55,7 @@ def distill(
     teacher: PreTrainedModel,
     *,
     rows: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Preprocessor,
     config: DistillationConfig,
     task: str = "text-classification",
     checkpoint_folder: Path | None = None,
@@ -67,10 +69,10 @@ def distill(
     Args:
         student: changed in place; left in evaluation mode.
         teacher: not changed.
-        rows: token rows, with `labels` where rows of the task have them; rows without a label are learned from the
-            teacher alone. The teacher's answers are added, unless `with_teacher_logits` did that before; language
-            models are asked anew in each step.
-        tokenizer: pads the batches.
+        rows: token rows, or images, with `labels` where rows of the task have them; rows without a label are learned
+            from the teacher alone. The teacher's answers are added, unless `with_teacher_logits` did that before;
+            language models are asked anew in each step.
+        tokenizer: pads the batches; of images their processor.
         config: the recipe.
         task: what both models do.
         checkpoint_folder: where the state is kept every `config.checkpoint_steps`; a state found there is gone on from.
@@ -87,12 +89,14 @@ def distill(
     """
     require_one_device(student, teacher)
     problem = problem_of(task, teacher.config)
-    if problem in NOT_KEPT:
+    if problem in NOT_KEPT and isinstance(tokenizer, PreTrainedTokenizerBase):
         require_common_vocabulary(student, teacher, tokenizer, teacher_tokenizer)
     elif problem != "representation":
         require_same_answers(student, teacher)
     if config.attention_weight:
         require_attentions(student, teacher)
+    if isinstance(tokenizer, BaseImageProcessor) and any(wanted_internals(config).values()):
+        require_tokens(student, teacher)
     if problem not in NOT_KEPT:
         rows = with_teacher_logits(rows, teacher, tokenizer=tokenizer, folder=answers_folder)
     with torch.random.fork_rng(devices=[]):
@@ -123,7 +127,7 @@ def _run(
     student: PreTrainedModel,
     teacher: PreTrainedModel,
     rows: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Preprocessor,
     config: DistillationConfig,
     problem: Problem,
     checkpoint_folder: Path | None,
@@ -136,7 +140,9 @@ def _run(
     scheduler = get_linear_schedule_with_warmup(
         optimizer, math.ceil(config.num_steps * config.warmup_ratio), config.num_steps
     )
-    collate = language_collator(tokenizer, problem, seed=config.seed) if problem in NOT_KEPT else pad_rows(tokenizer)
+    collate = pad_rows(tokenizer)
+    if problem in NOT_KEPT and isinstance(tokenizer, PreTrainedTokenizerBase):
+        collate = language_collator(tokenizer, problem, seed=config.seed)
     loader: Any = training_batches(rows, batch_size=config.batch_size, seed=config.seed, collate=collate)
     pupil, optimizer, loader = accelerator.prepare(pupil, optimizer, loader)
     torch.nn.Module.to(teacher, accelerator.device)

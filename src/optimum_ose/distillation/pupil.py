@@ -12,6 +12,8 @@ from optimum_ose.configuration import DistillationConfig
 from optimum_ose.distillation.answers import answer_mismatch, answers_of, label_mismatch
 from optimum_ose.distillation.losses import attention_mismatch, hidden_mismatch, relation_mismatch
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.modeling.model_inputs import run_example
+from optimum_ose.modeling.prediction import evaluating, real_tokens
 from optimum_ose.modeling.tasks import Problem
 
 
@@ -55,6 +57,25 @@ def require_attentions(*models: PreTrainedModel) -> None:
         )
 
 
+def require_tokens(*models: PreTrainedModel) -> None:
+    """Refuse models whose layers do not all show the same tokens, each as wide as the model.
+
+    Raises:
+        InvalidConfigError: if one's do not, as those of models that merge patches or convolve.
+    """
+    for model in models:
+        inputs, config = run_example(model).inputs, model.config
+        with evaluating(model):
+            states = model(**inputs, output_hidden_states=True).hidden_states
+        shapes = [tuple(state.shape[1:]) for state in states]
+        if shapes != [(shapes[0][0], config.hidden_size)] * (getattr(config, "num_hidden_layers", 0) + 1):
+            raise InvalidConfigError(
+                "hidden_weight, relation_weight and attention_weight need layers that all show the same tokens",
+                f"those of {type(model).__name__} show {', '.join(map(str, dict.fromkeys(shapes)))}",
+                "Set these weights to 0: the student then learns from answers and labels",
+            )
+
+
 @final
 class Pupil(nn.Module):
     """A student and one learned projection per layer into the teacher's width; its forward pass returns the weighted
@@ -92,7 +113,7 @@ class Pupil(nn.Module):
         config, internals = self._config, wanted_internals(self._config)
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         output = self.student(**inputs, **{name: True for name, is_wanted in internals.items() if is_wanted})
-        terms = self._internal_terms(output, lesson, batch["attention_mask"])
+        terms = self._internal_terms(output, lesson, batch)
         if config.logits_weight:
             answers = answers_of(self._problem, output, batch)
             loss = answer_mismatch(self._problem, answers, lesson.answers, temperature=config.temperature)
@@ -101,8 +122,11 @@ class Pupil(nn.Module):
             terms.append(config.labels_weight * label_mismatch(self._problem, output, batch))
         return torch.stack(terms).sum()
 
-    def _internal_terms(self, output: Any, lesson: Lesson, mask: torch.Tensor) -> list[torch.Tensor]:
-        config, terms = self._config, []
+    def _internal_terms(self, output: Any, lesson: Lesson, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        config, terms = self._config, list[torch.Tensor]()
+        if not (shown := lesson.hidden_states or lesson.attentions):
+            return terms
+        mask = real_tokens(batch, shown[-1])
         if config.hidden_weight:
             projected = zip(self.projections, output.hidden_states[1:], self.layer_map, strict=True)
             losses = [

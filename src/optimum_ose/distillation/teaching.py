@@ -17,6 +17,7 @@ from optimum_ose.distillation.pupil import Lesson, wanted_internals
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.tasks import Problem
+from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.serialization import digest
 
@@ -25,16 +26,16 @@ def with_teacher_logits(
     rows: Dataset,
     teacher: PreTrainedModel,
     *,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Preprocessor,
     batch_size: int = 64,
     folder: Path | None = None,
 ) -> Dataset:
     """The rows with the teacher's answers beside them, computed once; rows that have them are returned as they are.
 
     Args:
-        rows: token rows.
+        rows: token rows, or images.
         teacher: not changed.
-        tokenizer: pads.
+        tokenizer: pads; of images their processor.
         batch_size: rows per forward pass.
         folder: where answers are kept on the disk, by teacher and rows; what is found there is read, not computed
             again. Rows read from there are mapped into memory. None: they are kept in memory.
@@ -56,7 +57,7 @@ def with_teacher_logits(
     return kept
 
 
-def _answered(rows: Dataset, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int) -> Dataset:
+def _answered(rows: Dataset, teacher: PreTrainedModel, tokenizer: Preprocessor, batch_size: int) -> Dataset:
     logits = predict_logits(teacher, rows, tokenizer=tokenizer, batch_size=batch_size)
     if len(logits) == len(rows) and not _answers_tokens(teacher):
         return rows.add_column(TEACHER_LOGITS, list(logits))

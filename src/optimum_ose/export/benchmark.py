@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
-from optimum_ose.export.example_inputs import timing_inputs
+from optimum_ose.export.example_inputs import rows_and_length, timing_inputs
 from optimum_ose.export.latency import measure_latency
 from optimum_ose.export.machine import describe_machine
 from optimum_ose.export.memory import peak_memory_bytes
@@ -37,7 +37,7 @@ def benchmark_formats(
     teacher: PreTrainedModel,
     student: PreTrainedModel,
     *,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     teacher_folder: Path,
     student_folder: Path,
     num_threads: int = 1,
@@ -54,7 +54,7 @@ def benchmark_formats(
     Args:
         teacher: the PyTorch teacher.
         student: the PyTorch student.
-        tokenizer: of both.
+        tokenizer: of both; None for models of images or sound.
         teacher_folder: holds the teacher's `onnx/model.onnx` and perhaps `onnx/model_quantized.onnx`.
         student_folder: the same of the student.
         num_threads: intra-op threads.
@@ -62,7 +62,7 @@ def benchmark_formats(
         sequence_length: tokens per sequence; cut to what both models can take.
         num_rounds: blocks per format.
         block_seconds: seconds per block.
-        memory: also measure the peak memory of each format in a process of its own.
+        memory: also measure the peak memory of each format in a process of its own; not for images or sound.
 
     Returns:
         A JSON-able dict: the settings, one entry of `results` per model and format, the contention record, the machine.
@@ -72,7 +72,7 @@ def benchmark_formats(
     """
     settings = {"batch_size": batch_size, "num_threads": num_threads}
     inputs = _shared_inputs(teacher, student, tokenizer, batch_size=batch_size, sequence_length=sequence_length)
-    length = int(inputs["input_ids"].shape[1])
+    _, length = rows_and_length(inputs)
     subjects = [
         *_subjects("teacher", teacher, Path(teacher_folder), inputs=inputs, num_threads=num_threads),
         *_subjects("student", student, Path(student_folder), inputs=inputs, num_threads=num_threads),
@@ -84,7 +84,9 @@ def benchmark_formats(
             block_seconds=block_seconds,
         )
     peaks = (
-        _peaks({"teacher": teacher, "student": student}, subjects, sequence_length=length, **settings) if memory else {}
+        _peaks({"teacher": teacher, "student": student}, subjects, sequence_length=length, **settings)
+        if memory and tokenizer is not None
+        else {}
     )
     results = [
         {
@@ -112,7 +114,7 @@ def benchmark_formats(
 def _shared_inputs(
     teacher: PreTrainedModel,
     student: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     *,
     batch_size: int,
     sequence_length: int,
@@ -122,7 +124,7 @@ def _shared_inputs(
         timing_inputs(model, tokenizer, batch_size=batch_size, sequence_length=sequence_length)
         for model in (student, teacher)
     ]
-    return min(options, key=lambda inputs: inputs["input_ids"].shape[1])
+    return min(options, key=lambda inputs: rows_and_length(inputs)[1])
 
 
 def _subjects(

@@ -7,6 +7,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import ExportConfig
+from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.half_precision import write_half_weights
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
@@ -14,7 +15,7 @@ from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_stat
 
 def write_formats(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     folder: Path,
     config: ExportConfig,
     *,
@@ -24,7 +25,7 @@ def write_formats(
 
     Args:
         model: what is exported.
-        tokenizer: the model's.
+        tokenizer: the model's; None for a model of images or sound.
         folder: where to.
         config: what is wanted.
         calibration_rows: gives rows as the tokenizer makes them; asked for static int8 alone.
@@ -34,11 +35,15 @@ def write_formats(
         InvalidConfigError: if static int8 is wanted without rows.
         UnsupportedModelError: if the model cannot be exported in this way.
     """
+    if tokenizer is None and config.quantization == "static-int8":
+        raise UnsupportedModelError(
+            "Static int8 is calibrated on the tokens of texts", "the model takes none", "Use dynamic-int8"
+        )
     pooling = None if config.pooling == "none" else config.pooling
     export_onnx(model, tokenizer, folder, opset=config.opset, tolerance=config.tolerance, pooling=pooling)
     if config.quantization == "dynamic-int8":
         quantize_dynamic_int8(folder)
-    elif config.quantization == "static-int8":
+    elif config.quantization == "static-int8" and tokenizer is not None:
         quantize_static_int8(folder, calibration_rows(), tokenizer=tokenizer)
     if config.half_weights:
         write_half_weights(folder)

@@ -16,9 +16,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction, PretrainedConfig
 
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.tasks import Problem, problem_of
+from optimum_ose.modeling.tasks import TRAINABLE_TASKS, Problem, problem_of
 
-_TASKS = ("text-classification", "token-classification")
 _AVERAGES = ("micro", "macro")
 _ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
 _IGNORED_LABEL = -100  # Transformers' mark for positions without a label
@@ -115,15 +114,15 @@ def compute_metrics_for(
     them, their "precision", "recall" and "f1".
 
     Args:
-        task: "text-classification" or "token-classification".
+        task: "text-classification", "token-classification" or "image-classification".
         config: the model's; None: a classifier with one class a row, tags without names.
 
     Raises:
         UnsupportedModelError: if the task is another one.
     """
-    if task not in _TASKS:
+    if task not in TRAINABLE_TASKS:
         raise UnsupportedModelError(
-            f"metrics are known for {' and '.join(_TASKS)}",
+            f"metrics are known for {' and '.join(TRAINABLE_TASKS)}",
             f"got the task {task!r}",
             "Pass your own compute_metrics to the Trainer",
         )

@@ -1,5 +1,6 @@
 """A stock Trainer set up for a student: padding, metrics and, if wanted, Agora."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,12 +8,13 @@ import datasets
 from transformers import (
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
+    PretrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.exceptions import InvalidConfigError
@@ -22,10 +24,16 @@ from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.metrics import compute_metrics_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
-from optimum_ose.modeling.tasks import Problem, problem_of
+from optimum_ose.modeling.tasks import IMAGE_TASKS, TEXT_TRAINABLE_TASKS, Problem, problem_of
+from optimum_ose.preprocessing import Preprocessor, process_images
 
 AGORA_PROBLEMS: tuple[Problem, ...] = ("single-label", "token-labels")
 """Kinds of labels that Agora finds mistakes in and can keep while it changes a text."""
+
+
+def takes_agora(task: str, config: PretrainedConfig) -> bool:
+    """Whether Agora can make new rows of a task: of texts, with labels that it can keep."""
+    return task in TEXT_TRAINABLE_TASKS and problem_of(task, config) in AGORA_PROBLEMS
 
 
 def build_trainer(
@@ -34,7 +42,7 @@ def build_trainer(
     *,
     train_dataset: datasets.Dataset,
     eval_dataset: datasets.Dataset,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Preprocessor,
     agora: AgoraConfig | None = None,
     labeler: PreTrainedModel | None = None,
     labeler_dataset: datasets.Dataset | None = None,
@@ -44,19 +52,20 @@ def build_trainer(
     callbacks: Sequence[TrainerCallback] = (),
     task: str = "text-classification",
 ) -> Trainer:
-    """A `transformers.Trainer` for sequences or tokens with labels, with Agora if `agora` is given.
+    """A `transformers.Trainer` for sequences, tokens or images with labels, with Agora if `agora` is given.
 
     The loss is averaged over accumulation steps and processes. (Trainer 5 leaves that to every model that takes keyword
     arguments, and most classifiers do not do it; hence `model_accepts_loss_kwargs = False`.)
 
     Args:
         model: the student.
-        args: of the Trainer, used as they are.
+        args: of the Trainer, used as they are; for images a copy of them that keeps the column
+            `image`, and groups nothing by length.
         train_dataset: rows with `input_ids`, `attention_mask`, `labels` and, where the tokenizer makes them,
-            `token_type_ids`.
+            `token_type_ids`; or with `image` and `labels`.
         eval_dataset: development set, of the same columns. Agora samples around its mistaken rows, after which the
             accuracy on it is optimistic: report on a third set.
-        tokenizer: shared by student and labeler.
+        tokenizer: shared by student and labeler; of images their processor.
         agora: settings of Agora; None: plain fine-tuning.
         labeler: classifier over the same classes, not trained on `eval_dataset`; needed with `agora`. Moved to the
             Trainer's device.
@@ -66,7 +75,7 @@ def build_trainer(
         test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
         perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
-        task: "text-classification" or "token-classification".
+        task: "text-classification", "token-classification" or "image-classification".
 
     Raises:
         InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
@@ -78,15 +87,19 @@ def build_trainer(
             f"one process sees {args.n_gpu}, and a Trainer would wrap the model in torch.nn.DataParallel",
             "Launch several processes, or set CUDA_VISIBLE_DEVICES to one device",
         )
-    collator: Any = DataCollatorWithPadding(tokenizer)
-    if task == "token-classification":
-        collator = DataCollatorForTokenClassification(tokenizer)
+    collator: Any
+    if isinstance(tokenizer, BaseImageProcessor):
+        collator, args = process_images(tokenizer), _for_images(args)
+    else:
+        per_token = task == "token-classification"
+        collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
     agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:
-        if (problem := problem_of(task, model.config)) not in AGORA_PROBLEMS:
+        if isinstance(tokenizer, BaseImageProcessor) or not takes_agora(task, model.config):
+            kind = f"kind {problem_of(task, model.config)}" + (" and its inputs images" * (task in IMAGE_TASKS))
             raise InvalidConfigError(
                 "Agora makes new rows of texts with a class each, or a class for each word",
-                f"the labels of this model are of the kind {problem}",
+                f"the labels of this model are of the {kind}",
                 "Pass agora=None: plain fine-tuning",
             )
         if labeler is None:
@@ -120,3 +133,13 @@ def build_trainer(
     )
     trainer.model_accepts_loss_kwargs = False
     return trainer
+
+
+def _for_images(args: TrainingArguments) -> TrainingArguments:
+    """The collator reads the column `image`, which no model names; images have no length."""
+    changed: Any = copy.copy(args)
+    changed.remove_unused_columns = False
+    changed.group_by_length = False
+    if hasattr(args, "train_sampling_strategy"):  # of transformers 5, in which it replaces the former
+        changed.train_sampling_strategy = "random"
+    return changed  # type: ignore[no-any-return]

@@ -40,7 +40,7 @@ def measure_importance(
 
     Args:
         teacher: in any mode; it is run in evaluation mode and left as it was.
-        batches: model inputs with `attention_mask`; labels are ignored.
+        batches: model inputs, with `attention_mask` where they hold text; labels are ignored.
         dimension_map: of the teacher's config and task.
         architecture: the teacher's own.
 
@@ -50,12 +50,13 @@ def measure_importance(
     require_inheritable(dimension_map)
     readers = {stream: _readers(dimension_map, stream, architecture[LAYERS]) for stream in ("heads", "inner")}
     squares: dict[str, torch.Tensor] = {}
-    masks: list[torch.Tensor] = []
+    mask: torch.Tensor | None = None  # None: every token of the batch is real
     modules = dict(teacher.named_modules())
 
     def remember(name: str) -> Any:
         def hook(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            read = inputs[0].reshape(-1, inputs[0].shape[-1])[masks[-1]]
+            read = inputs[0].reshape(-1, inputs[0].shape[-1])
+            read = read if mask is None else read[mask]
             squares[name] = squares.get(name, torch.zeros(())) + read.double().square().sum(0)
 
         return modules[name].register_forward_pre_hook(hook)
@@ -68,9 +69,9 @@ def measure_importance(
         with torch.inference_mode():
             for batch in batches:
                 inputs = {name: value for name, value in batch.items() if name != "labels"}
-                masks.append(inputs["attention_mask"].reshape(-1).bool())
+                mask = inputs["attention_mask"].reshape(-1).bool() if "attention_mask" in inputs else None
                 states = teacher(**inputs, output_hidden_states=True).hidden_states
-                residual = residual + sum(_second_moment(state, masks[-1]) for state in states)
+                residual = residual + sum(_second_moment(state, mask) for state in states)
     finally:
         teacher.train(was_training)
         for handle in handles:
@@ -128,8 +129,9 @@ def principal_directions(second_moment: torch.Tensor) -> torch.Tensor:
     return torch.cat([even, vectors[:, 1:].flip(1)], dim=1)
 
 
-def _second_moment(state: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    vectors = state.reshape(-1, state.shape[-1])[mask].double()
+def _second_moment(state: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    vectors = state.reshape(-1, state.shape[-1])
+    vectors = (vectors if mask is None else vectors[mask]).double()
     return vectors.T @ vectors
 
 

@@ -1,16 +1,31 @@
-"""Loads configs, tokenizers and teachers, and says plainly what is wrong where that fails."""
+"""Loads configs, tokenizers, image processors and teachers, and says plainly what is wrong where that fails."""
 
 import json
 from pathlib import Path, PurePath
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    __version__,
+)
+from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils.hub import cached_file
 
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
+from optimum_ose.modeling.building import BUILD_ERRORS
+from optimum_ose.modeling.prediction import evaluating
 from optimum_ose.modeling.tasks import auto_class
+from optimum_ose.preprocessing import IMAGE, process_images
 
+_PILLOW: dict[str, Any] = {"use_fast": False} if __version__.startswith("4.") else {"backend": "pil"}
+"""Images are resized by Pillow, not by torchvision where that is installed: the same pixels everywhere."""
+_BLANK_SIZE = 32
 _INDEX = "model.safetensors.index.json"
 
 
@@ -54,6 +69,55 @@ def load_tokenizer(
         # transformers 5 makes an empty tokenizer where the files are missing, and every word becomes unknown.
         raise _not_loaded(source, ValueError("its tokenizer has no vocabulary; the tokenizer files may be missing"))
     return tokenizer
+
+
+def load_image_processor(
+    source: str, *, trust_remote_code: bool = False, revision: str | None = None
+) -> BaseImageProcessor:
+    """The image processor of a folder or Hub id.
+
+    Raises:
+        InvalidConfigError: if there is none.
+        UnsupportedModelError: if Pillow is not installed, or it makes something else than `pixel_values`.
+    """
+    try:
+        processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(
+            source, trust_remote_code=trust_remote_code, revision=revision, **_PILLOW
+        )
+    except ImportError as error:
+        raise UnsupportedModelError(
+            "Tasks of images need the package pillow", "it is not installed", "pip install 'optimum-ose[vision]'"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _not_loaded(source, error) from error
+    if list(processor.model_input_names) != ["pixel_values"]:
+        raise UnsupportedModelError(
+            "An image processor must make pixel_values and nothing else",
+            f"{type(processor).__name__} makes {', '.join(processor.model_input_names)}",
+            "Choose a teacher that takes whole images, such as a ViT, DeiT or BEiT",
+        )
+    return processor
+
+
+def require_matching(teacher: PreTrainedModel, processor: BaseImageProcessor) -> None:
+    """Pass if the teacher answers an image as the processor makes it.
+
+    Raises:
+        InvalidConfigError: if it does not, for their sizes or channels differ.
+    """
+    from PIL.Image import new  # not installed where only text is read
+
+    batch = process_images(processor)([{IMAGE: new("RGB", (_BLANK_SIZE, _BLANK_SIZE))}])
+    shape = tuple(batch["pixel_values"].shape[1:])
+    try:
+        with evaluating(teacher):
+            teacher(**batch)
+    except BUILD_ERRORS as error:
+        raise InvalidConfigError(
+            "The image processor must make images as the teacher takes them",
+            f"{type(teacher).__name__} refuses one of shape {shape}: {_first_line(error)}",
+            "Give the preprocessor_config.json that the teacher was trained with; images have three channels",
+        ) from error
 
 
 def load_teacher(
@@ -120,7 +184,8 @@ def require_plain_weights(source: str, config: PretrainedConfig, *, revision: st
 
 def _not_loaded(source: str, error: Exception) -> InvalidConfigError:
     return InvalidConfigError(
-        "--model must be a folder or Hub id with a Transformers model in safetensors and its tokenizer",
+        "--model must be a folder or Hub id with a Transformers model in safetensors and its tokenizer, or "
+        "for images its image processor",
         f"loading {source!r} failed: {_first_line(error)}",
         "Check the name, the network and HF_HUB_OFFLINE",
     )

@@ -1,4 +1,4 @@
-"""Inference over token rows: what a classifier answers, batched by length."""
+"""Inference over rows: what a model answers, tokens batched by length, images as they come."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedModel
+from transformers.image_processing_utils import BaseImageProcessor
+
+from optimum_ose.preprocessing import Preprocessor, process_images
 
 
 def predict_logits(
     model: PreTrainedModel,
     rows: Sequence[Mapping[str, Any]],
     *,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Preprocessor,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
     """What a model answers to n rows, in their order. Its training flags are as before afterwards.
@@ -39,7 +42,7 @@ def gather_answers(
     model: PreTrainedModel,
     rows: Sequence[Mapping[str, Any]],
     *,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Preprocessor,
     batch_size: int,
 ) -> NDArray[np.float32]:
     """What a function answers to batches of n rows, in the order of the rows, as `predict_logits` gives it.
@@ -47,17 +50,38 @@ def gather_answers(
     Args:
         answer: of padded inputs, shape (rows, size) or (rows, tokens, size).
         model: on whose device the batches are.
-        rows: token rows.
+        rows: token rows, or images.
         tokenizer: pads.
         batch_size: rows per batch.
     """
-    kept = list(rows)
-    answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(kept)
-    for indices, batch in length_sorted_batches(model, kept, tokenizer=tokenizer, batch_size=batch_size):
+    answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(rows)
+    for indices, batch in length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=batch_size):
         batch.pop("labels", None)
-        for index, found, mask in zip(indices, answer(batch), batch["attention_mask"].cpu(), strict=True):
-            answers[index] = (found[mask.bool()] if found.ndim > 1 else found[None]).numpy()
+        found = answer(batch)
+        masks = batch["attention_mask"].bool().cpu() if found.ndim > 2 else [...] * len(found)
+        for index, of_row, mask in zip(indices, found if found.ndim > 2 else found[:, None], masks, strict=True):
+            answers[index] = of_row[mask].numpy()
     return np.concatenate(answers) if answers else np.empty((0, num_classes(model)), dtype=np.float32)
+
+
+def real_tokens(batch: Mapping[str, torch.Tensor], shown: torch.Tensor) -> torch.Tensor:
+    """1 where a token is no padding, shape (rows, tokens): the batch's mask; all of an image's patches are real.
+
+    Args:
+        batch: model inputs.
+        shown: hidden states or attention probabilities of the batch, shape (rows, ..., tokens, size).
+    """
+    if "attention_mask" in batch:
+        return batch["attention_mask"]
+    return torch.ones((shown.shape[0], shown.shape[-2]), dtype=torch.long, device=shown.device)
+
+
+def token_mask(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """`real_tokens` of a model's own hidden states; the model runs where the batch has no mask."""
+    if "attention_mask" in batch:
+        return batch["attention_mask"]
+    with evaluating(model):
+        return real_tokens(batch, model(**batch, output_hidden_states=True).hidden_states[-1])
 
 
 def pooled(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -72,17 +96,20 @@ def num_classes(model: PreTrainedModel) -> int:
 
 
 def length_sorted_batches(
-    model: PreTrainedModel, rows: Sequence[Mapping[str, Any]], *, tokenizer: PreTrainedTokenizerBase, batch_size: int
+    model: PreTrainedModel, rows: Sequence[Mapping[str, Any]], *, tokenizer: Preprocessor, batch_size: int
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
     """Row indices and padded inputs on the model's device, rows of like length together; without labels where a row
     has more than one.
     """
-    pad = DataCollatorWithPadding(tokenizer)
-    kept = [_padded_columns(row) for row in rows]
-    order = sorted(range(len(kept)), key=lambda index: len(kept[index]["input_ids"]))
+    collate: Callable[..., Any]
+    if isinstance(tokenizer, BaseImageProcessor):
+        collate, kept, order = process_images(tokenizer), rows, list(range(len(rows)))  # opened batch by batch
+    else:
+        collate, kept = DataCollatorWithPadding(tokenizer), [_padded_columns(row) for row in rows]
+        order = sorted(range(len(kept)), key=lambda index: len(kept[index]["input_ids"]))
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
-        batch = pad([dict(kept[index]) for index in indices])
+        batch = collate([dict(kept[index]) for index in indices])
         yield indices, {name: tensor.to(model.device) for name, tensor in batch.items()}
 
 

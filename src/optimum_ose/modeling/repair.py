@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from optimum_ose.modeling.inheritance import Origin, take
-from optimum_ose.modeling.prediction import evaluating
+from optimum_ose.modeling.prediction import evaluating, token_mask
 
 RIDGE = 0.03
 """Weight of the pull towards the slice, as a share of the mean square of the inputs. Uncentered, so that inputs that
@@ -33,7 +33,9 @@ class Calibration:
     """What a teacher computes on one batch, by module name."""
 
     batch: Mapping[str, torch.Tensor]
-    """Padded model inputs, shape (rows, tokens) each."""
+    """Model inputs, of text padded, shape (rows, tokens) each."""
+    mask: torch.Tensor
+    """1 where a token is real, shape (rows, tokens)."""
     tokens: torch.Tensor
     """Flat indices of the tokens looked at, shape (n,)."""
     outputs: Mapping[str, torch.Tensor]
@@ -47,10 +49,10 @@ def record(teacher: PreTrainedModel, batch: Mapping[str, torch.Tensor], *, seed:
 
     Args:
         teacher: in any mode; it is left as it was.
-        batch: padded model inputs with `attention_mask`, without labels.
+        batch: model inputs without labels; of text padded, with `attention_mask`.
         seed: of the draw of at most `MAX_TOKENS` tokens.
     """
-    mask = batch["attention_mask"]
+    mask = token_mask(teacher, batch)
     valid = mask.reshape(-1).nonzero()[:, 0]
     order = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
     tokens = valid[order[:MAX_TOKENS].sort().values]
@@ -70,7 +72,7 @@ def record(teacher: PreTrainedModel, batch: Mapping[str, torch.Tensor], *, seed:
 
     with _hooks(teacher, keep), evaluating(teacher):
         teacher(**batch)
-    return Calibration(batch=batch, tokens=tokens, outputs=outputs, norm_inputs=norm_inputs)
+    return Calibration(batch=batch, mask=mask, tokens=tokens, outputs=outputs, norm_inputs=norm_inputs)
 
 
 def repair(student: PreTrainedModel, calibration: Calibration, origins: Mapping[str, Origin]) -> None:
@@ -90,7 +92,7 @@ def repair(student: PreTrainedModel, calibration: Calibration, origins: Mapping[
             return None
 
         def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            vectors = _vectors(inputs[0], calibration.batch["attention_mask"], calibration.tokens)
+            vectors = _vectors(inputs[0], calibration.mask, calibration.tokens)
             if vectors is None:
                 return
             if isinstance(module, nn.Linear | Conv1D):
@@ -102,7 +104,7 @@ def repair(student: PreTrainedModel, calibration: Calibration, origins: Mapping[
             else:
                 (kept,) = origin.kept
                 writer.complete(take(calibration.norm_inputs[source], kept) - vectors, stream=inputs[0])
-                seen = _vectors(inputs[0], calibration.batch["attention_mask"], calibration.tokens)
+                seen = _vectors(inputs[0], calibration.mask, calibration.tokens)
                 _fit_norm(module, cast(torch.Tensor, seen), take(calibration.outputs[source], kept))
 
         return module.register_forward_pre_hook(hook)

@@ -23,9 +23,14 @@ _HEADS = {
     "fill-mask": ("ForMaskedLM", "ForPreTraining"),
     "text-generation": ("ForCausalLM", "LMHeadModel"),
     "feature-extraction": ("",),
+    "image-classification": ("ForImageClassification",),
 }
 """Task -> endings of the classes whose files hold its head."""
-TRAINABLE_TASKS = ("text-classification", "token-classification")
+TEXT_TRAINABLE_TASKS = ("text-classification", "token-classification")
+"""Tasks of texts whose labels judge a student."""
+IMAGE_TASKS = ("image-classification",)
+"""Tasks of images; an image processor takes the place of the tokenizer."""
+TRAINABLE_TASKS = (*TEXT_TRAINABLE_TASKS, *IMAGE_TASKS)
 """Tasks that the whole way goes for: their labels judge a student."""
 DISTILLABLE_TASKS = (*TRAINABLE_TASKS, "fill-mask", "text-generation", "feature-extraction")
 """Tasks that a student can be distilled for; those without labels of people learn from text alone."""
@@ -86,6 +91,15 @@ def require_trainable(task: str) -> None:
         UnsupportedModelError: for such a task.
     """
     _require(task, TRAINABLE_TASKS)
+
+
+def require_text_task(task: str) -> None:
+    """Refuse a task that is not trained with labels of texts.
+
+    Raises:
+        UnsupportedModelError: for such a task.
+    """
+    _require(task, TEXT_TRAINABLE_TASKS)
 
 
 def require_distillable(task: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.data.labels import class_names
@@ -19,6 +19,7 @@ from optimum_ose.export.parity import open_session
 from optimum_ose.modeling.prediction import gather_answers, predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serving.pipeline import OnnxPipeline
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
@@ -26,9 +27,7 @@ FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx
 _NUM_EXAMPLES = 3
 
 
-def onnx_logits(
-    path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: PreTrainedTokenizerBase
-) -> NDArray[np.float32]:
+def onnx_logits(path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: Preprocessor) -> NDArray[np.float32]:
     """What an ONNX file answers to the rows, as `predict_logits` gives it. `model` is the one that it was made of."""
     session = open_session(path)
     names = {item.name for item in session.get_inputs()}
@@ -99,7 +98,7 @@ def measure(
     return benchmark_formats(
         optimizer.teacher,
         student,
-        tokenizer=optimizer.tokenizer,
+        tokenizer=optimizer.text_tokenizer,
         teacher_folder=folders["teacher"],
         student_folder=folders["student"],
         num_threads=usable_cores(),

@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
+from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.modeling.saving import save_tokenizer
+from optimum_ose.preprocessing import Preprocessor
 
 
-def save_into(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_into(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path) -> None:
     """Write a `from_pretrained` folder file by file, each whole or not at all; other files in it stay.
 
     Raises:
@@ -24,7 +26,7 @@ def save_into(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder
         temporary.rmdir()
 
 
-def save_as(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_as(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path) -> None:
     """Write a `from_pretrained` folder that appears whole or not at all, instead of what was there.
 
     Raises:
@@ -36,12 +38,15 @@ def save_as(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: 
 
 
 @contextmanager
-def _written_aside(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, temporary: Path) -> Iterator[Path]:
+def _written_aside(model: PreTrainedModel, tokenizer: Preprocessor, temporary: Path) -> Iterator[Path]:
     """The files under a temporary name, for the block to rename; nothing is left of them if anything fails."""
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         model.save_pretrained(temporary)
-        save_tokenizer(tokenizer, temporary)
+        if isinstance(tokenizer, BaseImageProcessor):
+            tokenizer.save_pretrained(temporary)
+        else:
+            save_tokenizer(tokenizer, temporary)
         yield temporary
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

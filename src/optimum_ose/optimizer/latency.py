@@ -82,7 +82,7 @@ def latency_meter(setting: CandidateSetting, journal: Journal, *, listener: List
         return None
     return LatencyMeter(
         setting.teacher.config,
-        setting.tokenizer,
+        setting.tokenizer if isinstance(setting.tokenizer, PreTrainedTokenizerBase) else None,
         task=setting.task,
         setting=settings.latency,
         sequence_length=settings.sequence_length,
@@ -168,7 +168,7 @@ def admitted(
 def check_bound(
     file: Path,
     student: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     *,
     max_latency_ms: float,
     settings: SearchConfig,
@@ -179,7 +179,7 @@ def check_bound(
     Args:
         file: the student's default file.
         student: that it was exported from.
-        tokenizer: of the student.
+        tokenizer: of the student; None for images.
         max_latency_ms: the bound.
         settings: of the search, with the setting of the measurement.
         predicted: the `latency` part of `search.json`.

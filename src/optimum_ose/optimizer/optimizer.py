@@ -1,4 +1,4 @@
-"""OSEOptimizer: a teacher, a tokenizer and a task, with one verb per stage."""
+"""OSEOptimizer: a teacher, its tokenizer or image processor, and a task, with one verb per stage."""
 
 import os
 from collections.abc import Sequence
@@ -224,7 +224,7 @@ class OSEOptimizer(TeacherTask):
         save_into(student, self.tokenizer, path)
         write_formats(
             student,
-            self.tokenizer,
+            self.text_tokenizer,
             path,
             config or ExportConfig(),
             calibration_rows=lambda: self.rows(dataset, needs_labels=False) if dataset is not None else (),

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.finetuning.trainer import AGORA_PROBLEMS
+from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.loading import load_config, require_plain_weights
 from optimum_ose.modeling.tasks import auto_class
 from optimum_ose.optimizer.evaluation import compare, examples
@@ -83,9 +83,10 @@ def _finetune(run: Run) -> dict[str, Any]:
     """Fine-tune the distilled student; keep whichever of the two is better on the development rows."""
     optimizer, artifact = run.optimizer, run.artifact
     distilled = (artifact.stage("distill") or {})["validation_score"]
-    agora = run.config.agora if optimizer.problem in AGORA_PROBLEMS else None
+    agora = run.config.agora if takes_agora(optimizer.task, optimizer.teacher.config) else None
     if agora is None and run.config.agora is not None:
-        optimizer.listener.say(f"Agora does not make rows for {optimizer.problem} problems: fine-tuning is plain")
+        kind = optimizer.task if optimizer.text_tokenizer is None else f"{optimizer.problem} problems"
+        optimizer.listener.say(f"Agora does not make rows for {kind}: fine-tuning is plain")
     student = load_model(run, artifact.checkpoints / "distilled")
     arguments = student_arguments(artifact.checkpoints / "finetune", run.config.student_arguments)
     optimizer.finetune(
@@ -141,7 +142,7 @@ def bound_check(run: Run, default_file: str) -> dict[str, Any]:
     measured = check_bound(
         run.artifact.path / default_file,
         load_model(run, run.artifact.path),
-        run.optimizer.tokenizer,
+        run.optimizer.text_tokenizer,
         max_latency_ms=limit,
         settings=run.config.search,
         predicted=read_json(run.artifact.search)["latency"],

@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.data.tokenization import evaluation_batches
@@ -15,9 +15,11 @@ from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance, require_inheritable
 from optimum_ose.modeling.inheritance import choose, find_origins
 from optimum_ose.modeling.initialization import inherit
+from optimum_ose.modeling.prediction import token_mask
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
+from optimum_ose.preprocessing import IMAGE, Preprocessor
 
 NUM_CALIBRATION_ROWS = 1024
 """Rows on which students are repaired. Maps that see one vector a row, such as poolers and heads, are fitted to so
@@ -28,7 +30,7 @@ _MAX_TOKENS = 2**15
 """Tokens, padding included, in the one batch on which students are repaired."""
 _UNCUT_SHARE = 0.9
 """Of the rows that students are repaired on: longer rows are cut, or padding would be most of the batch."""
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids", IMAGE)
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -38,17 +40,15 @@ class StudentMaker:
 
     Args:
         teacher: the model inherited from.
-        tokenizer: pads the calibration rows.
+        tokenizer: pads the calibration rows; of images their processor.
         task: which head the students get.
-        rows: token rows; importance is measured on a seeded draw of them.
+        rows: token rows, or images; importance is measured on a seeded draw of them.
 
     Attributes:
         refusal: why importance cannot be measured; then students inherit the front of each tensor. None: it can.
     """
 
-    def __init__(
-        self, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, task: str, rows: Dataset
-    ) -> None:
+    def __init__(self, teacher: PreTrainedModel, tokenizer: Preprocessor, *, task: str, rows: Dataset) -> None:
         self._teacher = teacher
         self._task = task
         self.refusal: UnsupportedModelError | None = None
@@ -69,10 +69,8 @@ class StudentMaker:
             dimension_map=self.dimension_map,
             architecture=self._maximum_point,
         )
-        length = math.ceil(np.quantile([len(ids) for ids in calibration["input_ids"]], _UNCUT_SHARE))
-        few = _evenly_spaced(calibration, max(_MAX_TOKENS // length, 1)).to_dict()
-        cut = Dataset.from_dict({name: [values[:length] for values in column] for name, column in few.items()})
-        self._calibration = record(teacher, next(iter(evaluation_batches(cut, tokenizer, batch_size=len(cut)))))
+        few = _few_images(teacher, calibration, tokenizer) if IMAGE in calibration.column_names else _cut(calibration)
+        self._calibration = record(teacher, next(iter(evaluation_batches(few, tokenizer, batch_size=len(few)))))
 
     def __call__(self, architecture: Architecture) -> PreTrainedModel:
         """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher."""
@@ -84,6 +82,19 @@ class StudentMaker:
         if architecture != self._maximum_point:
             repair(student, self._calibration, origins)
         return student
+
+
+def _cut(rows: Dataset) -> Dataset:
+    """Token rows for one batch, the longest of them cut."""
+    length = math.ceil(np.quantile([len(ids) for ids in rows["input_ids"]], _UNCUT_SHARE))
+    few = _evenly_spaced(rows, max(_MAX_TOKENS // length, 1)).to_dict()
+    return Dataset.from_dict({name: [values[:length] for values in column] for name, column in few.items()})
+
+
+def _few_images(teacher: PreTrainedModel, rows: Dataset, tokenizer: Preprocessor) -> Dataset:
+    """Images for one batch, which the teacher cuts into as many tokens each."""
+    first = next(iter(evaluation_batches(rows.select([0]), tokenizer, batch_size=1)))
+    return _evenly_spaced(rows, max(_MAX_TOKENS // token_mask(teacher, first).shape[1], 1))
 
 
 def _evenly_spaced(rows: Dataset, count: int) -> Dataset:

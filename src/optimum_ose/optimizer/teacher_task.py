@@ -1,4 +1,4 @@
-"""A teacher with its tokenizer and its task: what rows, answers and scores are."""
+"""A teacher with its tokenizer or image processor and its task: what rows, answers and scores are."""
 
 import os
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from typing import Self
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
@@ -13,12 +14,26 @@ from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.trainer import build_trainer
-from optimum_ose.modeling.loading import load_config, load_teacher, load_tokenizer
+from optimum_ose.modeling.loading import (
+    load_config,
+    load_image_processor,
+    load_teacher,
+    load_tokenizer,
+    require_matching,
+)
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.modeling.tasks import Problem, holds_head, problem_of, require_distillable, require_trainable
+from optimum_ose.modeling.tasks import (
+    IMAGE_TASKS,
+    Problem,
+    holds_head,
+    problem_of,
+    require_distillable,
+    require_trainable,
+)
 from optimum_ose.optimizer.token_rows import give_head, token_rows
 from optimum_ose.optimizer.training import scores, train
+from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.progress import Listener, SilentListener
 
 
@@ -27,7 +42,7 @@ class TeacherTask:
 
     Args:
         teacher: the maximum point T, a Transformers model.
-        tokenizer: of teacher and student.
+        tokenizer: of teacher and student; for images their image processor.
         task: what both do.
         has_head: whether the teacher's head for the task is trained; without it, `finetune_teacher` comes first.
         max_length: tokens per text; longer ones are cut.
@@ -37,7 +52,7 @@ class TeacherTask:
     def __init__(
         self,
         teacher: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: Preprocessor,
         *,
         task: str,
         has_head: bool = True,
@@ -45,6 +60,12 @@ class TeacherTask:
         listener: Listener | None = None,
     ) -> None:
         require_distillable(task)
+        if isinstance(tokenizer, BaseImageProcessor) != (task in IMAGE_TASKS):
+            raise InvalidConfigError(
+                f"The task {task} needs {'an image processor' if task in IMAGE_TASKS else 'a tokenizer'}",
+                f"got a {type(tokenizer).__name__}",
+                "Pass the teacher's own, or load both with from_pretrained",
+            )
         self.teacher = teacher
         self.tokenizer = tokenizer
         self.task = task
@@ -65,7 +86,7 @@ class TeacherTask:
         revision: str | None = None,
         listener: Listener | None = None,
     ) -> Self:
-        """Load a teacher and its tokenizer.
+        """Load a teacher and its tokenizer, or for a task of images its image processor.
 
         Args:
             model_name_or_path: folder or Hub id.
@@ -83,11 +104,16 @@ class TeacherTask:
         require_distillable(task)
         source = os.fspath(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
-        tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code, revision=revision)
+        load = load_image_processor if task in IMAGE_TASKS else load_tokenizer
+        tokenizer = load(source, trust_remote_code=trust_remote_code, revision=revision)
         if num_labels is not None and not holds_head(config, task):
             config.num_labels = num_labels
         teacher = load_teacher(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
-        limit = min(max_length, tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
+        limit = min(max_length, getattr(config, "max_position_embeddings", max_length))
+        if isinstance(tokenizer, BaseImageProcessor):
+            require_matching(teacher, tokenizer)
+        else:
+            limit = min(limit, tokenizer.model_max_length)
         return cls(
             teacher, tokenizer, task=task, has_head=holds_head(config, task), max_length=limit, listener=listener
         )
@@ -96,6 +122,11 @@ class TeacherTask:
         """The search space of the teacher's config, with the task's head counted."""
         axes = (config or SearchConfig()).axes
         return derive_search_space(self.teacher.config, task=self.task, **axes)
+
+    @property
+    def text_tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """The tokenizer; None if the task's inputs are images."""
+        return self.tokenizer if isinstance(self.tokenizer, PreTrainedTokenizerBase) else None
 
     @property
     def problem(self) -> Problem:
@@ -113,8 +144,9 @@ class TeacherTask:
         return self.metric.score(predict_logits(model, rows, tokenizer=self.tokenizer), rows)
 
     def rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
-        """Token rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, and `label`; token rows
-        are returned as they are. Tasks without labels of people, and `needs_labels=False`, do without the last.
+        """Rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, or `image`, and `label`: token
+        rows, or images that are processed when their batch is made. Rows made before are returned as they are. Tasks
+        without labels of people, and `needs_labels=False`, do without the last.
 
         Raises:
             InvalidDataError: if the columns are others, or the classes are not the teacher's.
@@ -169,7 +201,7 @@ class TeacherTask:
             )
 
     def answered_rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
-        """Token rows with the teacher's logits; those of the last two data sets, with labels and without, are kept."""
+        """Rows with the teacher's logits; those of the last two data sets, with labels and without, are kept."""
         key = dataset._fingerprint
         if key not in self._answered:
             rows = self.rows(dataset, needs_labels=needs_labels)

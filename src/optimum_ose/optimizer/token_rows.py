@@ -1,32 +1,36 @@
-"""Makes the token rows of a task from a data set, labeled as the teacher's head is."""
+"""Makes the rows of a task from a data set, labeled as the teacher's head is."""
 
 from typing import Any
 
 from datasets import Dataset, concatenate_datasets
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.image_processing_utils import BaseImageProcessor
 
+from optimum_ose.data.images import image_rows
 from optimum_ose.data.labels import align_labels, class_names
 from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
 from optimum_ose.data.tokenization import tokenize, unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.modeling.tasks import TRAINABLE_TASKS
+from optimum_ose.preprocessing import Preprocessor
 
 
 def token_rows(
     dataset: Dataset,
     config: PretrainedConfig | None,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Preprocessor,
     *,
     task: str,
     max_length: int,
     needs_labels: bool = True,
 ) -> Dataset:
-    """Token rows of a data set; token rows are returned as they are.
+    """Token rows of a data set, or rows of images; rows that are made already are returned as they are.
 
     Args:
-        dataset: with the columns `text`, maybe `text_pair`, or for token classification `tokens`; and `label`.
+        dataset: with the columns `text`, maybe `text_pair`, or for token classification `tokens`, of images
+            `image`; and `label`.
         config: of a teacher whose head is trained; classes get its numbers. None: they keep their own.
-        tokenizer: the teacher's.
+        tokenizer: the teacher's; its image processor, where rows hold images.
         task: tasks without labels of people leave a `label` column out.
         max_length: tokens per row.
         needs_labels: whether a task with labels insists on them.
@@ -34,6 +38,8 @@ def token_rows(
     Raises:
         InvalidDataError: if the columns are others, or the classes are not the teacher's.
     """
+    if isinstance(tokenizer, BaseImageProcessor):
+        return image_rows(dataset, config, needs_labels=needs_labels)
     columns = set(dataset.column_names)
     is_labeled = task in TRAINABLE_TASKS
     if {"input_ids", "labels"} <= columns or ("input_ids" in columns and not (is_labeled and needs_labels)):

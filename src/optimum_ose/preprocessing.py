@@ -1,0 +1,49 @@
+"""What makes inputs of raw rows: a tokenizer, or an image processor that works batch by batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, default_data_collator
+from transformers.image_processing_utils import BaseImageProcessor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Preprocessor = PreTrainedTokenizerBase | BaseImageProcessor
+"""A tokenizer, or for images an image processor in its place."""
+Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
+"""Makes a batch of rows."""
+IMAGE = "image"
+"""Column of the images; they stay as they are until their batch is made."""
+
+
+def row_lengths(rows: Dataset) -> list[int]:
+    """Tokens of each row; images are all of length 1."""
+    return [len(ids) for ids in rows["input_ids"]] if "input_ids" in rows.column_names else [1] * len(rows)
+
+
+def process_images(processor: BaseImageProcessor) -> Collate:
+    """A collator: `pixel_values` of the column `image`, float32 of shape (rows, channels, height, width); of all other
+    columns, such as `labels` and a teacher's answers, tensors.
+    """
+
+    def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        pixels = processor([rgb(row[IMAGE]) for row in rows], return_tensors="pt")["pixel_values"]
+        others = default_data_collator([{name: row[name] for name in row if name != IMAGE} for row in rows])
+        return {"pixel_values": pixels, **others}
+
+    return collate
+
+
+def rgb(image: Any) -> "Image":
+    """An image with three channels.
+
+    Args:
+        image: of Pillow, or whole numbers 0 to 255 of shape (height, width) or (height, width, channels).
+    """
+    from PIL.Image import Image, fromarray  # not installed where only text is read
+
+    return (image if isinstance(image, Image) else fromarray(np.asarray(image, dtype=np.uint8))).convert("RGB")
