@@ -33,7 +33,8 @@ def image_rows(dataset: Dataset, config: PretrainedConfig | None, *, needs_label
     _require_pixels(dataset)
     if "label" not in columns:
         return dataset.select_columns([IMAGE])
-    labels = dataset.select_columns(["label"])  # without the images, which a cast of labels would copy
+    # Beside another column, but not beside the images, which a cast of the labels would copy.
+    labels = dataset.select_columns(["label"]).add_column("row", list(range(len(dataset))))
     if getattr(labels.features["label"], "dtype", None) in ("string", "large_string"):
         raise InvalidDataError(
             "Column 'label' must hold the numbers of classes",

@@ -100,8 +100,10 @@ def _first_tokens(words: Sequence[int | None], tags: Sequence[int] | None) -> li
 
 
 def pad_rows(tokenizer: Preprocessor) -> Collate:
-    """A collator of token rows, or of images: `preprocessing.process_images`. Whole numbers in lists are labels of tokens, and padded with -100; a teacher's answers to tokens, in
-    lists of lists, are padded with zeros; all else is as `DataCollatorWithPadding` leaves it.
+    """A collator of token rows; of images it is `preprocessing.process_images`.
+
+    Whole numbers in lists are labels of tokens, and padded with -100; a teacher's answers to tokens, in lists of lists,
+    are padded with zeros; all else is as `DataCollatorWithPadding` leaves it.
     """
     if isinstance(tokenizer, BaseImageProcessor):
         return process_images(tokenizer)
