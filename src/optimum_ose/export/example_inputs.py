@@ -119,6 +119,16 @@ def rows_and_length(inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
     return int(tensor.shape[0]), int(tensor.shape[1 if tensor.ndim == 2 else 2])
 
 
+def described_image(model: PreTrainedModel) -> dict[str, str]:
+    """What stands in a record of measurements instead of a number of tokens: `input`, "224 x 224 pixels". Empty unless
+    the model takes images.
+    """
+    if getattr(model, "main_input_name", None) != PIXELS:
+        return {}
+    height, width = _shape(model, PIXELS, 1, 1)[2:]
+    return {"input": f"{height} x {width} pixels"}
+
+
 def longest_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Tokens that both the model's positions and its tokenizer allow, at most 512."""
     positions = getattr(model.config, "max_position_embeddings", None) or math.inf

@@ -103,7 +103,7 @@ def _sizes(facts: CardFacts) -> str:
     attributes = {
         "parameters": "parameters",
         "without embeddings": "parameters_without_embeddings",
-        f"multiply-adds ({facts.sequence_length} tokens)": "multiply_adds",
+        f"multiply-adds ({facts.input or f'{facts.sequence_length} tokens'})": "multiply_adds",
     }
     rows = [
         (title, *(_number(getattr(by_role.get(role), attribute, None)) for role in _ROLES))
@@ -127,8 +127,9 @@ def _latency(benchmark: Mapping[str, Any], sentences: Sequence[str]) -> str:
         for kind in dict.fromkeys(kind for kind, _ in results)
     ]
     machine = benchmark["machine"]
+    size = benchmark.get("input") or f"{benchmark['sequence_length']} tokens"
     conditions = (
-        f"Milliseconds per batch of {benchmark['batch_size']} x {benchmark['sequence_length']} tokens, "
+        f"Milliseconds per batch of {benchmark['batch_size']} x {size}, "
         f"median (95th percentile), {benchmark['num_threads']} thread(s) on "
         + f"{_text(machine.get('cpu', 'an unnamed CPU'))} {' '.join(machine.get('cpu_flags', ()))}".rstrip()
         + "; all measured in turns in one run. Compare the ratios, not the figures, with your machine."

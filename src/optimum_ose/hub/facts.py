@@ -115,6 +115,8 @@ class CardFacts:
     """Of teacher and student."""
     sequence_length: int = 128
     """Tokens per sequence for the multiply-adds."""
+    input: str | None = None
+    """What they are counted for, where it is no text: the size of an image."""
     benchmark: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """What `optimum_ose.export.benchmark.benchmark_formats` returned."""
     latency_sentences: tuple[str, ...] = ()

@@ -24,7 +24,9 @@ def usage_section(facts: CardFacts) -> str:
         A Markdown section.
     """
     model = facts.repo_id or _UNNAMED
-    example = {"text": "A first text.", "text_pair": "A second one."} if facts.takes_pairs else "A text."
+    example: object = {"text": "A first text.", "text_pair": "A second one."} if facts.takes_pairs else "A text."
+    if facts.task == "image-classification":
+        example = "path/to/an/image.png"
     parts = ["## Use", _fence("python", _transformers(facts.task, model, example))]
     if facts.task in _JAVASCRIPT_TASKS:
         parts += [

@@ -94,11 +94,17 @@ def require_trainable(task: str) -> None:
 
 
 def require_text_task(task: str) -> None:
-    """Refuse a task that is not trained with labels of texts.
+    """Refuse a task that is not trained with labels of texts, which is all that the command line reads.
 
     Raises:
         UnsupportedModelError: for such a task.
     """
+    if task in IMAGE_TASKS:
+        raise UnsupportedModelError(
+            f"The command line reads texts: --task must be one of {', '.join(TEXT_TRAINABLE_TASKS)}",
+            f"got {task!r}",
+            "Call OSEOptimizer.optimize from Python",
+        )
     _require(task, TEXT_TRAINABLE_TASKS)
 
 

@@ -14,6 +14,7 @@ from optimum_ose.configuration import OSEConfig
 from optimum_ose.data.labels import class_names
 from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.export.benchmark import benchmark_formats
+from optimum_ose.export.example_inputs import described_image
 from optimum_ose.export.machine import usable_cores
 from optimum_ose.export.parity import open_session
 from optimum_ose.modeling.prediction import gather_answers, predict_logits
@@ -142,6 +143,7 @@ def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, 
         "parameters_without_embeddings": int(space.parameter_size(own, count_embeddings=False)[0]),
         "multiply_adds": int(space.multiply_adds(own, sequence_length=sequence_length)[0]),
         "sequence_length": sequence_length,
+        **described_image(model),
     }
 
 

@@ -102,7 +102,8 @@ def _finetune(run: Run) -> dict[str, Any]:
     kept = student if finetuned >= distilled else load_model(run, artifact.checkpoints / "distilled")
     save_as(kept, optimizer.tokenizer, artifact.checkpoints / "student")
     shutil.rmtree(artifact.checkpoints / "finetune", ignore_errors=True)
-    return {"validation_score": finetuned, "kept": "finetuned" if kept is student else "distilled"}
+    left_out = {"agora": False} if agora is None and run.config.agora is not None else {}
+    return {"validation_score": finetuned, "kept": "finetuned" if kept is student else "distilled", **left_out}
 
 
 def _export(run: Run) -> dict[str, Any]:

@@ -35,8 +35,13 @@ def bound_sentence(bound: Mapping[str, Any]) -> str:
     )
 
 
+def input_of(record: Mapping[str, Any]) -> str:
+    """What was measured with, as people read it: the size of images, else a number of tokens."""
+    return str(record.get("input", f"{record['sequence_length']} tokens"))
+
+
 def _conditions(conditions: Mapping[str, Any]) -> str:
     return (
-        f"{conditions['precision']}, batch {conditions['batch_size']} x {conditions['sequence_length']} tokens, "
+        f"{conditions['precision']}, batch {conditions['batch_size']} x {input_of(conditions)}, "
         f"{conditions['num_threads']} thread(s)"
     )

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimum_ose.report.latency_text import bound_sentence
+from optimum_ose.report.latency_text import bound_sentence, input_of
 
 FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
 """Format -> its name for people."""
@@ -50,7 +50,7 @@ def comparison_rows(benchmark: Mapping[str, Any]) -> list[tuple[str, str, str, s
     for key, label in (
         ("parameters", "parameters"),
         ("parameters_without_embeddings", "parameters without embeddings"),
-        ("multiply_adds", f"multiply-adds, {sizes['student']['sequence_length']} tokens"),
+        ("multiply_adds", f"multiply-adds, {input_of(sizes['student'])}"),
     ):
         rows.append(_row(label, (sizes["teacher"][key], sizes["student"][key]), "{:,.0f}"))
     for name, label in FORMATS.items():
@@ -97,7 +97,7 @@ def comparison_notes(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
     """How the rows were measured, and what they say in short."""
     setting = benchmark["latency"]
     how = (
-        f"Latency: batch {setting['batch_size']}, {setting['sequence_length']} tokens, "
+        f"Latency: batch {setting['batch_size']}, {input_of(setting)}, "
         f"{setting['num_threads']} threads, interleaved in one run. Test rows: {benchmark['num_test_rows']}, used once."
     )
     bound = (bound_sentence(benchmark["latency_bound"]),) if "latency_bound" in benchmark else ()

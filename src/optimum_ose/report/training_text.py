@@ -53,7 +53,7 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
     )
     if after is None:
         return f"{text}."
-    agora = " with Agora" if config.get("agora") else ""
+    agora = " with Agora" if config.get("agora") and finetune.get("agora", True) else ""
     return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune['kept']} one was kept."
 
 

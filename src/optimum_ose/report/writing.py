@@ -80,7 +80,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
     )
     return CardFacts(
         model_name=artifact.path.resolve().name,
-        task=request.get("task", "text-classification"),
+        task=artifact.question.get("task", request.get("task", "text-classification")),
         takes_pairs=bool(request.get("takes_pairs")),
         repo_id=request.get("push_to_hub"),
         base_model=request.get("base_model"),
@@ -95,6 +95,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         scores=scores,
         sizes=sizes,
         sequence_length=benchmark["sizes"]["student"]["sequence_length"],
+        input=benchmark["sizes"]["student"].get("input"),
         benchmark=benchmark["latency"],
         default_file=benchmark["default_file"],
         latency_sentences=_latency_sentences(search, benchmark),
