@@ -14,6 +14,9 @@ import torch
 from datasets import Dataset, Image
 from transformers import (
     AutoModelForImageClassification,
+    BeitConfig,
+    DeiTConfig,
+    PretrainedConfig,
     PreTrainedModel,
     SwinConfig,
     SwinForImageClassification,
@@ -41,6 +44,7 @@ from test_run import run
 from themes import word_tokenizer
 
 TASK = "image-classification"
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "id2label")
 SMALL = Architecture(num_hidden_layers=1, num_attention_heads=2, hidden_size=16, intermediate_size=32)
 RECIPE = DistillationConfig(num_steps=60, batch_size=32, learning_rate=3e-3)
 SHORT = replace(RECIPE, num_steps=12, batch_size=16, checkpoint_steps=4)
@@ -87,6 +91,26 @@ def random_vit(**changes: object) -> PreTrainedModel:
 def test_a_student_of_the_teachers_size_is_the_teacher(optimizer: OSEOptimizer) -> None:
     student = optimizer.initialize(optimizer.search_space().maximum_point, calibration_dataset=TRAIN)
     assert torch.equal(weights(student), weights(optimizer.teacher))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(DeiTConfig, "DeiT"), (BeitConfig, "Beit")])
+def test_relatives_of_the_vit_inherit_as_it_does(
+    optimizer: OSEOptimizer, kind: type[PretrainedConfig], name: str
+) -> None:
+    sizes = {name: value for name, value in vit_config().to_dict().items() if name in SIZES}
+    config = kind(**sizes, patch_size=2, architectures=[f"{name}ForImageClassification"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        teacher = AutoModelForImageClassification.from_config(config).eval()
+    relative = OSEOptimizer(teacher, optimizer.tokenizer, task=TASK)
+    same = relative.initialize(relative.search_space().maximum_point, calibration_dataset=FEW)
+    assert torch.equal(weights(same), weights(teacher))
+    narrow = Architecture(num_hidden_layers=2, num_attention_heads=2, hidden_size=16, intermediate_size=64)
+    answers = [
+        torch.from_numpy(predict_logits(model, relative.rows(FEW), tokenizer=relative.tokenizer))
+        for model in (teacher, relative.initialize(narrow), inherit_fronts(teacher, narrow, task=TASK))
+    ]
+    assert (answers[1] - answers[0]).norm() < 0.5 * (answers[2] - answers[0]).norm()
 
 
 def test_a_distilled_student_beats_its_own_start_and_one_from_scratch(optimizer: OSEOptimizer) -> None:
@@ -232,7 +256,7 @@ def test_a_teacher_without_a_head_is_fine_tuned_and_a_student_after_it(tmp_path:
     folder = save(random_vit().vit, tmp_path / "bare")
     bare = OSEOptimizer.from_pretrained(folder, task=TASK, num_labels=10)
     assert not bare.has_head
-    overrides = {"num_train_epochs": 4, "learning_rate": 3e-3}
+    overrides = {"num_train_epochs": 4, "learning_rate": 3e-3, "save_strategy": "no"}
     found = bare.finetune_teacher(TRAIN, DEV, teacher_arguments(tmp_path / "t", bare.teacher.config, overrides))
     assert found["accuracy"] > 0.5
     assert found["accuracy"] == pytest.approx(bare.score(bare.teacher, DEV))
