@@ -44,7 +44,8 @@ from test_run import run
 from themes import word_tokenizer
 
 TASK = "image-classification"
-SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "id2label")
+LABELS = ("id2label", "label2id")
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", *LABELS)
 SMALL = Architecture(num_hidden_layers=1, num_attention_heads=2, hidden_size=16, intermediate_size=32)
 RECIPE = DistillationConfig(num_steps=60, batch_size=32, learning_rate=3e-3)
 SHORT = replace(RECIPE, num_steps=12, batch_size=16, checkpoint_steps=4)
