@@ -11,7 +11,7 @@ One row per type is appended to the output as soon as it is known; a run that wa
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from model_types import one_line, parse, tensors_of, walk
@@ -113,10 +113,13 @@ def examine_config(config: Any) -> dict[str, Any]:
     """The row of one config, but for its type."""
     from optimum_ose import derive_search_space
     from optimum_ose.exceptions import OSEError
+    from optimum_ose.modeling.axes import derive_axes
 
     row: dict[str, Any] = {"verdict": "refused", "reason": ""}
     try:
-        pairs = choose_pairs(derive_search_space(config))
+        space = derive_search_space(config)
+        freely = [name for name, axis in derive_axes(config).items() if axis.role in ("layers", "intermediate")]
+        pairs = [*choose_pairs(space), *full_width_pairs(space, freely)]
     except OSEError as error:
         return row | {"reason": str(error)}
     except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
@@ -175,6 +178,23 @@ def choose_pairs(space: Any) -> list[tuple[Any, Any]]:
     nearest = [index for index, fits in zip(above[:2], is_tiny[len(chosen) :], strict=True) if fits]
     teachers = dict.fromkeys([*fitting[:1], *fitting[len(fitting) // 2 :][:1], *nearest])
     return [(space.candidates[index], space.candidates[smallest]) for index in teachers]
+
+
+def full_width_pairs(space: Any, freely: Collection[str]) -> list[tuple[Any, Any]]:
+    """A teacher and its student that are as wide as T and differ in depth and inner sizes only, if they are not too
+    large: some types compute with widths that no weight shows, and do not run at the smallest candidate.
+    """
+    wide = [
+        candidate
+        for candidate in space
+        if all(candidate[name] == value for name, value in space.maximum_point.items() if name not in freely)
+    ]
+    counts = space.parameter_size(wide)
+    first, *others = counts.argsort(kind="stable").tolist()
+    small = wide[first]
+    above = [index for index in others if all(wide[index][name] >= small[name] for name in small)]
+    fitting = [index for index in above if counts[index] + 5 * counts[first] <= MAX_NUMBERS]
+    return [(wide[index], small) for index in fitting[:1]]
 
 
 def answer(model: Any, choice: int) -> Any:

@@ -3,11 +3,12 @@
     python examples/five_ways.py --dataset banking77.csv --per-class 5 --output out/five_ways
 
 A linear head; + distillation; + a deeper head; + a hyperparameter search over Theta; + Agora; and, in the manner of
-EDA, token replacement with as many added rows, with labels only and with distillation. The teacher is fine-tuned on the
-same few rows and labels for Agora; as many other rows are development rows, which choose among Theta and which Agora
-studies. Every way starts from the same student, which inherits from the teacher, and gets as many optimizer steps of no
-more rows each. Test rows are looked at once per way, at the end. `benchmarks/agora.py` runs the same on other data sets
-and seeds.
+EDA, token replacement with as many added rows, with labels only and with distillation. The teacher is what a user owns:
+it was fine-tuned on rows that the student never sees; few others are left for the student. As many again are
+development rows, which choose among Theta and which Agora studies; the teacher has seen neither. Every way starts from
+the same student, which inherits from the teacher, and gets as many optimizer steps of no more rows each; the teacher's
+answers, where it is asked, have one temperature. Test rows are looked at once per way, at the end.
+`benchmarks/agora.py` runs the same on other data sets and seeds.
 
 Needs the extra `report` and the packages of examples/demo-packages.txt.
 """
@@ -41,16 +42,28 @@ from optimum_ose.modeling.prediction import predict_logits
 
 STUDENT = Architecture(num_hidden_layers=2, num_attention_heads=6, hidden_size=192, intermediate_size=384)
 """Of MiniLM-L6 (6 layers, 384 wide, 1536 inner): 5.6% of its weights without embeddings."""
-THETA = ({"learning_rate": 3e-4}, {"learning_rate": 1e-3}, {"learning_rate": 3e-3})
-AGORA = AgoraConfig(points_per_mistake=2, max_distance=3.0, pool_share=1.0, max_attempts=4)
+THETA = ({"learning_rate": 2e-4}, {"learning_rate": 5e-4}, {"learning_rate": 1e-3})
+AGORA = AgoraConfig(
+    points_per_mistake=8,
+    points_per_row=4,
+    max_distance=4.0,
+    replacement_probability=0.4,
+    label_temperature=4.0,
+    pool_share=3.0,
+    max_attempts=2,
+    initial_round=True,
+)
 NUM_ROUNDS = 5
 BATCH_SIZE = 32
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 5e-4
 """Of every way but the search: the middle of Theta."""
 
 NUM_STEPS = 300
-NUM_TEACHER_EPOCHS, MAX_TEACHER_STEPS = 25, 240
+NUM_TEACHER_EPOCHS, MAX_TEACHER_STEPS = 4, 800
+ASIDE_SHARE, MIN_ASIDE = 0.2, 20
+"""Of each class, what the teacher does not see: a share of the rows, and at least so many."""
 MAX_TEST_ROWS = 3_000
+MAX_LENGTH = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,73 +214,95 @@ def five_ways(setting: Setting, *, skip: Collection[str] = (), num_added: int = 
             yield name, _judged(setting, made)
 
 
-def scarce_splits(tables: dict[str, pd.DataFrame], *, per_class: int | None, num_rows: int, seed: int) -> Splits:
-    """Few training rows, as many development rows, and the test rows (or the rest of one table, at most 3,000).
+def set_aside(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows that the teacher is fine-tuned on, and those that are put aside for students; the same in each call."""
+    shuffled = table.sample(frac=1.0, random_state=0).reset_index(drop=True)
+    sizes = shuffled.groupby("label")["label"].transform("size")
+    is_aside = shuffled.groupby("label").cumcount() < np.maximum(ASIDE_SHARE * sizes, MIN_ASIDE)
+    return shuffled[~is_aside], shuffled[is_aside]
+
+
+def scarce_splits(
+    aside: pd.DataFrame, test: pd.DataFrame | None, *, per_class: int | None, num_rows: int, seed: int
+) -> Splits:
+    """Few training rows, as many development rows, and test rows, at most 3,000.
 
     Args:
-        tables: "train" and maybe "test", with the columns text, maybe text_pair, and label.
+        aside: rows that the teacher has not seen, with the columns text, maybe text_pair, and label.
+        test: the same columns; None: what is left of the former.
         per_class: rows of each class; None: `num_rows` rows of all.
         num_rows: see there.
         seed: of the draw, which is repeated until each class has a training row.
     """
-    count, num_classes = per_class or num_rows, tables["train"]["label"].nunique()
+    count, num_classes = per_class or num_rows, aside["label"].nunique()
     if num_classes > count and not per_class:
         raise SystemExit(f"--rows must be at least the number of classes; there are {num_classes}. Ask for more rows.")
     for attempt in itertools.count():
-        shuffled = tables["train"].sample(frac=1.0, random_state=seed + 1_000 * attempt).reset_index(drop=True)
+        shuffled = aside.sample(frac=1.0, random_state=seed + 1_000 * attempt).reset_index(drop=True)
         order = shuffled.groupby("label").cumcount() if per_class else pd.Series(range(len(shuffled)))
         if shuffled.loc[order < count, "label"].nunique() == num_classes:
             break
-    rest = tables.get("test", shuffled[order >= 2 * count])
-    pair = "text_pair" if "text_pair" in shuffled.columns else None
     drawn = {
         "train": shuffled[order < count],
         "validation": shuffled[(count <= order) & (order < 2 * count)],
-        "test": rest.head(MAX_TEST_ROWS),
+        "test": (shuffled[order >= 2 * count] if test is None else test).head(MAX_TEST_ROWS),
     }
-    return make_splits(drawn, Columns(text="text", text_pair=pair, label="label"), seed=seed)
+    return make_splits(drawn, _columns(aside), seed=seed)
 
 
-def prepare(splits: Splits, *, seed: int, num_steps: int = NUM_STEPS, folder: Path | None = None) -> Setting:
-    """Fine-tune the teacher on the few rows, or take the one that `folder` keeps, and tokenize.
+def own_teacher(table: pd.DataFrame, aside: pd.DataFrame, folder: Path) -> Path:
+    """The folder of a teacher fine-tuned on the rows of a table; one that is there is kept."""
+    if (folder / "config.json").is_file():
+        return folder
+    splits = make_splits({"train": table, "validation": aside, "test": aside}, _columns(table), seed=0)
+    optimizer = OSEOptimizer.from_pretrained(
+        teacher_folder(), num_labels=len(splits.label_names), max_length=MAX_LENGTH
+    )
+    with TemporaryDirectory() as scratch:
+        arguments = TrainingArguments(
+            scratch,
+            max_steps=min(MAX_TEACHER_STEPS, NUM_TEACHER_EPOCHS * math.ceil(len(splits.train) / BATCH_SIZE)),
+            per_device_train_batch_size=BATCH_SIZE,
+            learning_rate=2e-4,
+            warmup_steps=30,
+            weight_decay=0.01,
+            save_strategy="no",
+            report_to=[],
+            logging_strategy="no",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+        )
+        optimizer.finetune_teacher(splits.train, splits.validation, arguments)
+    optimizer.teacher.save_pretrained(folder)
+    optimizer.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def prepare(splits: Splits, teacher: Path, *, seed: int, num_steps: int = NUM_STEPS) -> Setting:
+    """Load the teacher and tokenize the rows.
 
     Args:
-        splits: the rows.
+        splits: the student's rows.
+        teacher: its folder.
         seed: of everything random.
         num_steps: optimizer steps of each way.
-        folder: where the teacher is kept; None: nowhere.
     """
-    kept = folder is not None and (folder / "config.json").is_file()
-    optimizer = OSEOptimizer.from_pretrained(
-        folder if folder is not None and kept else teacher_folder(), num_labels=len(splits.label_names), max_length=96
-    )
-    if not kept:
-        num_teacher_steps = min(MAX_TEACHER_STEPS, NUM_TEACHER_EPOCHS * math.ceil(len(splits.train) / BATCH_SIZE))
-        with TemporaryDirectory() as scratch:
-            arguments = TrainingArguments(
-                scratch,
-                max_steps=num_teacher_steps,
-                per_device_train_batch_size=BATCH_SIZE,
-                learning_rate=3e-4,
-                warmup_steps=20,
-                weight_decay=0.01,
-                seed=seed,
-                save_strategy="no",
-                report_to=[],
-                logging_strategy="no",
-                disable_tqdm=True,
-                dataloader_pin_memory=False,
-            )
-            optimizer.finetune_teacher(splits.train, splits.validation, arguments)
-        if folder is not None:
-            optimizer.tokenizer.save_pretrained(folder)
-            optimizer.teacher.save_pretrained(folder)
+    optimizer = OSEOptimizer.from_pretrained(teacher, max_length=MAX_LENGTH)
     train, dev, test = (optimizer.rows(rows) for rows in (splits.train, splits.validation, splits.test))
     return Setting(optimizer=optimizer, train=train, dev=dev, test=test, num_steps=num_steps, seed=seed)
 
 
+def _columns(table: pd.DataFrame) -> Columns:
+    return Columns(text="text", text_pair="text_pair" if "text_pair" in table.columns else None, label="label")
+
+
 def _distilled(setting: Setting, student: PreTrainedModel, rows: Dataset, **changes: Any) -> PreTrainedModel:
-    config = DistillationConfig(num_steps=setting.num_steps, learning_rate=LEARNING_RATE, seed=setting.seed)
+    config = DistillationConfig(
+        num_steps=setting.num_steps,
+        learning_rate=LEARNING_RATE,
+        temperature=AGORA.label_temperature,
+        seed=setting.seed,
+    )
     return setting.optimizer.distill(student, rows, replace(config, **changes))
 
 
@@ -306,12 +341,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100, help="training rows, without --per-class")
     parser.add_argument("--steps", type=int, default=NUM_STEPS, help="optimizer steps of each way")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("out/five_ways"), help="folder of the picture")
+    parser.add_argument("--output", type=Path, default=Path("out/five_ways"), help="folder of picture and teacher")
     options = parser.parse_args()
     table = read_file(options.dataset)
     table = pd.DataFrame({"text": table[options.text_column], "label": table[options.label_column]})
-    splits = scarce_splits({"train": table}, per_class=options.per_class, num_rows=options.rows, seed=options.seed)
-    setting = prepare(splits, seed=options.seed, num_steps=options.steps)
+    owned, aside = set_aside(table)
+    folder = own_teacher(owned, aside, options.output / "teacher")
+    splits = scarce_splits(aside, None, per_class=options.per_class, num_rows=options.rows, seed=options.seed)
+    setting = prepare(splits, folder, seed=options.seed, num_steps=options.steps)
     teacher = setting.accuracy(setting.optimizer.teacher, setting.test)
     print(f"{len(setting.train)} training, {len(setting.dev)} development, {len(setting.test)} test rows")
     print(f"{'way':<28} {'development':>12} {'test':>8} {'rows added':>11}", flush=True)
@@ -322,7 +359,6 @@ def main() -> None:
             f"{name:<28} {outcome.dev:>12.3f} {outcome.test:>8.3f} {outcome.num_added:>11} {outcome.remark}", flush=True
         )
     print(f"{'(teacher)':<28} {'':>12} {teacher:>8.3f}")
-    options.output.mkdir(parents=True, exist_ok=True)
     draw(outcomes, teacher, options.output / "five_ways.png")
     print(f"drawn in {options.output}")
 

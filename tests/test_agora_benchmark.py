@@ -45,10 +45,10 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 def test_scarce_rows_are_as_many_as_asked_for(ways: ModuleType, tables: dict[str, pd.DataFrame]) -> None:
-    splits = ways.scarce_splits(tables, per_class=4, num_rows=0, seed=0)
+    splits = ways.scarce_splits(tables["train"], tables["test"], per_class=4, num_rows=0, seed=0)
     assert Counter(splits.train["label"]) == Counter(splits.validation["label"]) == {0: 4, 1: 4, 2: 4}
     assert len(splits.test) == 60
-    one_table = ways.scarce_splits({"train": tables["train"]}, per_class=None, num_rows=30, seed=0)
+    one_table = ways.scarce_splits(tables["train"], None, per_class=None, num_rows=30, seed=0)
     assert [len(rows) for rows in (one_table.train, one_table.validation, one_table.test)] == [30, 30, 80]
     texts = [*one_table.train["text"], *one_table.validation["text"], *one_table.test["text"]]
     assert len(set(texts)) == 140
@@ -59,18 +59,25 @@ def test_every_class_has_a_training_row_however_rare(ways: ModuleType, tables: d
     is_rare = train["label"] == "tools"
     rare = pd.concat([train[~is_rare], train[is_rare].head(4)])
     for seed in range(5):
-        drawn = {"train": rare, "test": tables["test"]}
-        splits = ways.scarce_splits(drawn, per_class=None, num_rows=12, seed=seed)
+        splits = ways.scarce_splits(rare, tables["test"], per_class=None, num_rows=12, seed=seed)
         assert set(splits.train["label"]) == {0, 1, 2}
         assert len(splits.validation) == 12
+
+
+def test_the_teacher_sees_no_row_that_is_put_aside(ways: ModuleType, tables: dict[str, pd.DataFrame]) -> None:
+    table = tables["train"]
+    owned, aside = ways.set_aside(table)
+    assert sorted([*owned["text"], *aside["text"]]) == sorted(table["text"])
+    assert Counter(aside["label"]) == dict.fromkeys(table["label"].unique(), ways.MIN_ASIDE)
+    assert ways.set_aside(table)[1].equals(aside)
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument")
 def test_every_way_gets_as_many_steps_and_no_more_rows(
     ways: ModuleType, tables: dict[str, pd.DataFrame], teacher_folder: Path
 ) -> None:
-    splits = ways.scarce_splits(tables, per_class=8, num_rows=0, seed=0)
-    setting = ways.prepare(splits, seed=0, num_steps=NUM_STEPS, folder=teacher_folder)
+    splits = ways.scarce_splits(tables["train"], tables["test"], per_class=8, num_rows=0, seed=0)
+    setting = ways.prepare(splits, teacher_folder, seed=0, num_steps=NUM_STEPS)
     sizes: list[int] = []
 
     def count(module: torch.nn.Module, args: object, kwargs: dict[str, torch.Tensor], output: object) -> None:
@@ -103,7 +110,7 @@ def test_a_stopped_benchmark_goes_on_after_the_last_finished_way(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(benchmark, "tables", lambda folder: tables)
-    (tmp_path / "trec6-100-0").symlink_to(teacher_folder)
+    (tmp_path / "trec6").symlink_to(teacher_folder)
     options = argparse.Namespace(data=tmp_path, output=tmp_path, steps=2)
     monkeypatch.setitem(benchmark.SETTINGS, "trec6-100", ("trec6", 4, 0))
     whole = Journal(tmp_path / "whole.jsonl", question={})

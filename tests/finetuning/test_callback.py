@@ -189,6 +189,19 @@ def test_without_accumulation_each_round_replaces_the_pool_and_a_lost_one_is_bui
     assert torch.equal(resumed[0].model.classifier.weight, undisturbed[0].model.classifier.weight)
 
 
+def test_an_initial_round_comes_before_the_first_step_and_a_resumed_run_keeps_it(agora, tmp_path):
+    settings = {"config": AgoraConfig(initial_round=True)}
+    run = agora(recorded=True, save_strategy="steps", save_steps=4, **settings)
+    run[0].train()
+    assert [report.round for report in run[1].rounds] == [0, 1, 2, 3]
+    own, all_rows = run[0].data_collator.batches[0]
+    assert all_rows > own
+    checkpoint(run, 4, tmp_path)
+    resumed = agora(folder=tmp_path, **settings)
+    resumed[0].train(resume_from_checkpoint=True)
+    assert_same_run(run, resumed)
+
+
 def test_a_round_may_be_several_epochs(agora):
     trainer, callback, _ = agora(config=AgoraConfig(epochs_per_round=2), num_train_epochs=5)
     trainer.train()

@@ -117,6 +117,16 @@ def test_no_mistake_gets_more_rows_than_asked_for(built):
     assert counts.max() == 3
 
 
+def test_rows_that_are_no_mistakes_get_as_many_new_rows_as_asked_for(builder, student, train, dev):
+    rows, report = builder(points_per_mistake=3, points_per_row=2, max_distance=9.0).build(student, round_number=1)
+    counts = np.bincount([row.origin for row in rows], minlength=len(dev) + len(train))
+    assert (counts == 3).sum() == report.num_mistakes
+    assert (counts == 2).sum() == len(dev) + len(train) - report.num_mistakes
+    keys = {row_key(row.features) for row in rows}
+    assert len(keys) == len(rows)
+    assert not keys & {row_key(row) for dataset in (train, dev) for row in dataset}
+
+
 def test_an_unreachable_radius_leaves_the_pool_empty(builder, student):
     rows, report = builder(min_distance=1e6, max_distance=1e7, max_attempts=2).build(student, round_number=1)
     assert rows == ()

@@ -13,20 +13,24 @@ class AgoraConfig:
 
     points_per_mistake: int = 1
     """New points per mistake and round, >= 1."""
+    points_per_row: int = 0
+    """New points per round near each row of the training and the development set that is no mistake, >= 0. The paper
+    studies mistakes alone (0); once the student has learned E by heart, nothing new comes from them."""
     min_distance: float = 0.1
-    """r_min: least distance to the mistake, in median nearest-neighbor distances of the training set."""
+    """r_min: least distance to the row it was made from, in median nearest-neighbor distances of the training set."""
     max_distance: float = 1.0
-    """r_max: greatest distance to the mistake, in the same unit."""
+    """r_max: greatest distance to it, in the same unit."""
     replacement_probability: float = 0.15
     """Share of the tokens that one proposal replaces, in (0, 1]."""
     num_neighbors: int = 10
     """Neighbors in the labeler's embedding space that may replace a token, >= 1."""
     interpolation_share: float = 0.25
-    """Share of the proposals that lie between two mistakes instead of being tau's, in [0, 1]."""
+    """Share of the proposals that lie between two rows, of mistakes between two mistakes, instead of being tau's, in
+    [0, 1]."""
     max_attempts: int = 8
     """Proposals per new point before it is given up, >= 1."""
     label_temperature: float = 1.0
-    """Of the labeler's soft labels, > 0."""
+    """Of the labeler's soft labels, and of the student's answers where it learns from them, > 0."""
     soft_labels: bool = True
     """Teach the labeler's distributions instead of its first choices (`finetune`; texts with one class each)."""
     labeler_share: float = 0.9
@@ -36,11 +40,13 @@ class AgoraConfig:
     """Least accuracy of the labeler on the development set, in [0, 1]. Source: de Wynter, arXiv:2010.07990."""
     epochs_per_round: int = 1
     """Epochs between two rounds, >= 1; with few training rows an epoch is a few steps."""
+    initial_round: bool = False
+    """Make a round before the first step too, from the mistakes of the student as it comes; the paper trains first."""
     accumulate: bool = True
     """Append the rows of each round to those of the rounds before, as the paper appends them to the training set;
     False: each round's rows replace the last."""
     pool_share: float = 0.5
-    """Pool rows added to a batch, as a share of its own rows, in (0, 1]."""
+    """Most pool rows added to a batch, in shares of its own rows, > 0."""
     report_test: bool = True
     """Report the accuracy on the third set in each round; False: it is there, and left alone until the end. Where
     `optimize` and `ose run` fine-tune, it is always left alone."""
@@ -54,6 +60,7 @@ class AgoraConfig:
             "AgoraConfig",
             [
                 (self.points_per_mistake >= 1, "points_per_mistake must be at least 1", self.points_per_mistake),
+                (self.points_per_row >= 0, "points_per_row must not be negative", self.points_per_row),
                 (
                     0 <= self.min_distance < self.max_distance,
                     "min_distance must be at least 0 and below max_distance",
@@ -79,7 +86,7 @@ class AgoraConfig:
                     self.minimum_labeler_accuracy,
                 ),
                 (self.epochs_per_round >= 1, "epochs_per_round must be at least 1", self.epochs_per_round),
-                (0 < self.pool_share <= 1, "pool_share must lie in (0, 1]", self.pool_share),
+                (self.pool_share > 0, "pool_share must be positive", self.pool_share),
                 (self.seed >= 0, "seed must not be negative", self.seed),
             ],
         )

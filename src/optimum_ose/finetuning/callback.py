@@ -101,7 +101,8 @@ class AgoraCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Examine the labeler; when resuming, bring back the pool of the checkpoint.
+        """Examine the labeler; when resuming, bring back the pool of the checkpoint, else make the initial round, if it
+        is wanted.
 
         Raises:
             InvalidConfigError: if labeler and student differ in their number of classes.
@@ -127,6 +128,8 @@ class AgoraCallback(TrainerCallback):
                 "Pass one tokenized data set to both",
             )
         self._restore(args, state, student)
+        if self._collator.config.initial_round and not state.global_step:
+            self._run_round(state, student, round_number=0)
         self._is_training = self._pool.is_open = True
 
     def on_epoch_begin(

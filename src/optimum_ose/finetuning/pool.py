@@ -54,7 +54,7 @@ class Pool:
         self.is_open = False
 
     def refill(self, rows: Iterable[PoolRow], *, round_number: int) -> None:
-        """Replace the rows by those of a round (1 is the round after the first epoch; 0 means none yet)."""
+        """Replace the rows by those of a round (0: before the first step, where there may be none)."""
         self.rows = tuple(rows)
         self.round = round_number
 

@@ -27,7 +27,7 @@ class PoolReport:
     """What one round did. In token classification accuracies and agreement are shares of the labeled tokens.
 
     Args:
-        round: 1 for the first, after `epochs_per_round` epochs.
+        round: 1 for the first, after `epochs_per_round` epochs; 0 for one before the first step.
         dev_accuracy: of the student when the round began. Optimistic from round 2 on: these rows steer the data.
         test_accuracy: of the same student on rows that steer nothing; None if there are none.
         num_mistakes: development rows that the student gets wrong, if only at one token.
@@ -88,15 +88,17 @@ class PoolBuilder:
         perturbation: TextPerturbation | None = None,
     ) -> None:
         self._labeler, self._tokenizer, self._config, self._batch_size = labeler, tokenizer, config, batch_size
-        train, _ = self._read(train_dataset)
-        self._train = train
-        self._dev, self._gold = self._read(dev_dataset)
+        self._train, train_labels = self._read(train_dataset)
+        self._dev, self._dev_labels = self._read(dev_dataset)
         self._test = self._read(test_dataset) if test_dataset is not None and config.report_test else None
-        self.train_keys = frozenset(map(row_key, train))
-        self.num_train_rows = len(train)
+        self.train_keys = frozenset(map(row_key, self._train))
+        self.num_train_rows = len(self._train)
         self._known = {*self.train_keys, *map(row_key, self._dev)}
-        self._dev_points = self._examine(self._dev).representations
-        self._train_points = self._sample_points(train)
+        explored = config.points_per_row > 0
+        self._sources = [*self._dev, *(self._train if explored else ())]
+        self._gold = [*self._dev_labels, *(train_labels if explored else ())]
+        self._points = self._examine(self._sources).representations
+        self._train_points = self._sample_points(self._train)
         self._unit = median_nearest_neighbor_distance(self._train_points)
         self._tau = perturbation or self._default_tau()
         self.betti = betti_numbers(self._train_points) if config.betti_numbers else None
@@ -127,17 +129,22 @@ class PoolBuilder:
 
         Args:
             student: as it stands at the end of an epoch; left as it is.
-            round_number: 1 for the first.
+            round_number: as in the report.
             earlier: rows of earlier rounds that stay in the pool; none of them is proposed again.
 
         Returns:
             Rows in the order of the mistakes, and the report.
         """
-        hits = self._hits(student, self._dev, self._gold)
+        hits = self._hits(student, self._dev, self._dev_labels)
         mistakes = np.flatnonzero([not of_row.all() for of_row in hits])
         generator = np.random.default_rng([self._config.seed, round_number])
         known = self._known | {row_key(row.features) for row in earlier}
-        rows, agreements, num_proposed = self._rows_near(mistakes, known, generator)
+        others = np.setdiff1d(np.arange(len(self._sources)), mistakes)
+        num_wanted = dict.fromkeys(mistakes.tolist(), self._config.points_per_mistake)
+        if self._config.points_per_row:
+            num_wanted |= dict.fromkeys(others.tolist(), self._config.points_per_row)
+        partners = {**self._partners(mistakes), **self._partners(others)}
+        rows, agreements, num_proposed = self._rows_near(num_wanted, partners, known, generator)
         labels = np.concatenate([np.atleast_1d(row.label) for row in rows]) if rows else np.empty(0, dtype=np.int64)
         num_labels = int(student.config.num_labels or 0)
         return rows, PoolReport(
@@ -153,20 +160,21 @@ class PoolBuilder:
         )
 
     def _rows_near(
-        self, mistakes: NDArray[np.intp], known: set[tuple[int, ...]], generator: np.random.Generator
+        self,
+        num_wanted: Mapping[int, int],
+        partners: Mapping[int, int],
+        known: set[tuple[int, ...]],
+        generator: np.random.Generator,
     ) -> tuple[tuple[PoolRow, ...], list[NDArray[np.bool_]], int]:
-        """Up to `max_attempts` times, propose near each mistake that still wants rows.
+        """Up to `max_attempts` times, propose near each source that still wants rows.
 
         Returns:
             The accepted rows, whether each one's label is its origin's, and the number of proposals.
         """
-        accepted: dict[int, list[tuple[PoolRow, NDArray[np.bool_]]]] = {int(index): [] for index in mistakes}
-        partners = self._partners(mistakes)
+        accepted: dict[int, list[tuple[PoolRow, NDArray[np.bool_]]]] = {index: [] for index in num_wanted}
         num_proposed = 0
         for _ in range(self._config.max_attempts):
-            wanted = [
-                index for index, rows in accepted.items() for _ in range(self._config.points_per_mistake - len(rows))
-            ]
+            wanted = [index for index, rows in accepted.items() for _ in range(num_wanted[index] - len(rows))]
             num_proposed += len(wanted)
             proposed = {row_key(found.features): found for found in self._propose(wanted, partners, generator)}
             for row, agrees in self._label([found for key, found in proposed.items() if key not in known]):
@@ -178,14 +186,15 @@ class PoolBuilder:
     def _propose(
         self, wanted: Sequence[int], partners: Mapping[int, int], generator: np.random.Generator
     ) -> list[_Proposal]:
-        """One new row near each wanted mistake: most of them by tau, a share between two mistakes."""
+        """One new row near each wanted source: most of them by tau, a share between it and its partner."""
         is_between = generator.random(len(wanted)) < self._config.interpolation_share
-        by_tau = [index for index, between in zip(wanted, is_between, strict=True) if not between or not partners]
+        is_between &= np.array([index in partners for index in wanted], dtype=np.bool_)
+        by_tau = [index for index, between in zip(wanted, is_between, strict=True) if not between]
         made = iter(self._tau([self._source(index) for index in by_tau], generator=generator) if by_tau else ())
         special = self._tokenizer.all_special_ids
         found = []
         for index, between in zip(wanted, is_between, strict=True):
-            if between and partners:
+            if between:
                 mine, other = self._source(index), self._source(partners[index])
                 row: Features = interpolate(mine, other, special_ids=special, generator=generator)
             else:
@@ -201,7 +210,7 @@ class PoolBuilder:
             return []
         origins = np.array([found.origin for found in proposed])
         answers = self._examine([found.features for found in proposed])
-        distances = np.linalg.norm(answers.representations - self._dev_points[origins], axis=1) / self._unit
+        distances = np.linalg.norm(answers.representations - self._points[origins], axis=1) / self._unit
         near = (self._config.min_distance <= distances) & (distances <= self._config.max_distance)
         rows = []
         for found, logits in ((proposed[k], answers.logits[k]) for k in np.flatnonzero(near).tolist()):
@@ -215,18 +224,18 @@ class PoolBuilder:
         return list(soft.tolist())
 
     def _source(self, index: int) -> Features:
-        """A development row as tau gets it: in token classification with the labels of its tokens."""
-        gold = self._gold[index]
-        return self._dev[index] if isinstance(gold, int) else {**self._dev[index], "labels": gold}
+        """A row as tau gets it: in token classification with the labels of its tokens."""
+        row, gold = self._sources[index], self._gold[index]
+        return row if isinstance(gold, int) else {**row, "labels": gold}
 
-    def _partners(self, mistakes: NDArray[np.intp]) -> dict[int, int]:
-        """For each mistake the nearest other one, with which it may be interpolated."""
-        if len(mistakes) < 2:
+    def _partners(self, sources: NDArray[np.intp]) -> dict[int, int]:
+        """For each source the nearest other one, with which it may be interpolated."""
+        if len(sources) < 2:
             return {}
-        points = self._dev_points[mistakes]
+        points = self._points[sources]
         _, nearest = cKDTree(points).query(points, k=2)
-        others = np.where(nearest[:, 0] == np.arange(len(mistakes)), nearest[:, 1], nearest[:, 0])
-        return dict(zip(mistakes.tolist(), mistakes[others].tolist(), strict=True))
+        others = np.where(nearest[:, 0] == np.arange(len(sources)), nearest[:, 1], nearest[:, 0])
+        return dict(zip(sources.tolist(), sources[others].tolist(), strict=True))
 
     def _hits(self, model: PreTrainedModel, rows: Sequence[Features], gold: Sequence[Label]) -> list[NDArray[np.bool_]]:
         found = answer(model, rows, tokenizer=self._tokenizer, batch_size=self._batch_size)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import datasets
@@ -106,7 +107,7 @@ def build_trainer(
             raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
         soft_targets = agora.soft_labels and not answers_per_token(labeler)
         collator = AgoraDataCollator(tokenizer, config=agora, soft_targets=soft_targets)
-        loss = soft_cross_entropy if soft_targets else None
+        loss = partial(soft_cross_entropy, temperature=agora.label_temperature) if soft_targets else None
         labeler.to(args.device)  # type: ignore[arg-type]  # the stub of the decorated method lost `self`
         agora_callbacks.append(
             AgoraCallback(
