@@ -95,8 +95,10 @@ def test_agora_without_a_labeler_is_refused(trainer):
 
 
 @pytest.mark.parametrize("accumulated", [1, 4])
-def test_soft_labels_give_one_gradient_however_a_batch_is_cut(trainer, make_model, labeler, accumulated):
-    model = make_model(0, **STILL)
+def test_soft_labels_give_one_gradient_however_a_batch_is_cut_and_without_dropout(
+    trainer, make_model, labeler, accumulated
+):
+    model = make_model(0, hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5)
     made = trainer(
         model=model,
         agora=AgoraConfig(labeler_share=0.25),
@@ -118,6 +120,7 @@ def test_soft_labels_give_one_gradient_however_a_batch_is_cut(trainer, make_mode
     loss = torch.nn.functional.cross_entropy(reference(**batch).logits, targets)
     loss.backward()
     torch.testing.assert_close(step, -reference.classifier.weight.grad, atol=1e-6, rtol=1e-4)
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.5}  # as before
 
 
 def test_evaluation_with_soft_labels_takes_the_given_classes(trainer, labeler):

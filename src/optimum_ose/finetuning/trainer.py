@@ -21,6 +21,7 @@ from optimum_ose.configuration import AgoraConfig
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
+from optimum_ose.finetuning.dropout import WithoutDropout
 from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.metrics import compute_metrics_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
@@ -107,7 +108,9 @@ def build_trainer(
             raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
         soft_targets = agora.soft_labels and not answers_per_token(labeler)
         collator = AgoraDataCollator(tokenizer, config=agora, soft_targets=soft_targets)
-        loss = partial(soft_cross_entropy, temperature=agora.label_temperature) if soft_targets else None
+        if soft_targets:
+            loss = partial(soft_cross_entropy, temperature=agora.label_temperature)
+            agora_callbacks.append(WithoutDropout())
         labeler.to(args.device)  # type: ignore[arg-type]  # the stub of the decorated method lost `self`
         agora_callbacks.append(
             AgoraCallback(
