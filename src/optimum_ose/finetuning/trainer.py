@@ -108,9 +108,7 @@ def build_trainer(
             raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
         soft_targets = agora.soft_labels and not answers_per_token(labeler)
         collator = AgoraDataCollator(tokenizer, config=agora, soft_targets=soft_targets)
-        if soft_targets:
-            loss = partial(soft_cross_entropy, temperature=agora.label_temperature)
-            agora_callbacks.append(WithoutDropout())
+        loss = partial(soft_cross_entropy, temperature=agora.label_temperature) if soft_targets else None
         labeler.to(args.device)  # type: ignore[arg-type]  # the stub of the decorated method lost `self`
         agora_callbacks.append(
             AgoraCallback(
@@ -124,6 +122,7 @@ def build_trainer(
                 perturbation=perturbation,
             )
         )
+        agora_callbacks += [WithoutDropout()] if soft_targets else []
     trainer = Trainer(
         model=model,
         args=args,
