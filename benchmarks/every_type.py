@@ -173,7 +173,7 @@ def choose_pairs(space: Any) -> list[tuple[Any, Any]]:
     ladder = {int(num_larger[index]): index for index in reversed(above)}  # of each number of axes the smallest
     chosen = [ladder[number] for number in sorted(ladder, reverse=True)]
     *counts, least = space.parameter_size([space.candidates[index] for index in (*chosen, *above[:2], smallest)])
-    is_tiny = [max(2 * count, count + 5 * least) <= MAX_NUMBERS for count in counts]
+    is_tiny = [_fits(count, least) for count in counts]
     fitting = [index for index, fits in zip(chosen, is_tiny, strict=False) if fits]
     nearest = [index for index, fits in zip(above[:2], is_tiny[len(chosen) :], strict=True) if fits]
     teachers = dict.fromkeys([*fitting[:1], *fitting[len(fitting) // 2 :][:1], *nearest])
@@ -193,8 +193,13 @@ def full_width_pairs(space: Any, freely: Collection[str]) -> list[tuple[Any, Any
     first, *others = counts.argsort(kind="stable").tolist()
     small = wide[first]
     above = [index for index in others if all(wide[index][name] >= small[name] for name in small)]
-    fitting = [index for index in above if counts[index] + 5 * counts[first] <= MAX_NUMBERS]
+    fitting = [index for index in above if _fits(counts[index], counts[first])]
     return [(wide[index], small) for index in fitting[:1]]
+
+
+def _fits(teacher_size: int, student_size: int) -> bool:
+    """Whether a teacher beside its copy, or beside a student with its gradients and optimizer, is small enough."""
+    return teacher_size + max(teacher_size, 5 * student_size) <= MAX_NUMBERS
 
 
 def answer(model: Any, choice: int) -> Any:

@@ -179,3 +179,8 @@ def _ensure_writable(path: Path) -> None:
             f"writing there failed: {error.strerror}",
             "Choose another folder with --output",
         ) from error
+
+
+def input_of(record: Mapping[str, Any]) -> str:
+    """What a record was measured or counted with, as people read it: the size of images, else a number of tokens."""
+    return str(record.get("input") or f"{record['sequence_length']} tokens")

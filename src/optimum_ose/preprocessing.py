@@ -20,6 +20,11 @@ IMAGE = "image"
 """Column of the images; they stay as they are until their batch is made."""
 
 
+def text_tokenizer(preprocessor: Preprocessor) -> PreTrainedTokenizerBase | None:
+    """The tokenizer; None where the inputs are images."""
+    return preprocessor if isinstance(preprocessor, PreTrainedTokenizerBase) else None
+
+
 def row_lengths(rows: Dataset) -> list[int]:
     """Tokens of each row; images are all of length 1."""
     return [len(ids) for ids in rows["input_ids"]] if "input_ids" in rows.column_names else [1] * len(rows)

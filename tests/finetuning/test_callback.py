@@ -210,10 +210,12 @@ def test_a_round_may_be_several_epochs(agora):
     assert logged == [2, 4]
 
 
-@pytest.mark.parametrize(("step", "number"), [(8, 1), (12, 2)])
-def test_a_lost_pool_is_an_error_that_says_so(straight, agora, tmp_path, step, number):
+@pytest.mark.parametrize(
+    ("step", "number", "settings"), [(8, 1, {}), (12, 2, {}), (4, 0, {"config": AgoraConfig(initial_round=True)})]
+)
+def test_a_lost_pool_is_an_error_that_says_so(straight, agora, tmp_path, step, number, settings):
     (checkpoint(straight, step, tmp_path) / POOL_FILE).unlink()
-    resumed, _, _ = agora(folder=tmp_path)
+    resumed, _, _ = agora(folder=tmp_path, **settings)
     with pytest.raises(
         InvalidDataError, match=rf"needs the pool of its round.*checkpoint-{step} has none of round {number}\. Resume"
     ):

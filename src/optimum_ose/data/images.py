@@ -3,8 +3,7 @@
 from datasets import Dataset, Image
 from transformers import PretrainedConfig
 
-from optimum_ose.data.labels import align_labels, class_names
-from optimum_ose.data.targets import kind_of_rows, token_label
+from optimum_ose.data.labels import align_labels, row_labels
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import IMAGE
 
@@ -42,10 +41,7 @@ def image_rows(dataset: Dataset, config: PretrainedConfig | None, *, needs_label
             "Encode it, before the splits are made: dataset.class_encode_column('label')",
         )
     labels = align_labels(labels, config) if config is not None else labels
-    kind = kind_of_rows(labels)
-    num_classes = len(class_names(labels)) if kind == "classes" else 0
-    targets = [token_label(value, kind, num_classes) for value in labels["label"]]
-    return dataset.select_columns([IMAGE]).add_column("labels", targets)
+    return dataset.select_columns([IMAGE]).add_column("labels", row_labels(labels))
 
 
 def _require_pixels(dataset: Dataset) -> None:

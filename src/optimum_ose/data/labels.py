@@ -1,12 +1,13 @@
 """Gives the classes of a data set the numbers that a teacher's head gives them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from datasets import ClassLabel, Dataset
 from datasets import Sequence as ListFeature
 from transformers import PretrainedConfig
 
-from optimum_ose.data.targets import kind_of_rows
+from optimum_ose.data.targets import kind_of_rows, token_label
 from optimum_ose.exceptions import InvalidDataError
 
 
@@ -21,6 +22,13 @@ def class_names(dataset: Dataset) -> list[str]:
         return list(feature.names)
     values = dataset["label"] if kind == "class" else [item for value in dataset["label"] for item in value]
     return [str(value) for value in sorted(set(values))]
+
+
+def row_labels(dataset: Dataset) -> list[Any]:
+    """The `labels` entries of rows whose `label` column labels each of them as a whole: see `targets.token_label`."""
+    kind = kind_of_rows(dataset)
+    num_classes = len(class_names(dataset)) if kind == "classes" else 0
+    return [token_label(value, kind, num_classes) for value in dataset["label"]]
 
 
 def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:

@@ -17,8 +17,8 @@ from transformers import (
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from optimum_ose.data.labels import class_names
-from optimum_ose.data.targets import NO_CLASS, kind_of_rows, token_label
+from optimum_ose.data.labels import row_labels
+from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import Collate, Preprocessor, process_images, row_lengths
 
@@ -71,9 +71,7 @@ def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: i
     encoded = dict(tokenizer(rows["text"][:], pairs, truncation=True, max_length=max_length))
     if "label" not in rows.column_names:
         return Dataset.from_dict(encoded)
-    kind = kind_of_rows(rows)
-    num_classes = len(class_names(rows)) if kind == "classes" else 0
-    return Dataset.from_dict({**encoded, "labels": [token_label(value, kind, num_classes) for value in rows["label"]]})
+    return Dataset.from_dict({**encoded, "labels": row_labels(rows)})
 
 
 def _tokenize_words(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Dataset:

@@ -101,8 +101,7 @@ class AgoraCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Examine the labeler; when resuming, bring back the pool of the checkpoint, else make the initial round, if it
-        is wanted.
+        """Examine the labeler; bring back the pool of a checkpoint, or begin with the initial round, if it is wanted.
 
         Raises:
             InvalidConfigError: if labeler and student differ in their number of classes.
@@ -128,8 +127,6 @@ class AgoraCallback(TrainerCallback):
                 "Pass one tokenized data set to both",
             )
         self._restore(args, state, student)
-        if self._collator.config.initial_round and not state.global_step:
-            self._run_round(state, student, round_number=0)
         self._is_training = self._pool.is_open = True
 
     def on_epoch_begin(
@@ -206,7 +203,7 @@ class AgoraCallback(TrainerCallback):
         _LOGGER.info("Agora: %s", report)
 
     def _restore(self, args: TrainingArguments, state: TrainerState, student: PreTrainedModel) -> None:
-        """The pool of the rounds done: from the checkpoint; the last round is run again where it was not yet saved."""
+        """The pool of the rounds due so far: from the checkpoint; the last one is run where it is not saved there."""
         rounds = float(state.epoch or 0) / self._collator.config.epochs_per_round
         self.rounds = self._read(args, state)
         if self._pool.round == math.floor(rounds):
@@ -221,11 +218,14 @@ class AgoraCallback(TrainerCallback):
         self._run_round(state, student, round_number=int(rounds))
 
     def _read(self, args: TrainingArguments, state: TrainerState) -> tuple[PoolReport, ...]:
-        """Refill the pool from the checkpoint, and return the reports; an empty pool and none where there is none."""
+        """Refill the pool from the checkpoint, and return the reports.
+
+        Where there is none, the pool is empty, and it is that of round 0, unless this round is one to run.
+        """
         for folder in (Path(args.resume_from_checkpoint or ""), _checkpoint(args.output_dir, state)):
             if state.global_step and (folder / POOL_FILE).is_file():
                 return read_pool(folder / POOL_FILE, self._pool)
-        self._pool.refill((), round_number=0)
+        self._pool.refill((), round_number=-1 if self._collator.config.initial_round else 0)
         return ()
 
 

@@ -21,10 +21,10 @@ class PoolRow:
     """One new row.
 
     Args:
-        features: model inputs, as long as the development row that they were made from.
+        features: model inputs, as long as the row that they were made from.
         label: the labeler's hard label; in token classification one per token.
         soft_label: the labeler's probabilities at the label temperature, one per class, or such a list per token.
-        origin: index of the mistaken development row.
+        origin: index of the row that they were made from: of the development rows, and after them the training rows.
     """
 
     features: Features
@@ -54,7 +54,7 @@ class Pool:
         self.is_open = False
 
     def refill(self, rows: Iterable[PoolRow], *, round_number: int) -> None:
-        """Replace the rows by those of a round (0: before the first step, where there may be none)."""
+        """Replace the rows by those of a round (0: before the first step; -1: none yet, and round 0 is to come)."""
         self.rows = tuple(rows)
         self.round = round_number
 

@@ -34,7 +34,8 @@ class PoolReport:
         num_proposed: new rows that tau proposed.
         num_accepted: those at the right distance, which enter the pool.
         label_counts: their labels per class.
-        gold_agreement: share of them whose label is their mistake's true label; None if there are none.
+        gold_agreement: share of them whose label is the true one of the row that they were made from; None if there are
+            none.
         betti: Betti numbers of training set and pool together, in the labeler's representation; None if not asked for.
     """
 
@@ -94,11 +95,15 @@ class PoolBuilder:
         self.train_keys = frozenset(map(row_key, self._train))
         self.num_train_rows = len(self._train)
         self._known = {*self.train_keys, *map(row_key, self._dev)}
-        explored = config.points_per_row > 0
+        explored, sampled = config.points_per_row > 0, self._sample(len(self._train))
         self._sources = [*self._dev, *(self._train if explored else ())]
         self._gold = [*self._dev_labels, *(train_labels if explored else ())]
         self._points = self._examine(self._sources).representations
-        self._train_points = self._sample_points(self._train)
+        self._train_points = (
+            self._points[len(self._dev) + sampled]
+            if explored
+            else self._examine([self._train[index] for index in sampled]).representations
+        )
         self._unit = median_nearest_neighbor_distance(self._train_points)
         self._tau = perturbation or self._default_tau()
         self.betti = betti_numbers(self._train_points) if config.betti_numbers else None
@@ -139,11 +144,12 @@ class PoolBuilder:
         mistakes = np.flatnonzero([not of_row.all() for of_row in hits])
         generator = np.random.default_rng([self._config.seed, round_number])
         known = self._known | {row_key(row.features) for row in earlier}
-        others = np.setdiff1d(np.arange(len(self._sources)), mistakes)
-        num_wanted = dict.fromkeys(mistakes.tolist(), self._config.points_per_mistake)
+        wanted = [(mistakes, self._config.points_per_mistake)]
         if self._config.points_per_row:
-            num_wanted |= dict.fromkeys(others.tolist(), self._config.points_per_row)
-        partners = {**self._partners(mistakes), **self._partners(others)}
+            others = np.setdiff1d(np.arange(len(self._sources)), mistakes)
+            wanted.append((others, self._config.points_per_row))
+        num_wanted = {index: count for sources, count in wanted for index in sources.tolist()}
+        partners = {index: partner for sources, _ in wanted for index, partner in self._partners(sources).items()}
         rows, agreements, num_proposed = self._rows_near(num_wanted, partners, known, generator)
         labels = np.concatenate([np.atleast_1d(row.label) for row in rows]) if rows else np.empty(0, dtype=np.int64)
         num_labels = int(student.config.num_labels or 0)
@@ -255,10 +261,10 @@ class PoolBuilder:
         neighbors = TokenNeighbors(weights, self._tokenizer, num_neighbors=self._config.num_neighbors)
         return NeighborReplacement(neighbors=neighbors, probability=self._config.replacement_probability)
 
-    def _sample_points(self, train: Sequence[Features]) -> NDArray[np.float32]:
+    def _sample(self, num_rows: int) -> NDArray[np.intp]:
+        """Training rows that the unit of distance is measured on."""
         generator = np.random.default_rng(self._config.seed)
-        chosen = generator.choice(len(train), size=min(len(train), _MAX_SPACING_ROWS), replace=False)
-        return self._examine([train[index] for index in chosen]).representations
+        return generator.choice(num_rows, size=min(num_rows, _MAX_SPACING_ROWS), replace=False)
 
     def _read(self, dataset: Iterable[Mapping[str, Any]]) -> tuple[list[Features], list[Label]]:
         names = self._tokenizer.model_input_names

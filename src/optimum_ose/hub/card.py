@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from optimum_ose.artifact import input_of
 from optimum_ose.hub.facts import Carbon, CardFacts, Role
 from optimum_ose.hub.usage import usage_section
 
@@ -100,10 +101,11 @@ def _scores(facts: CardFacts) -> str:
 
 def _sizes(facts: CardFacts) -> str:
     by_role = {size.model: size for size in facts.sizes}
+    counted_with = input_of({"input": facts.input, "sequence_length": facts.sequence_length})
     attributes = {
         "parameters": "parameters",
         "without embeddings": "parameters_without_embeddings",
-        f"multiply-adds ({facts.input or f'{facts.sequence_length} tokens'})": "multiply_adds",
+        f"multiply-adds ({counted_with})": "multiply_adds",
     }
     rows = [
         (title, *(_number(getattr(by_role.get(role), attribute, None)) for role in _ROLES))
@@ -127,9 +129,8 @@ def _latency(benchmark: Mapping[str, Any], sentences: Sequence[str]) -> str:
         for kind in dict.fromkeys(kind for kind, _ in results)
     ]
     machine = benchmark["machine"]
-    size = benchmark.get("input") or f"{benchmark['sequence_length']} tokens"
     conditions = (
-        f"Milliseconds per batch of {benchmark['batch_size']} x {size}, "
+        f"Milliseconds per batch of {benchmark['batch_size']} x {input_of(benchmark)}, "
         f"median (95th percentile), {benchmark['num_threads']} thread(s) on "
         + f"{_text(machine.get('cpu', 'an unnamed CPU'))} {' '.join(machine.get('cpu_flags', ()))}".rstrip()
         + "; all measured in turns in one run. Compare the ratios, not the figures, with your machine."

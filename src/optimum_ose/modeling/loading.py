@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import torch
+from packaging.version import Version
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -23,7 +24,7 @@ from optimum_ose.modeling.prediction import evaluating
 from optimum_ose.modeling.tasks import auto_class
 from optimum_ose.preprocessing import IMAGE, process_images
 
-_PILLOW: dict[str, Any] = {"use_fast": False} if __version__.startswith("4.") else {"backend": "pil"}
+_PILLOW: dict[str, Any] = {"use_fast": False} if Version(__version__).major < 5 else {"backend": "pil"}
 """Images are resized by Pillow, not by torchvision where that is installed: the same pixels everywhere."""
 _BLANK_SIZE = 32
 _INDEX = "model.safetensors.index.json"

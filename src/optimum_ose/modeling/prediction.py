@@ -77,11 +77,13 @@ def real_tokens(batch: Mapping[str, torch.Tensor], shown: torch.Tensor) -> torch
 
 
 def token_mask(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """`real_tokens` of a model's own hidden states; the model runs where the batch has no mask."""
+    """`real_tokens` of a model's own hidden states; where the batch has no mask, the model runs on its first row."""
     if "attention_mask" in batch:
         return batch["attention_mask"]
+    first = {name: values[:1] for name, values in batch.items()}
     with evaluating(model):
-        return real_tokens(batch, model(**batch, output_hidden_states=True).hidden_states[-1])
+        mask = real_tokens(first, model(**first, output_hidden_states=True).hidden_states[-1])
+    return mask.repeat(len(next(iter(batch.values()))), 1)
 
 
 def pooled(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
 from optimum_ose.export.latency_meter import LatencyMeter, Measured, measure_file
 from optimum_ose.journal import Journal
 from optimum_ose.optimizer.size_bounds import small_enough
+from optimum_ose.preprocessing import text_tokenizer
 from optimum_ose.progress import Listener
 from optimum_ose.serialization import plain
 
@@ -82,7 +83,7 @@ def latency_meter(setting: CandidateSetting, journal: Journal, *, listener: List
         return None
     return LatencyMeter(
         setting.teacher.config,
-        setting.tokenizer if isinstance(setting.tokenizer, PreTrainedTokenizerBase) else None,
+        text_tokenizer(setting.tokenizer),
         task=setting.task,
         setting=settings.latency,
         sequence_length=settings.sequence_length,

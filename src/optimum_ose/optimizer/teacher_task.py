@@ -33,7 +33,7 @@ from optimum_ose.modeling.tasks import (
 )
 from optimum_ose.optimizer.token_rows import give_head, token_rows
 from optimum_ose.optimizer.training import scores, train
-from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, SilentListener
 
 
@@ -126,7 +126,7 @@ class TeacherTask:
     @property
     def text_tokenizer(self) -> PreTrainedTokenizerBase | None:
         """The tokenizer; None if the task's inputs are images."""
-        return self.tokenizer if isinstance(self.tokenizer, PreTrainedTokenizerBase) else None
+        return text_tokenizer(self.tokenizer)
 
     @property
     def problem(self) -> Problem:

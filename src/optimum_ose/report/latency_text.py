@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from optimum_ose.artifact import input_of
+
 
 def prediction_sentence(latency: Mapping[str, Any]) -> str:
     """The winner's latency as predicted and measured, and how far the prediction can be trusted; from `search.json`."""
@@ -33,11 +35,6 @@ def bound_sentence(bound: Mapping[str, Any]) -> str:
         f" predicted."
         + (f" Other processes used the CPU during {disturbed} of the timing blocks." if disturbed else "")
     )
-
-
-def input_of(record: Mapping[str, Any]) -> str:
-    """What was measured with, as people read it: the size of images, else a number of tokens."""
-    return str(record.get("input", f"{record['sequence_length']} tokens"))
 
 
 def _conditions(conditions: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimum_ose.report.latency_text import bound_sentence, input_of
+from optimum_ose.artifact import input_of
+from optimum_ose.report.latency_text import bound_sentence
 
 FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
 """Format -> its name for people."""
