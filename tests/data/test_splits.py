@@ -51,8 +51,9 @@ def test_a_missing_test_split_is_held_out_with_a_warning() -> None:
     assert any("no test split" in warning for warning in made.warnings)
 
 
-def test_pairs_are_found_by_their_usual_names() -> None:
-    pairs = pd.DataFrame({"sentence1": [f"a{n}" for n in range(40)], "sentence2": "b", "label": [0, 1] * 20})
+@pytest.mark.parametrize(("first", "second"), [("sentence1", "sentence2"), ("text", "text_pair")])
+def test_pairs_are_found_by_their_usual_names(first: str, second: str) -> None:
+    pairs = pd.DataFrame({first: [f"a{n}" for n in range(40)], second: "b", "label": [0, 1] * 20})
     made = make_splits({"train": pairs}, Columns(), seed=0)
     assert made.train.column_names == ["text", "text_pair", "label"]
 

@@ -11,7 +11,13 @@ from optimum_ose.data.targets import Kind, clean_label, kind_of_problem, kind_of
 from optimum_ose.exceptions import InvalidDataError
 
 _TEXT_NAMES = ("text", "sentence", "sentence1", "question1", "premise", "question", "utterance")
-_PAIR_NAMES = {"sentence1": "sentence2", "question1": "question2", "premise": "hypothesis", "question": "sentence"}
+_PAIR_NAMES = {
+    "text": "text_pair",
+    "sentence1": "sentence2",
+    "question1": "question2",
+    "premise": "hypothesis",
+    "question": "sentence",
+}
 _LABEL_NAMES = ("label", "labels", "category", "intent", "sentiment", "class", "target")
 _WORDS_NAMES = ("tokens", "words")
 _TAGS_NAMES = ("ner_tags", "tags", "labels", "label", "pos_tags", "chunk_tags")
