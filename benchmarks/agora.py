@@ -26,6 +26,8 @@ from five_ways import (
     AGORA,
     LEARNING_RATE,
     MAX_TEACHER_STEPS,
+    NUM_OWN_EPOCHS,
+    NUM_OWN_ROWS,
     NUM_STEPS,
     NUM_TEACHER_EPOCHS,
     STUDENT,
@@ -84,6 +86,7 @@ def _question(num_steps: int) -> dict[str, object]:
         "teacher": [NUM_TEACHER_EPOCHS, MAX_TEACHER_STEPS],
         "learning_rate": LEARNING_RATE,
         "student": dict(STUDENT),
+        "own_rows": [*NUM_OWN_ROWS, NUM_OWN_EPOCHS],
         "agora": {name: getattr(AGORA, name) for name in AGORA.__dataclass_fields__},
     }
 

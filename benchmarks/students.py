@@ -69,6 +69,7 @@ class Setting:
     dropped: Architecture
     teacher: float
     unlabeled: Dataset | None
+    answers: Path
 
 
 def main() -> int:
@@ -127,6 +128,7 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
         dropped=_nearest_from_above(space, extracted),
         teacher=optimizer.score(optimizer.teacher, splits.test),
         unlabeled=read_unlabeled(options.unlabeled, splits) if options.unlabeled and data not in PAIRS else None,
+        answers=output / "answers",
     )
 
 
@@ -196,7 +198,15 @@ def _student(setting: Setting, arm: str, seed: int, rate: float, steps: int) -> 
         config = replace(config, logits_weight=0.0, labels_weight=1.0)
     elif setting.unlabeled is not None:
         train = join_unlabeled(train, optimizer.rows(setting.unlabeled, needs_labels=False))
-    distill(student, optimizer.teacher, rows=train, tokenizer=optimizer.tokenizer, config=config, task=optimizer.task)
+    distill(
+        student,
+        optimizer.teacher,
+        rows=train,
+        tokenizer=optimizer.tokenizer,
+        config=config,
+        task=optimizer.task,
+        answers_folder=setting.answers,
+    )
     architecture = setting.dropped if arm.startswith("layer drop") else setting.extracted
     sizes = setting.space.parameter_size([architecture, setting.space.maximum_point], count_embeddings=False)
     validation = optimizer.score(student, setting.splits.validation)

@@ -46,12 +46,11 @@ STUDENT = Architecture(num_hidden_layers=2, num_attention_heads=6, hidden_size=1
 """Of MiniLM-L6 (6 layers, 384 wide, 1536 inner): 5.6% of its weights without embeddings."""
 THETA = ({"learning_rate": 2e-4}, {"learning_rate": 5e-4}, {"learning_rate": 1e-3})
 AGORA = AgoraConfig(
-    points_per_mistake=8,
-    points_per_row=4,
+    points_per_mistake=4,
+    points_per_row=2,
     max_distance=4.0,
-    replacement_probability=0.4,
+    replacement_probability=0.2,
     label_temperature=4.0,
-    pool_share=3.0,
     max_attempts=2,
     initial_round=True,
     minimum_labeler_accuracy=0.5,
@@ -59,6 +58,8 @@ AGORA = AgoraConfig(
 """The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher would be refused."""
 NUM_ROUNDS = 5
 BATCH_SIZE = 32
+NUM_OWN_ROWS, NUM_OWN_EPOCHS = (8, 16), 12
+"""Of a batch of Agora, the least and the most rows of the training set; between them, so that each is seen so often."""
 LEARNING_RATE = 5e-4
 """Of every way but the search: the middle of Theta."""
 
@@ -142,8 +143,14 @@ def hyperparameter_search(setting: Setting) -> Way:
 def agora(setting: Setting) -> Way:
     """Distillation on labels and the teacher's answers inside Trainer, with new rows near the mistakes."""
     student, tokenizer = setting.student(), setting.optimizer.tokenizer
-    batch = round(BATCH_SIZE / (1 + AGORA.pool_share))
+    batch = int(np.clip(math.ceil(NUM_OWN_EPOCHS * len(setting.train) / setting.num_steps), *NUM_OWN_ROWS))
     num_epochs = setting.num_steps / np.ceil(len(setting.train) / batch)
+    settings = replace(
+        AGORA,
+        pool_share=BATCH_SIZE / batch - 1,
+        epochs_per_round=max(1, int(num_epochs // NUM_ROUNDS)),
+        seed=setting.seed,
+    )
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
@@ -165,7 +172,7 @@ def agora(setting: Setting) -> Way:
             train_dataset=setting.train,
             eval_dataset=setting.dev,
             tokenizer=tokenizer,
-            agora=replace(AGORA, epochs_per_round=max(1, int(num_epochs // NUM_ROUNDS)), seed=setting.seed),
+            agora=settings,
             labeler=setting.optimizer.teacher,
         )
         try:
