@@ -236,7 +236,7 @@ def set_aside(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def scarce_splits(
     aside: pd.DataFrame, test: pd.DataFrame | None, *, per_class: int | None, num_rows: int, seed: int
 ) -> Splits:
-    """Few training rows, as many development rows, and test rows, at most 3,000.
+    """Few training rows, as many development rows, and test rows, a random 3,000 at most: files are sorted by class.
 
     Args:
         aside: rows that the teacher has not seen, with the columns text, maybe text_pair, and label.
@@ -253,10 +253,11 @@ def scarce_splits(
         order = shuffled.groupby("label").cumcount() if per_class else pd.Series(range(len(shuffled)))
         if shuffled.loc[order < count, "label"].nunique() == num_classes:
             break
+    judged = shuffled[order >= 2 * count] if test is None else test
     drawn = {
         "train": shuffled[order < count],
         "validation": shuffled[(count <= order) & (order < 2 * count)],
-        "test": (shuffled[order >= 2 * count] if test is None else test).head(MAX_TEST_ROWS),
+        "test": judged.sample(min(len(judged), MAX_TEST_ROWS), random_state=0),
     }
     return make_splits(drawn, _columns(aside), seed=seed)
 
