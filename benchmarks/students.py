@@ -39,12 +39,10 @@ from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.data.unlabeled import read_unlabeled
-from optimum_ose.distillation.loop import distill
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.inheritance import find_origins
 from optimum_ose.modeling.initialization import from_scratch, inherit
-from optimum_ose.optimizer.token_rows import join_unlabeled
 
 AIMS = {"trec6": 0.97, "banking77": 0.97, "clinc150": 0.97, "sst2": 0.97, "wnut17": 0.93, "stsb": 0.93}
 """Data set -> share of the teacher's score that a student shall keep; three of the four sets of classes must."""
@@ -69,7 +67,6 @@ class Setting:
     dropped: Architecture
     teacher: float
     unlabeled: Dataset | None
-    answers: Path
 
 
 def main() -> int:
@@ -128,7 +125,6 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
         dropped=_nearest_from_above(space, extracted),
         teacher=optimizer.score(optimizer.teacher, splits.test),
         unlabeled=read_unlabeled(options.unlabeled, splits) if options.unlabeled and data not in PAIRS else None,
-        answers=output / "answers",
     )
 
 
@@ -191,22 +187,11 @@ def _train(
 
 def _student(setting: Setting, arm: str, seed: int, rate: float, steps: int) -> dict[str, Any]:
     optimizer, start = setting.optimizer, time.perf_counter()
-    train = optimizer.rows(setting.splits.train)
-    student = _STARTS[arm](setting, seed)
+    student, unlabeled = _STARTS[arm](setting, seed), setting.unlabeled
     config = DistillationConfig(num_steps=steps, learning_rate=rate, seed=seed)
     if arm == "scratch + labels":
-        config = replace(config, logits_weight=0.0, labels_weight=1.0)
-    elif setting.unlabeled is not None:
-        train = join_unlabeled(train, optimizer.rows(setting.unlabeled, needs_labels=False))
-    distill(
-        student,
-        optimizer.teacher,
-        rows=train,
-        tokenizer=optimizer.tokenizer,
-        config=config,
-        task=optimizer.task,
-        answers_folder=setting.answers,
-    )
+        config, unlabeled = replace(config, logits_weight=0.0, labels_weight=1.0), None
+    optimizer.distill(student, setting.splits.train, config, unlabeled_dataset=unlabeled)
     architecture = setting.dropped if arm.startswith("layer drop") else setting.extracted
     sizes = setting.space.parameter_size([architecture, setting.space.maximum_point], count_embeddings=False)
     validation = optimizer.score(student, setting.splits.validation)
