@@ -24,6 +24,7 @@ from optimum_ose.journal import Journal
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 from five_ways import (
     AGORA,
+    KEPT_LABEL_PROBABILITY,
     LEARNING_RATE,
     MAX_TEACHER_STEPS,
     NUM_OWN_EPOCHS,
@@ -86,6 +87,7 @@ def _question(num_steps: int) -> dict[str, object]:
         "teacher": [NUM_TEACHER_EPOCHS, MAX_TEACHER_STEPS],
         "learning_rate": LEARNING_RATE,
         "student": dict(STUDENT),
+        "kept_label_probability": KEPT_LABEL_PROBABILITY,
         "own_rows": [*NUM_OWN_ROWS, NUM_OWN_EPOCHS],
         "agora": {name: getattr(AGORA, name) for name in AGORA.__dataclass_fields__},
     }

@@ -46,24 +46,26 @@ STUDENT = Architecture(num_hidden_layers=2, num_attention_heads=6, hidden_size=1
 """Of MiniLM-L6 (6 layers, 384 wide, 1536 inner): 5.6% of its weights without embeddings."""
 THETA = ({"learning_rate": 2e-4}, {"learning_rate": 5e-4}, {"learning_rate": 1e-3})
 AGORA = AgoraConfig(
-    points_per_mistake=4,
-    points_per_row=2,
     max_distance=4.0,
-    replacement_probability=0.2,
+    replacement_probability=0.4,
     label_temperature=2.0,
     max_attempts=2,
     initial_round=True,
     minimum_labeler_accuracy=0.5,
 )
-"""The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher would be refused."""
+"""The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher would be refused. How many
+points it makes follows from the steps (`_points_per_row`).
+"""
 NUM_ROUNDS = 5
 BATCH_SIZE = 32
-NUM_OWN_ROWS, NUM_OWN_EPOCHS = (8, 16), 12
+NUM_OWN_ROWS, NUM_OWN_EPOCHS = (8, 16), 20
 """Of a batch of Agora, the least and the most rows of the training set; between them, so that each is seen so often."""
+KEPT_LABEL_PROBABILITY = 0.1
+"""Share of the words that plain replacement replaces: fewer than Agora, for the label has to stay right; EDA's own."""
 LEARNING_RATE = 5e-4
 """Of every way but the search: the middle of Theta."""
 
-NUM_STEPS = 300
+NUM_STEPS = 900
 NUM_TEACHER_EPOCHS, MAX_TEACHER_STEPS = 4, 800
 ASIDE_SHARE, MIN_ASIDE = 0.2, 20
 """Of each class, what the teacher does not see: a share of the rows, and at least so many."""
@@ -145,8 +147,11 @@ def agora(setting: Setting) -> Way:
     student, tokenizer = setting.student(), setting.optimizer.tokenizer
     batch = int(np.clip(math.ceil(NUM_OWN_EPOCHS * len(setting.train) / setting.num_steps), *NUM_OWN_ROWS))
     num_epochs = setting.num_steps / np.ceil(len(setting.train) / batch)
+    points = _points_per_row(setting, (BATCH_SIZE - batch) * setting.num_steps)
     settings = replace(
         AGORA,
+        points_per_mistake=2 * points,
+        points_per_row=points,
         pool_share=BATCH_SIZE / batch - 1,
         epochs_per_round=max(1, int(num_epochs // NUM_ROUNDS)),
         seed=setting.seed,
@@ -191,7 +196,7 @@ def token_replacement(setting: Setting, num_added: int, *, with_teacher: bool) -
     neighbors = TokenNeighbors(weights.detach().numpy(), optimizer.tokenizer, num_neighbors=AGORA.num_neighbors)
     rows = [dict(setting.train[int(index)]) for index in generator.integers(len(setting.train), size=num_added)]
     made = [
-        replace_tokens(row, neighbors=neighbors, probability=AGORA.replacement_probability, generator=generator)
+        replace_tokens(row, neighbors=neighbors, probability=KEPT_LABEL_PROBABILITY, generator=generator)
         for row in rows
     ]
     both = setting.train
@@ -295,6 +300,14 @@ def prepare(splits: Splits, teacher: Path, *, seed: int, num_steps: int = NUM_ST
 
 def _columns(table: pd.DataFrame) -> Columns:
     return Columns(text="text", text_pair="text_pair" if "text_pair" in table.columns else None, label="label")
+
+
+def _points_per_row(setting: Setting, num_drawn: int) -> int:
+    """So many new points of a row in a round, twice as many of a mistake, that none of them has to be drawn twice.
+
+    One round more than `NUM_ROUNDS` is made, before the first step.
+    """
+    return math.ceil(num_drawn / ((NUM_ROUNDS + 1) * (len(setting.train) + len(setting.dev))))
 
 
 def _distilled(setting: Setting, student: PreTrainedModel, rows: Dataset, **changes: Any) -> PreTrainedModel:
