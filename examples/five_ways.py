@@ -53,8 +53,8 @@ AGORA = AgoraConfig(
     initial_round=True,
     minimum_labeler_accuracy=0.5,
 )
-"""The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher would be refused. How many
-points it makes follows from the steps (`_points_per_row`).
+"""The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher would be refused.
+How many points are made follows from the steps: see `_points_per_row`.
 """
 NUM_ROUNDS = 5
 BATCH_SIZE = 32
