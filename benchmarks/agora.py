@@ -24,11 +24,13 @@ from optimum_ose.journal import Journal
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 from five_ways import (
     AGORA,
+    BATCH_SIZE,
     KEPT_LABEL_PROBABILITY,
     LEARNING_RATE,
     MAX_TEACHER_STEPS,
     NUM_OWN_EPOCHS,
     NUM_OWN_ROWS,
+    NUM_ROUNDS,
     NUM_STEPS,
     NUM_TEACHER_EPOCHS,
     STUDENT,
@@ -88,6 +90,8 @@ def _question(num_steps: int) -> dict[str, object]:
         "learning_rate": LEARNING_RATE,
         "student": dict(STUDENT),
         "kept_label_probability": KEPT_LABEL_PROBABILITY,
+        "batch_size": BATCH_SIZE,
+        "rounds": NUM_ROUNDS,
         "own_rows": [*NUM_OWN_ROWS, NUM_OWN_EPOCHS],
         "agora": {name: getattr(AGORA, name) for name in AGORA.__dataclass_fields__},
     }

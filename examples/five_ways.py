@@ -46,6 +46,8 @@ STUDENT = Architecture(num_hidden_layers=2, num_attention_heads=6, hidden_size=1
 """Of MiniLM-L6 (6 layers, 384 wide, 1536 inner): 5.6% of its weights without embeddings."""
 THETA = ({"learning_rate": 2e-4}, {"learning_rate": 5e-4}, {"learning_rate": 1e-3})
 AGORA = AgoraConfig(
+    points_per_mistake=2,
+    points_per_row=1,
     max_distance=4.0,
     replacement_probability=0.4,
     label_temperature=2.0,
@@ -54,7 +56,7 @@ AGORA = AgoraConfig(
     minimum_labeler_accuracy=0.5,
 )
 """The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher would be refused.
-How many points are made follows from the steps: see `_points_per_row`.
+How many times its points are made follows from the steps: see `_points_factor`.
 """
 NUM_ROUNDS = 5
 BATCH_SIZE = 32
@@ -147,11 +149,11 @@ def agora(setting: Setting) -> Way:
     student, tokenizer = setting.student(), setting.optimizer.tokenizer
     batch = int(np.clip(math.ceil(NUM_OWN_EPOCHS * len(setting.train) / setting.num_steps), *NUM_OWN_ROWS))
     num_epochs = setting.num_steps / np.ceil(len(setting.train) / batch)
-    points = _points_per_row(setting, (BATCH_SIZE - batch) * setting.num_steps)
+    factor = _points_factor(setting, (BATCH_SIZE - batch) * setting.num_steps)
     settings = replace(
         AGORA,
-        points_per_mistake=2 * points,
-        points_per_row=points,
+        points_per_mistake=factor * AGORA.points_per_mistake,
+        points_per_row=factor * AGORA.points_per_row,
         pool_share=BATCH_SIZE / batch - 1,
         epochs_per_round=max(1, int(num_epochs // NUM_ROUNDS)),
         seed=setting.seed,
@@ -302,8 +304,8 @@ def _columns(table: pd.DataFrame) -> Columns:
     return Columns(text="text", text_pair="text_pair" if "text_pair" in table.columns else None, label="label")
 
 
-def _points_per_row(setting: Setting, num_drawn: int) -> int:
-    """So many new points of a row in a round, twice as many of a mistake, that none of them has to be drawn twice.
+def _points_factor(setting: Setting, num_drawn: int) -> int:
+    """How many times the points of `AGORA` are proposed, so that all rounds propose a row for each that is drawn.
 
     One round more than `NUM_ROUNDS` is made, before the first step.
     """
