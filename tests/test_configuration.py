@@ -41,6 +41,7 @@ def test_all_faults_are_named_at_once() -> None:
         (SearchConfig, {"hyperparameters": ()}, "hyperparameters"),
         (DistillationConfig, {"temperature": 0.0}, "temperature"),
         (DistillationConfig, {"logits_weight": 0.0, "labels_weight": 0.0, "hidden_weight": 0.0}, "nor all be zero"),
+        (DistillationConfig, {"rare_class_weight": -1.0}, "rare_class_weight"),
         (AgoraConfig, {"min_distance": 2.0, "max_distance": 1.0}, "min_distance"),
         (AgoraConfig, {"pool_share": 0.0}, "pool_share"),
         (ExportConfig, {"quantization": "int4"}, "quantization"),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from optimum_ose.distillation.answers import answer_error, answer_mismatch, answers_of, label_mismatch
+from optimum_ose.distillation.losses import logits_divergence, rare_class_counts
 from optimum_ose.modeling.tasks import Problem
 
 LOGITS = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
@@ -61,6 +62,15 @@ def test_padding_of_a_vocabulary_is_not_compared() -> None:
     padded = torch.cat([LOGITS[0], torch.full((3, 2), 50.0)], dim=1)
     found = answer_mismatch("masked-tokens", LOGITS[0], padded, temperature=2.0)
     assert found == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("problem", ["token-labels", "single-label", "masked-tokens"])
+def test_only_tags_count_by_how_rare_they_are(problem: Problem) -> None:
+    student, teacher = LOGITS[0], LOGITS[1]
+    counts = rare_class_counts(teacher, weight=5.0) if problem == "token-labels" else None
+    expected = logits_divergence(student, teacher, temperature=2.0, counts=counts)
+    assert answer_mismatch(problem, student, teacher, temperature=2.0, rare_class_weight=5.0) == expected
+    assert (counts is None) == (expected == logits_divergence(student, teacher, temperature=2.0))
 
 
 def test_a_batch_in_which_no_word_is_masked_has_no_loss() -> None:

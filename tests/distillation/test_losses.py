@@ -14,6 +14,7 @@ from optimum_ose.distillation.losses import (
     cross_entropy_to_teacher,
     hidden_mismatch,
     logits_divergence,
+    rare_class_counts,
     relation_mismatch,
     relative_squared_error,
     similarity_mismatch,
@@ -58,6 +59,19 @@ def test_at_high_temperature_the_divergence_compares_centered_logits() -> None:
     centered = (student - student.mean(-1, keepdim=True)) - (teacher - teacher.mean(-1, keepdim=True))
     limit = centered.square().sum(-1).mean() / (2 * 3)
     assert logits_divergence(student, teacher, temperature=1e3) == pytest.approx(float(limit), rel=1e-2)
+
+
+def test_a_row_that_counts_three_times_is_as_three_rows() -> None:
+    student, teacher = drawn(2, 3), drawn(2, 3, seed=1)
+    counted = logits_divergence(student, teacher, temperature=2.0, counts=torch.tensor([1.0, 3.0]))
+    repeated = logits_divergence(student[[0, 1, 1, 1]], teacher[[0, 1, 1, 1]], temperature=2.0)
+    assert counted == pytest.approx(float(repeated))
+
+
+def test_rows_count_as_much_as_the_teacher_believes_in_rare_classes() -> None:
+    beliefs = torch.tensor([[0.9, 0.05, 0.05], [0.8, 0.1, 0.1], [0.25, 0.5, 0.25]])
+    assert rare_class_counts(beliefs.log(), weight=10.0).tolist() == pytest.approx([2.0, 3.0, 8.5])
+    assert rare_class_counts(beliefs.log(), weight=0.0).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_padding_does_not_count() -> None:

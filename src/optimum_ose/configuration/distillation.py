@@ -33,6 +33,10 @@ class DistillationConfig:
     """Of the softened distributions, > 0."""
     logits_weight: float = 1.0
     """Weight of T^2 KL(teacher, student), >= 0."""
+    rare_class_weight: float = 10.0
+    """Token classification: a token's divergence counts once, and so many times the probability that the teacher gives
+    to other classes than the batch's commonest, >= 0. Most tokens belong to no name; counted evenly, they take a small
+    student's capacity, and it finds fewer names."""
     labels_weight: float = 0.1
     """Weight of the loss to the labels, of rows that have one, >= 0."""
     hidden_weight: float = 0.0
@@ -70,6 +74,7 @@ class DistillationConfig:
             max_grad_norm=1.0,
             temperature=2.0,
             logits_weight=0.5,
+            rare_class_weight=0.0,
             labels_weight=0.1,
         )
 
@@ -97,6 +102,7 @@ class DistillationConfig:
                     "zero",
                     weights,
                 ),
+                (self.rare_class_weight >= 0, "rare_class_weight must not be negative", self.rare_class_weight),
                 (
                     self.gradient_accumulation_steps >= 1,
                     "gradient_accumulation_steps must be at least 1",

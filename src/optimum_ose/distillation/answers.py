@@ -11,6 +11,7 @@ from optimum_ose.distillation.losses import (
     binary_divergence,
     cross_entropy_to_teacher,
     logits_divergence,
+    rare_class_counts,
     relative_squared_error,
     similarity_mismatch,
 )
@@ -41,12 +42,18 @@ def counted(problem: Problem, batch: Mapping[str, torch.Tensor]) -> torch.Tensor
 
 
 def answer_mismatch(
-    problem: Problem, student: torch.Tensor, teacher: torch.Tensor, *, temperature: float
+    problem: Problem,
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    *,
+    temperature: float,
+    rare_class_weight: float = 0.0,
 ) -> torch.Tensor:
     """The loss of a student's answers against its teacher's, both of shape (answers, size).
 
     The divergence of softened distributions; of numbers the squared difference; of vectors that of their similarities,
-    for widths differ. Vocabularies of another length are compared in their common part.
+    for widths differ. Vocabularies of another length are compared in their common part. Tokens that are to be tagged
+    count more where the teacher believes in a rare class: see `losses.rare_class_counts`.
     """
     if problem == "representation":
         return similarity_mismatch(student, teacher)
@@ -57,7 +64,9 @@ def answer_mismatch(
     if not len(student):  # no token of the batch is masked
         return student.sum()
     common = min(student.shape[-1], teacher.shape[-1])
-    return logits_divergence(student[:, :common], teacher[:, :common], temperature=temperature)
+    is_weighted = problem == "token-labels" and rare_class_weight > 0
+    counts = rare_class_counts(teacher, weight=rare_class_weight) if is_weighted else None
+    return logits_divergence(student[:, :common], teacher[:, :common], temperature=temperature, counts=counts)
 
 
 def label_mismatch(problem: Problem, output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

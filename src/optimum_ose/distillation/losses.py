@@ -11,20 +11,41 @@ _EXCLUDED = -1e9
 """Score of a token that is padding, before the softmax."""
 
 
-def logits_divergence(student: torch.Tensor, teacher: torch.Tensor, *, temperature: float) -> torch.Tensor:
+def logits_divergence(
+    student: torch.Tensor, teacher: torch.Tensor, *, temperature: float, counts: torch.Tensor | None = None
+) -> torch.Tensor:
     """T^2 KL(teacher, student) of the softened distributions, mean over rows.
 
     Args:
         student: logits, shape (rows, classes).
         teacher: logits, shape (rows, classes).
         temperature: T > 0; the factor T^2 keeps the gradient's size.
+        counts: how often each row counts in the mean, shape (rows,); None: once.
 
     Source: Hinton et al., arXiv:1503.02531; the released Bort code applies softmax twice to the student, which is
         not repeated here.
     """
     target = F.log_softmax(teacher / temperature, dim=-1)
     found = F.log_softmax(student / temperature, dim=-1)
-    return F.kl_div(found, target, reduction="batchmean", log_target=True) * temperature**2
+    if counts is None:
+        return F.kl_div(found, target, reduction="batchmean", log_target=True) * temperature**2
+    terms = F.kl_div(found, target, reduction="none", log_target=True).sum(-1)
+    return (counts * terms).sum() / counts.sum() * temperature**2
+
+
+def rare_class_counts(teacher: torch.Tensor, *, weight: float) -> torch.Tensor:
+    """1 + weight times the probability that the teacher gives to other classes than the commonest, shape (rows,).
+
+    The commonest class is the one of the largest mean probability.
+
+    Args:
+        teacher: logits, shape (rows, classes).
+        weight: >= 0.
+
+    Source: ours; in the manner of weights for imbalanced classes, with the teacher's belief in place of labels.
+    """
+    beliefs = F.softmax(teacher, dim=-1)
+    return 1 + weight * (1 - beliefs[:, beliefs.mean(dim=0).argmax()])
 
 
 def cross_entropy_to_teacher(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

@@ -116,7 +116,13 @@ class Pupil(nn.Module):
         terms = self._internal_terms(output, lesson, batch)
         if config.logits_weight:
             answers = answers_of(self._problem, output, batch)
-            loss = answer_mismatch(self._problem, answers, lesson.answers, temperature=config.temperature)
+            loss = answer_mismatch(
+                self._problem,
+                answers,
+                lesson.answers,
+                temperature=config.temperature,
+                rare_class_weight=config.rare_class_weight,
+            )
             terms.append(config.logits_weight * loss)
         if config.labels_weight and "labels" in batch and self._problem != "representation":
             terms.append(config.labels_weight * label_mismatch(self._problem, output, batch))
