@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from optimum_ose.__main__ import main
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.serialization import canonical_line
 from optimum_ose.serving import OnnxPipeline
 from themes import THEMES, theme_table
 
@@ -369,6 +370,23 @@ def test_an_earlier_search_of_another_teacher_or_of_none_is_refused(
     assert "answers another one: model, train differ" in refused(monkeypatch, capsys, other)
     nothing = arguments(tmp_path / "nothing", verb="extract", model=teacher_folder, search_from=tmp_path)
     assert "must be a folder written by optimum-ose" in refused(monkeypatch, capsys, nothing)
+
+
+def test_an_earlier_search_with_another_recipe_is_refused(
+    finished: Path,
+    arguments: Arguments,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    earlier = tmp_path / "earlier"
+    shutil.copytree(finished, earlier)
+    header, entries = (earlier / "ose" / "journal.jsonl").read_text().split("\n", maxsplit=1)
+    question = json.loads(header)["question"]
+    question["recipe"]["temperature"] += 1
+    (earlier / "ose" / "journal.jsonl").write_text(canonical_line({"question": question}) + "\n" + entries)
+    again = arguments(tmp_path / "again", verb="extract", model=finished / "teacher", search_from=earlier)
+    assert "answers another one: recipe differ" in refused(monkeypatch, capsys, again)
 
 
 def test_a_stage_before_its_time_is_refused(

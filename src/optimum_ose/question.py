@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Dataset, Image
 from transformers import PreTrainedModel
 
-from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration import DistillationConfig, SearchConfig
 from optimum_ose.preprocessing import rgb
 from optimum_ose.serialization import digest, plain
 
@@ -31,7 +31,8 @@ def search_question(
     model: PreTrainedModel, settings: SearchConfig, *, rows: Dataset, eval_rows: Dataset
 ) -> dict[str, Any]:
     """The question that a search journal answers. Budget, epsilon, costs and constraints may change: finished
-    evaluations stay valid; a journaled latency carries its own setting.
+    evaluations stay valid; a journaled latency carries its own setting. The default recipe of distillation, with which
+    candidates are trained, is part of it.
     """
     free = {
         "epsilon",
@@ -53,6 +54,7 @@ def search_question(
         "train": rows_digest(rows),
         "validation": rows_digest(eval_rows),
         "settings": {name: value for name, value in plain(settings).items() if name not in free},
+        "recipe": plain(DistillationConfig()),
     }
 
 
