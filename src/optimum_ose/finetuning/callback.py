@@ -16,9 +16,9 @@ from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
 from optimum_ose.finetuning.perturbation import TextPerturbation
-from optimum_ose.finetuning.pool import labeled_rows, row_key
+from optimum_ose.finetuning.pool import PoolReport, labeled_rows, row_key
 from optimum_ose.finetuning.pool_file import POOL_FILE, read_pool, write_pool
-from optimum_ose.finetuning.rounds import PoolBuilder, PoolReport
+from optimum_ose.finetuning.rounds import PoolBuilder
 from optimum_ose.modeling.prediction import num_classes
 
 NO_UNTOUCHED_SPLIT = (

@@ -33,6 +33,34 @@ class PoolRow:
     origin: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolReport:
+    """What one round did. In token classification accuracies and agreement are shares of the labeled tokens.
+
+    Args:
+        round: 1 for the first, after `epochs_per_round` epochs; 0 for one before the first step.
+        dev_accuracy: of the student when the round began. Optimistic from round 2 on: these rows steer the data.
+        test_accuracy: of the same student on rows that steer nothing; None if there are none.
+        num_mistakes: development rows that the student gets wrong, if only at one token.
+        num_proposed: new rows that tau proposed.
+        num_accepted: those at the right distance, which enter the pool.
+        label_counts: their labels per class.
+        gold_agreement: share of them whose label is the true one of the row that they were made from; None if there are
+            none.
+        betti: Betti numbers of training set and pool together, in the labeler's representation; None if not asked for.
+    """
+
+    round: int
+    dev_accuracy: float
+    test_accuracy: float | None
+    num_mistakes: int
+    num_proposed: int
+    num_accepted: int
+    label_counts: tuple[int, ...]
+    gold_agreement: float | None
+    betti: tuple[int, ...] | None
+
+
 @final
 class Pool:
     """The rows of one round, and what a collator must know to mix them into batches of the training set.

@@ -5,8 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from optimum_ose.finetuning.pool import Pool, PoolRow
-from optimum_ose.finetuning.rounds import PoolReport
+from optimum_ose.finetuning.pool import Pool, PoolReport, PoolRow
 from optimum_ose.serialization import canonical_line, read_json, write_atomic
 
 POOL_FILE = "agora_pool.json"

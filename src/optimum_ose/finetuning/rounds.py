@@ -16,38 +16,18 @@ from optimum_ose.core.topology import betti_numbers
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.finetuning.labeling import Answers, agreement, answer, answers_per_token, examine, label_of
 from optimum_ose.finetuning.perturbation import NeighborReplacement, TextPerturbation
-from optimum_ose.finetuning.pool import IGNORED_LABEL, Features, Label, PoolRow, labeled_rows, row_key
+from optimum_ose.finetuning.pool import (
+    IGNORED_LABEL,
+    Features,
+    Label,
+    PoolReport,
+    PoolRow,
+    labeled_rows,
+    row_key,
+)
 from optimum_ose.finetuning.tokens import TokenNeighbors, interpolate
 
 _MAX_SPACING_ROWS = 2048  # training rows that the unit of distance is measured on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolReport:
-    """What one round did. In token classification accuracies and agreement are shares of the labeled tokens.
-
-    Args:
-        round: 1 for the first, after `epochs_per_round` epochs; 0 for one before the first step.
-        dev_accuracy: of the student when the round began. Optimistic from round 2 on: these rows steer the data.
-        test_accuracy: of the same student on rows that steer nothing; None if there are none.
-        num_mistakes: development rows that the student gets wrong, if only at one token.
-        num_proposed: new rows that tau proposed.
-        num_accepted: those at the right distance, which enter the pool.
-        label_counts: their labels per class.
-        gold_agreement: share of them whose label is the true one of the row that they were made from; None if there are
-            none.
-        betti: Betti numbers of training set and pool together, in the labeler's representation; None if not asked for.
-    """
-
-    round: int
-    dev_accuracy: float
-    test_accuracy: float | None
-    num_mistakes: int
-    num_proposed: int
-    num_accepted: int
-    label_counts: tuple[int, ...]
-    gold_agreement: float | None
-    betti: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
