@@ -14,7 +14,7 @@ from pathlib import Path
 from optimum_ose.serialization import write_atomic
 
 MIN_LENGTH = 9
-"""Characters of a training text."""
+"""Bytes of a training text in UTF-8."""
 MIN_WORDS = 12
 """Words of a row of sst2, most of which are parts of others."""
 
