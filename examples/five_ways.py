@@ -269,16 +269,31 @@ def scarce_splits(
     return make_splits(drawn, _columns(aside), seed=seed)
 
 
-def own_teacher(table: pd.DataFrame, aside: pd.DataFrame, folder: Path) -> Path:
-    """The folder of a teacher fine-tuned on the rows of a table; one that is there is kept."""
+def own_teacher(
+    table: pd.DataFrame,
+    aside: pd.DataFrame,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    num_epochs: int = NUM_TEACHER_EPOCHS,
+) -> Path:
+    """The folder of a teacher fine-tuned on the rows of a table; one that is there is kept.
+
+    Args:
+        table: the rows, with the columns text, maybe text_pair, and label.
+        aside: rows to score it on.
+        folder: where it goes.
+        start: folder of the network that is fine-tuned; None: MiniLM-L6.
+        num_epochs: passes through the rows, if they fit in 800 steps.
+    """
     if (folder / "config.json").is_file():
         return folder
     splits = make_splits({"train": table, "validation": aside, "test": aside}, _columns(table), seed=0)
     optimizer = OSEOptimizer.from_pretrained(
-        teacher_folder(), num_labels=len(splits.label_names), max_length=MAX_LENGTH
+        start or teacher_folder(), num_labels=len(splits.label_names), max_length=MAX_LENGTH
     )
     with TemporaryDirectory() as scratch:
-        max_steps = min(MAX_TEACHER_STEPS, NUM_TEACHER_EPOCHS * math.ceil(len(splits.train) / BATCH_SIZE))
+        max_steps = min(MAX_TEACHER_STEPS, num_epochs * math.ceil(len(splits.train) / BATCH_SIZE))
         overrides = {"max_steps": max_steps, "per_device_train_batch_size": BATCH_SIZE, "save_strategy": "no"}
         arguments = teacher_arguments(Path(scratch), optimizer.teacher.config, overrides)
         optimizer.finetune_teacher(splits.train, splits.validation, arguments)

@@ -74,6 +74,23 @@ def test_every_word_is_replaced_at_probability_one(neighbors, tokenizer):
     assert all(one != two for one, two in zip(row["input_ids"][1:-1], new["input_ids"][1:-1], strict=True))
 
 
+@given(seeds, st.floats(0.01, 1))
+@any_seed
+def test_what_the_texts_of_a_pair_share_they_go_on_sharing(neighbors, tokenizer, seed, probability):
+    row = dict(tokenizer("the cat saw one old cat", "old cat saw that cat ?"))
+    new = replace_tokens(row, neighbors=neighbors, probability=probability, generator=np.random.default_rng(seed))
+    _, _, cat, saw, _, old, _, _, old_too, cat_too, saw_too, _, cat_after, mark, _ = new["input_ids"]
+    assert (old_too, cat_too, saw_too, cat_after) == (old, cat, saw, cat)
+    assert mark == row["input_ids"][-2]
+    assert new["input_ids"] != row["input_ids"]
+
+
+def test_a_word_that_a_text_repeats_is_replaced_each_time_anew(neighbors, tokenizer):
+    row = tokenizer(" ".join(["cat"] * 40))
+    new = replace_tokens(row, neighbors=neighbors, probability=1.0, generator=np.random.default_rng(0))
+    assert len(set(new["input_ids"][1:-1])) > 1
+
+
 def test_a_row_without_words_comes_back_as_it_is(neighbors, tokenizer):
     row = tokenizer("? ?")
     new = replace_tokens(row, neighbors=neighbors, probability=1.0, generator=np.random.default_rng(0))

@@ -30,6 +30,7 @@ class TokenNeighbors:
         self, embeddings: NDArray[np.float32], tokenizer: PreTrainedTokenizerBase, *, num_neighbors: int
     ) -> None:
         size = min(len(embeddings), len(tokenizer))
+        self.special_ids = frozenset(tokenizer.all_special_ids)
         self._kinds = token_kinds(tokenizer, size=size)
         norms = np.linalg.norm(embeddings[:size], axis=1, keepdims=True)
         self._directions = embeddings[:size] / np.maximum(norms, np.finfo(np.float32).tiny)
@@ -52,12 +53,24 @@ def replace_tokens(
     """A copy of a row in which each replaceable token gives way to one of its neighbors with a probability.
 
     At least one does. Length, special tokens, padding, `token_type_ids` and the labels of tokens stay; so does a row
-    without such a token.
+    without such a token. What the texts of a pair share they go on sharing: a token of the second that stands in the
+    first as well becomes what it became there.
     """
     ids = list(features["input_ids"])
-    for position in choose_positions([bool(neighbors.of(token)) for token in ids], probability, generator=generator):
+    leaders = _leaders(ids, neighbors.special_ids)
+    replaceable = [position not in leaders and bool(neighbors.of(token)) for position, token in enumerate(ids)]
+    for position in choose_positions(replaceable, probability, generator=generator):
         ids[position] = int(generator.choice(neighbors.of(ids[position])))
+    for position, leader in leaders.items():
+        ids[position] = ids[leader]
     return {**features, "input_ids": ids}
+
+
+def _leaders(ids: Sequence[int], special_ids: Collection[int]) -> dict[int, int]:
+    """For each position of a later text whose token stands in the first one too: where it does, first."""
+    first, *later = _runs(ids, special_ids) or [[]]
+    places = {ids[position]: position for position in reversed(first)}
+    return {position: places[ids[position]] for run in later for position in run if ids[position] in places}
 
 
 def choose_positions(
