@@ -2,9 +2,9 @@
 
 Settings: banking77 and clinc150 with 5 and 10 rows a class, trec6 and sms_spam with 100 rows, rte with 200. As many
 other rows are development rows. The teacher of a data set is fine-tuned once, on four fifths of its training file; all
-the others come from the rest. rte's first learns from made pairs (`pairs.py`), for its rows alone leave MiniLM at
-chance. Each finished way is one line of a journal: a killed run goes on where it stopped, and a
-run with more seeds or settings adds to it. Test rows (at most 3,000) are looked at once per way.
+the others come from the rest. rte's rows alone leave MiniLM at chance: there it learns from made pairs first
+(`pairs.py`). Each finished way is one line of a journal: a killed run goes on where it stopped, and a run with more
+seeds or settings adds to it. Test rows (at most 3,000) are looked at once per way.
 
     python benchmarks/agora.py --data ../shared/data --output out/agora --seeds 3
 """
