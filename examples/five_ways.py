@@ -55,7 +55,7 @@ AGORA = AgoraConfig(
     initial_round=True,
     minimum_labeler_accuracy=0.5,
 )
-"""The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher would be refused.
+"""The least accuracy of the labeler is below the 2/3 that the article asks for: rte's teacher is near it.
 How many times its points are made follows from the steps: see `_points_factor`.
 """
 NUM_ROUNDS = 5
