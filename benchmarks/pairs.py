@@ -1,7 +1,7 @@
 """Owns made pairs of texts, what the teacher of a scarce set of pairs learns first: does one text tell the other?
 
 The second text is a part of the first that lacks some of its function words. In every other pair one to three of the
-other words are exchanged for words of other sentences: then it does not follow. Nobody labels anything.
+other words are exchanged for words drawn from all sentences: then it hardly ever follows. Nobody labels anything.
 """
 
 from collections.abc import Sequence

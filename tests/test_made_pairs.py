@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pairs import DOES_NOT_FOLLOW, FOLLOWS, MAX_EXCHANGED, made_pairs
 
-SENTENCES = [" ".join(["the", *(f"w{place}x{number}" for number in range(20)), "of"]) for place in range(60)]
+SENTENCES = [" ".join(["the", *(f"w{place}x{number}" for number in range(20)), "of"]) for place in range(600)]
 
 
 def words(text: str) -> set[str]:
@@ -28,4 +28,4 @@ def test_what_follows_tells_nothing_new_and_what_does_not_tells_a_little(seed: i
 
 def test_too_few_sentences_are_an_error() -> None:
     with pytest.raises(ValueError, match="larger sample"):
-        made_pairs(["too short", *SENTENCES], num_pairs=61, seed=0)
+        made_pairs(["too short", *SENTENCES], num_pairs=601, seed=0)
