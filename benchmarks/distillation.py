@@ -4,7 +4,7 @@ Both train the same student from the same weights on the same rows with the teac
 is what one would write by hand: sampler, padding, loss, clipping, AdamW, schedule. A block is a whole call, set-up
 included. Blocks alternate, and the ratio of each pair counts, so that a machine that slows down slows both; CPU seconds
 are given beside wall seconds, for other processes do not falsify them. Each arm's peak memory is that of a process of
-its own.
+its own, as are those of losses that look into the teacher, which then runs in each step.
 """
 
 import argparse
@@ -21,6 +21,12 @@ SIZES = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, 
 STUDENT = {"hidden_size": 192, "num_hidden_layers": 2, "num_attention_heads": 6, "intermediate_size": 384}
 VOCABULARY, NUM_CLASSES, NUM_ROWS = 8192, 6, 512
 ACCEPTANCE = 0.95
+INTERNALS = {
+    "hidden states": "hidden_weight",
+    "token relations": "relation_weight",
+    "attention maps": "attention_weight",
+}
+"""What a loss can compare beside answers -> its weight in `DistillationConfig`."""
 Arm = Callable[[Any, Any, Any, Any, Any], None]
 
 
@@ -31,14 +37,16 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=200, help="optimizer steps of a block")
     options = parser.parse_args()
     wall, cpu = ratios(options.pairs, options.steps)
-    peaks = {name: peak_megabytes(name, options.steps) for name in ARMS}
+    costs = {name: costs_of(name, options.steps) for name in (*ARMS, *INTERNALS)}
     rows = setting(1)[3]
     answers = (rows.data.nbytes - rows.remove_columns("teacher_logits").data.nbytes) / len(rows)
     print(f"pairs of {options.steps} steps              {options.pairs}, one thread")
     print(f"throughput, CPU time, median      {statistics.median(cpu):.3f} of the bare loop ({_spread(cpu)})")
     print(f"throughput, wall time, median     {statistics.median(wall):.3f} of the bare loop ({_spread(wall)})")
-    print(f"peak memory of the process        {peaks['distill']:.0f} MB, bare loop {peaks['bare']:.0f} MB")
     print(f"kept answers of the teacher       {answers:.0f} bytes a row, of {NUM_CLASSES} classes")
+    print("a process of its own              peak memory, CPU time of a step")
+    for name, (megabytes, seconds) in costs.items():
+        print(f"{'distill, ' * (name in INTERNALS) + name:33s} {megabytes:.0f} MB, {1000 * seconds:.1f} ms")
     return int(statistics.median(cpu) < ACCEPTANCE)
 
 
@@ -149,16 +157,30 @@ def run_bare(student: Any, teacher: Any, tokenizer: Any, rows: Any, config: Any)
 ARMS: dict[str, Arm] = {"distill": run_distill, "bare": run_bare}
 
 
-def peak_megabytes(name: str, num_steps: int) -> float:
-    """Peak memory of a process that does one block."""
+def run_internals(name: str) -> Arm:
+    """Our loop with one more term, which compares what the teacher shows inside."""
+
+    def run(student: Any, teacher: Any, tokenizer: Any, rows: Any, config: Any) -> None:
+        for model in (student, teacher):
+            model.set_attn_implementation("eager" if name == "attention maps" else "sdpa")
+        run_distill(student, teacher, tokenizer, rows, replace(config, **{INTERNALS[name]: 1.0}))
+
+    return run
+
+
+def costs_of(name: str, num_steps: int) -> tuple[float, float]:
+    """Peak memory in MB of a process that does one block, and the CPU seconds of one of its steps."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return float(pool.apply(_peak_of, (name, num_steps)))
+        return pool.apply(_costs_here, (name, num_steps))
 
 
-def _peak_of(name: str, num_steps: int) -> float:
-    ARMS[name](*setting(num_steps))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _costs_here(name: str, num_steps: int) -> tuple[float, float]:
+    parts = setting(num_steps)
+    start = time.process_time()
+    (ARMS.get(name) or run_internals(name))(*parts)
+    seconds = time.process_time() - start
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seconds / num_steps
 
 
 def _spread(values: list[float]) -> str:

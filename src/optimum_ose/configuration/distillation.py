@@ -11,8 +11,7 @@ class DistillationConfig:
     """How a student learns from its teacher.
 
     Defaults for temperature, warm-up, weight decay and clipping: the released Bort recipe (github.com/alexa/bort).
-    Learning rate and loss
-    weights: ours, for students that inherit weights.
+    Learning rate and loss weights: ours, for students that inherit weights.
     """
 
     num_steps: int = 2_000
