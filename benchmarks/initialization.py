@@ -1,9 +1,9 @@
 """Owns the benchmark of what a student knows before its first step, and after a few.
 
 Random architectures of a fine-tuned teacher are initialized in four ways: from scratch; the first channels of the
-first layers; inherited by importance; inherited and repaired, which is what `OSEOptimizer.initialize` does. The
-distance is the KL divergence of the student's class probabilities from the teacher's on development rows that no way
-has seen.
+first layers; inherited by importance; inherited and repaired, which is what `OSEOptimizer.initialize` does; on request
+also repaired from layers that are not taken evenly, but by what they are worth. The distance is the KL divergence of
+the student's class probabilities from the teacher's on development rows that no way has seen.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
+from optimum_ose.configuration import LayerSelection
 from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import make_splits
@@ -30,13 +31,15 @@ from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.students import StudentMaker
 
 ARMS = ("scratch", "first", "inherited", "repaired")
+SELECTIONS: tuple[LayerSelection, ...] = ("block-influence", "loss-when-dropped")
 
 
 def main() -> int:
     """Run the benchmark; the exit code is 1 if the repaired student is nearest before training in less than 95%."""
     options = _parse()
     distances = []
-    print(f"{'data':10s} {'architecture':44s} {'step':>5s}  " + "  ".join(f"{arm:>10s}" for arm in ARMS), flush=True)
+    arms = (*ARMS, *options.layer_selections)
+    print(f"{'data':10s} {'architecture':44s} {'step':>5s}  " + "  ".join(f"{arm:>10s}" for arm in arms), flush=True)
     for source in options.pairs:
         teacher, data = source.split(":")
         for architecture, step, row in _measure(teacher, data, options):
@@ -45,8 +48,14 @@ def main() -> int:
             if step == 0:
                 distances.append(row)
     table = np.array(distances)
-    share = float(np.mean(table[:, -1] < table[:, :-1].min(axis=1)))
-    print(f"mean distance before training: {dict(zip(ARMS, table.mean(axis=0).round(4).tolist(), strict=True))}")
+    repaired = table[:, ARMS.index("repaired")]
+    share = float(np.mean(repaired < table[:, : len(ARMS) - 1].min(axis=1)))
+    print(f"mean distance before training: {dict(zip(arms, table.mean(axis=0).round(4).tolist(), strict=True))}")
+    for arm, of_arm in zip(arms[len(ARMS) :], table[:, len(ARMS) :].T, strict=True):
+        print(
+            f"{arm} is nearer than evenly taken layers in {np.sum(of_arm < repaired)}, as near in "
+            f"{np.sum(of_arm == repaired)} of {len(table)} pairs"
+        )
     print(f"the repaired student is nearest before training in {share:.1%} of {len(table)} pairs (aim: 95%)")
     return int(share < 0.95)
 
@@ -59,6 +68,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("pairs", nargs="+", help="TEACHER:DATA, a fine-tuned teacher's folder and its data set")
     parser.add_argument("--architectures", type=int, default=25, help="random architectures per pair (default: 25)")
     parser.add_argument("--steps", type=int, nargs="*", default=[], help="also after so many distillation steps")
+    parser.add_argument(
+        "--layer-selections", nargs="*", choices=SELECTIONS, default=[], help="further arms, repaired as well"
+    )
     parser.add_argument("--rows", type=int, default=512, help="development rows (default: 512)")
     parser.add_argument("--seed", type=int, default=0, help="of the architectures (default: 0)")
     return parser.parse_args()
@@ -74,14 +86,20 @@ def _measure(
     train = with_teacher_logits(optimizer.rows(splits.train), optimizer.teacher, tokenizer=optimizer.tokenizer)
     answers = _answers(optimizer, optimizer.teacher, development)
     floor = float(cross_entropy_to_teacher(answers, answers))
-    maker = StudentMaker(optimizer.teacher, optimizer.tokenizer, task=optimizer.task, rows=train)
+    makers = {
+        arm: StudentMaker(
+            optimizer.teacher, optimizer.tokenizer, task=optimizer.task, rows=train, layer_selection=selection
+        )
+        for arm, selection in {"repaired": "even", **{name: name for name in options.layer_selections}}.items()
+    }
     space = optimizer.search_space()
     smaller = [architecture for architecture in space if architecture != space.maximum_point]
     draw = np.random.default_rng(options.seed)
     for index in draw.choice(len(smaller), min(options.architectures, len(smaller)), replace=False).tolist():
         for step in (0, *options.steps):
             row = []
-            for arm in ARMS:
+            for arm in (*ARMS, *options.layer_selections):
+                maker = makers.get(arm, makers["repaired"])
                 student = _student(arm, optimizer.teacher, smaller[index], maker, optimizer.task)
                 if step:
                     config = DistillationConfig(num_steps=step, learning_rate=3e-4)
@@ -97,7 +115,7 @@ def _answers(optimizer: OSEOptimizer, model: PreTrainedModel, rows: Dataset) -> 
 def _student(
     arm: str, teacher: PreTrainedModel, architecture: Architecture, maker: StudentMaker, task: str
 ) -> PreTrainedModel:
-    if arm == "repaired":
+    if arm == "repaired" or arm in SELECTIONS:
         return maker(architecture)
     if arm == "scratch":
         return from_scratch(teacher, architecture, task=task, seed=0)

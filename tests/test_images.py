@@ -34,6 +34,7 @@ from optimum_ose import (
     OSEOptimizer,
     SearchConfig,
 )
+from optimum_ose.configuration import LayerSelection
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
 from optimum_ose.modeling.prediction import predict_logits
@@ -112,6 +113,23 @@ def test_relatives_of_the_vit_inherit_as_it_does(
         for model in (teacher, relative.initialize(narrow), inherit_fronts(teacher, narrow, task=TASK))
     ]
     assert (answers[1] - answers[0]).norm() < 0.5 * (answers[2] - answers[0]).norm()
+
+
+@pytest.mark.parametrize("selection", ["block-influence", "loss-when-dropped"])
+def test_a_layer_that_does_nothing_is_the_first_to_go(optimizer: OSEOptimizer, selection: LayerSelection) -> None:
+    teacher = random_vit(num_hidden_layers=3)
+    idle = teacher.vit.layers[0]
+    for module in (idle.attention.o_proj, idle.mlp.fc2):
+        torch.nn.init.zeros_(module.weight)
+    relative = OSEOptimizer(teacher, optimizer.tokenizer, task=TASK)
+    whole = relative.search_space().maximum_point
+    student = relative.initialize(
+        Architecture({**whole, "num_hidden_layers": 2}), calibration_dataset=FEW, layer_selection=selection
+    )
+    ours, expected = (
+        predict_logits(model, relative.rows(FEW), tokenizer=relative.tokenizer) for model in (student, teacher)
+    )
+    assert abs(ours - expected).max() < 1e-3 * abs(expected).max()
 
 
 def test_a_distilled_student_beats_its_own_start_and_one_from_scratch(optimizer: OSEOptimizer) -> None:

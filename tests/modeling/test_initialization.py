@@ -1,6 +1,7 @@
 """A student inherits its teacher's weights; at the teacher's own size it is the teacher."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 import torch
@@ -159,6 +160,18 @@ def test_heads_go_with_the_keys_and_values_that_they_share(
     )
     assert chosen.kv_heads == (kv_heads,) * 4
     assert chosen.heads == (heads,) * 4
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3, 4])
+def test_layers_of_the_highest_scores_are_inherited_and_always_the_last(num_layers: int) -> None:
+    architecture = Architecture(
+        num_hidden_layers=num_layers, hidden_size=24, num_attention_heads=4, intermediate_size=40
+    )
+    importance = importance_of(teacher_of(BertConfig))
+    for scores in permutations([0.1, 0.2, 0.3]):
+        layers = choose(architecture, importance, layer_scores=torch.tensor(scores)).layers
+        by_score = sorted(range(3), key=lambda layer: -scores[layer])
+        assert layers == (*sorted(by_score[: num_layers - 1]), 3)
 
 
 def test_importance_leaves_the_teacher_as_it_was() -> None:

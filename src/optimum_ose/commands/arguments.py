@@ -10,6 +10,7 @@ SEARCH_ARGUMENTS = (
     "max_latency_ms",
     "max_error",
     "objective",
+    "layer_selection",
     "max_evaluations",
 )
 """Arguments that are fields of `SearchConfig`."""
@@ -89,5 +90,10 @@ def _add_search_arguments(parser: ArgumentParser) -> None:
         "--objective",
         choices=("w-coefficient", "error"),
         help="highest W (default), or the least error under the bounds on size and latency",
+    )
+    parser.add_argument(
+        "--layer-selection",
+        choices=("even", "block-influence", "loss-when-dropped"),
+        help="which of the teacher's layers a student inherits (default: even)",
     )
     parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")

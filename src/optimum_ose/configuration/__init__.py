@@ -12,9 +12,18 @@ from optimum_ose.configuration.agora import AgoraConfig
 from optimum_ose.configuration.distillation import DistillationConfig
 from optimum_ose.configuration.export import ExportConfig
 from optimum_ose.configuration.rules import check
-from optimum_ose.configuration.search import DEFAULT_BUDGET, SearchConfig, Theta
+from optimum_ose.configuration.search import DEFAULT_BUDGET, LayerSelection, SearchConfig, Theta
 
-__all__ = ["DEFAULT_BUDGET", "AgoraConfig", "DistillationConfig", "ExportConfig", "OSEConfig", "SearchConfig", "Theta"]
+__all__ = [
+    "DEFAULT_BUDGET",
+    "AgoraConfig",
+    "DistillationConfig",
+    "ExportConfig",
+    "LayerSelection",
+    "OSEConfig",
+    "SearchConfig",
+    "Theta",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

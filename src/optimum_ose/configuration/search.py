@@ -11,6 +11,11 @@ from optimum_ose.core.latency_setting import LatencySetting
 Theta = Mapping[str, Any]
 """One hyperparameter set: names of `DistillationConfig` fields and the values to try."""
 
+LayerSelection = Literal["even", "block-influence", "loss-when-dropped"]
+"""Which of the teacher's layers a student inherits: the last of runs of like length; or the last one and those that
+change the residual stream most, 1 - cosine of input and output; or the last one and those without which the teacher's
+answers are worst."""
+
 DEFAULT_BUDGET = 48
 """Short distillations of a certified search that was given no budget. Ours: some minutes for a small encoder on two
 cores; where it does not suffice for epsilon, the certificate says which ratio was reached."""
@@ -36,6 +41,8 @@ class SearchConfig:
     1e-4, where six of seven students of 96 channels and more were nearer to their teacher; narrower ones were not."""
     error: Literal["cross-entropy", "task-metric"] = "cross-entropy"
     """e-hat: cross-entropy to the maximum point's output distribution (as Bort), or 1 - the task's metric."""
+    layer_selection: LayerSelection = "even"
+    """Which of the teacher's layers candidates inherit."""
     num_eval_rows: int = 512
     """|B|: rows of the development split on which e-hat is measured, >= 1."""
     batch_size: int = 32
@@ -95,6 +102,7 @@ class SearchConfig:
                 (self.max_training_steps >= 0, "max_training_steps must not be negative", self.max_training_steps),
                 (len(self.hyperparameters) >= 1, "hyperparameters must hold at least one set", self.hyperparameters),
                 choice(self, "error"),
+                choice(self, "layer_selection"),
                 (self.num_eval_rows >= 1, "num_eval_rows must be at least 1", self.num_eval_rows),
                 (self.batch_size >= 1, "batch_size must be at least 1", self.batch_size),
                 none_or_positive(self, "max_evaluations"),

@@ -1,7 +1,8 @@
 """What a student inherits from its teacher, through the dimension map.
 
 The rule (ours; Bort drew from a normal distribution):
-- layers: the teacher's are cut into runs of like length, and the last of each run is taken;
+- layers: the teacher's are cut into runs of like length, and the last of each run is taken; or those of the highest
+  scores, the last layer always among them, for what reads the stream learned from it;
 - residual stream: one projection for all tensors, onto the directions in which it is largest on calibration rows and
   the mean over channels, which LayerNorm takes away (chosen channels alone would leave half of it behind);
 - heads: per layer, whole heads, those whose output is largest on calibration rows;
@@ -108,10 +109,21 @@ def find_origins(
     return found
 
 
-def choose(architecture: Architecture, importance: Importance) -> Inheritance:
-    """What a student of this architecture inherits."""
+def choose(
+    architecture: Architecture, importance: Importance, *, layer_scores: torch.Tensor | None = None
+) -> Inheritance:
+    """What a student of this architecture inherits.
+
+    Args:
+        architecture: the student's sizes.
+        importance: of the teacher's parts.
+        layer_scores: what each of the teacher's layers but the last is worth, shape (layers - 1,); None: layers are
+            taken evenly.
+    """
     num_teacher_layers = len(importance.inner)
     layers = run_ends(num_teacher_layers, architecture[LAYERS])
+    if layer_scores is not None:
+        layers = (*_largest(layer_scores, architecture[LAYERS] - 1), num_teacher_layers - 1)
     others = (value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, KV_HEADS, HIDDEN))
     inner_size = next(others, None)
     kv_heads, heads = zip(*(_heads(importance, layer, architecture) for layer in layers), strict=True)

@@ -10,7 +10,14 @@ from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.configuration import AgoraConfig, DistillationConfig, ExportConfig, OSEConfig, SearchConfig
+from optimum_ose.configuration import (
+    AgoraConfig,
+    DistillationConfig,
+    ExportConfig,
+    LayerSelection,
+    OSEConfig,
+    SearchConfig,
+)
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.data.tokenization import TEACHER_LOGITS
@@ -70,7 +77,9 @@ class OSEOptimizer(TeacherTask):
         settings = config or SearchConfig()
         with torch_threads(search_threads(settings.num_threads)):
             rows, eval_rows = self.answered_rows(train_dataset), self.rows(eval_dataset)
-            self._make_student = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
+            self._make_student = StudentMaker(
+                self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
+            )
             shuffled = eval_rows.shuffle(seed=settings.seed)
             setting = CandidateSetting(
                 teacher=self.teacher,
@@ -92,26 +101,40 @@ class OSEOptimizer(TeacherTask):
             return result
 
     def initialize(
-        self, architecture: Architecture, *, calibration_dataset: Dataset | None = None, scratch_seed: int | None = None
+        self,
+        architecture: Architecture,
+        *,
+        calibration_dataset: Dataset | None = None,
+        layer_selection: LayerSelection | None = None,
+        scratch_seed: int | None = None,
     ) -> PreTrainedModel:
         """A student of an architecture that inherits the teacher's weights by importance.
 
         Args:
             architecture: from the teacher's search space.
             calibration_dataset: rows on which importance is measured; None: the training rows of the last `extract`.
+            layer_selection: which of the teacher's layers the student inherits; None: as in the last `extract` without
+                `calibration_dataset`, evenly with it.
             scratch_seed: draw random weights with this seed instead of inheriting.
 
         Raises:
-            InvalidConfigError: if there are no calibration rows.
+            InvalidConfigError: if there are no calibration rows, of the last `extract` for its own selection of layers.
+            UnsupportedModelError: if layers are to be selected by what they are worth, and importance cannot be
+                measured.
         """
         if scratch_seed is not None:
             return from_scratch(self.teacher, architecture, task=self.task, seed=scratch_seed)
         if calibration_dataset is not None:
-            rows = self.rows(calibration_dataset)
-            self._make_student = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
-        if self._make_student is None:
+            self._make_student = StudentMaker(
+                self.teacher,
+                self.tokenizer,
+                task=self.task,
+                rows=self.rows(calibration_dataset),
+                layer_selection=SearchConfig(layer_selection=layer_selection or "even").layer_selection,
+            )
+        elif layer_selection is not None or self._make_student is None:
             raise InvalidConfigError(
-                "Inheriting by importance needs calibration rows",
+                "Inheriting by importance, or a selection of layers, needs calibration rows",
                 "none were given",
                 "Pass calibration_dataset, or call extract first",
             )

@@ -65,7 +65,8 @@ def _extract(run: Run) -> dict[str, Any]:
 
 def _distill(run: Run) -> dict[str, Any]:
     optimizer = run.optimizer
-    student = optimizer.initialize(winner(run.artifact), calibration_dataset=run.rows.train)
+    selection = run.config.search.layer_selection
+    student = optimizer.initialize(winner(run.artifact), calibration_dataset=run.rows.train, layer_selection=selection)
     optimizer.distill(
         student,
         run.rows.train,

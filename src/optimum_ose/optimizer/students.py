@@ -2,23 +2,29 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 
+from optimum_ose.configuration import LayerSelection
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.data.tokenization import evaluation_batches
+from optimum_ose.distillation.layer_scores import Batches, block_influence, losses_when_dropped
 from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.axes import LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance, require_inheritable
-from optimum_ose.modeling.inheritance import choose, find_origins
+from optimum_ose.modeling.inheritance import Inheritance, Origin, choose, find_origins
 from optimum_ose.modeling.initialization import inherit
 from optimum_ose.modeling.prediction import token_mask
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
+from optimum_ose.modeling.tasks import problem_of
 from optimum_ose.preprocessing import IMAGE, Preprocessor
 
 NUM_CALIBRATION_ROWS = 1024
@@ -43,12 +49,24 @@ class StudentMaker:
         tokenizer: pads the calibration rows; of images their processor.
         task: which head the students get.
         rows: token rows, or images; importance is measured on a seeded draw of them.
+        layer_selection: which of the teacher's layers the students inherit.
+
+    Raises:
+        UnsupportedModelError: if layers are to be selected by what they are worth, and importance cannot be measured.
 
     Attributes:
         refusal: why importance cannot be measured; then students inherit the front of each tensor. None: it can.
     """
 
-    def __init__(self, teacher: PreTrainedModel, tokenizer: Preprocessor, *, task: str, rows: Dataset) -> None:
+    def __init__(
+        self,
+        teacher: PreTrainedModel,
+        tokenizer: Preprocessor,
+        *,
+        task: str,
+        rows: Dataset,
+        layer_selection: LayerSelection = "even",
+    ) -> None:
         self._teacher = teacher
         self._task = task
         self.refusal: UnsupportedModelError | None = None
@@ -56,6 +74,8 @@ class StudentMaker:
             self.dimension_map = derive_dimension_map(teacher.config, task)
             require_inheritable(self.dimension_map)
         except UnsupportedModelError as error:
+            if layer_selection != "even":
+                raise
             _LOGGER.warning("students inherit the front of each tensor, unranked and unrepaired: %s", error)
             self.refusal = error
             return
@@ -63,12 +83,15 @@ class StudentMaker:
         chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
         calibration = rows.select_columns([name for name in _INPUTS if name in rows.column_names]).select(chosen)
         self._maximum_point = derive_search_space(teacher.config, task=task).maximum_point
+        ranked = list(evaluation_batches(_evenly_spaced(calibration, _NUM_RANKING_ROWS), tokenizer, batch_size=32))
         self.importance = measure_importance(
-            teacher,
-            evaluation_batches(_evenly_spaced(calibration, _NUM_RANKING_ROWS), tokenizer, batch_size=32),
-            dimension_map=self.dimension_map,
-            architecture=self._maximum_point,
+            teacher, ranked, dimension_map=self.dimension_map, architecture=self._maximum_point
         )
+        self._layer_scores: torch.Tensor | None = None
+        if layer_selection == "block-influence":
+            self._layer_scores = block_influence(teacher, ranked)[:-1]
+        elif layer_selection == "loss-when-dropped":
+            self._layer_scores = self._losses_when_dropped(ranked)
         few = _few_images(teacher, calibration, tokenizer) if IMAGE in calibration.column_names else _cut(calibration)
         self._calibration = record(teacher, next(iter(evaluation_batches(few, tokenizer, batch_size=len(few)))))
 
@@ -76,12 +99,30 @@ class StudentMaker:
         """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher."""
         if self.refusal is not None:
             return inherit_fronts(self._teacher, architecture, task=self._task)
-        chosen = choose(architecture, self.importance)
-        origins = find_origins(self._teacher, architecture, self.dimension_map, chosen)
-        student = inherit(self._teacher, architecture, task=self._task, origins=origins)
+        chosen = choose(architecture, self.importance, layer_scores=self._layer_scores)
+        student, origins = self._inherit(architecture, chosen)
         if architecture != self._maximum_point:
             repair(student, self._calibration, origins)
         return student
+
+    def _inherit(self, architecture: Architecture, chosen: Inheritance) -> tuple[PreTrainedModel, Mapping[str, Origin]]:
+        origins = find_origins(self._teacher, architecture, self.dimension_map, chosen)
+        return inherit(self._teacher, architecture, task=self._task, origins=origins), origins
+
+    def _losses_when_dropped(self, batches: Batches) -> torch.Tensor:
+        num_inner_layers = self._maximum_point[LAYERS] - 1
+
+        def without(layer: int) -> PreTrainedModel:
+            shorter = Architecture({**self._maximum_point, LAYERS: num_inner_layers})
+            others = torch.arange(num_inner_layers) != layer
+            return self._inherit(shorter, choose(shorter, self.importance, layer_scores=others))[0]
+
+        return losses_when_dropped(
+            self._teacher,
+            batches,
+            problem=problem_of(self._task, self._teacher.config),
+            shortened=(without(layer) for layer in range(num_inner_layers)),
+        )
 
 
 def _cut(rows: Dataset) -> Dataset:
