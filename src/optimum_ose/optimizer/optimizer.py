@@ -118,7 +118,7 @@ class OSEOptimizer(TeacherTask):
             scratch_seed: draw random weights with this seed instead of inheriting.
 
         Raises:
-            InvalidConfigError: if there are no calibration rows, of the last `extract` for its own selection of layers.
+            InvalidConfigError: if there are no calibration rows, or a selection of layers is given without them.
             UnsupportedModelError: if layers are to be selected by what they are worth, and importance cannot be
                 measured.
         """
@@ -130,7 +130,7 @@ class OSEOptimizer(TeacherTask):
                 self.tokenizer,
                 task=self.task,
                 rows=self.rows(calibration_dataset),
-                layer_selection=SearchConfig(layer_selection=layer_selection or "even").layer_selection,
+                layer_selection=SearchConfig(layer_selection=layer_selection or "even").layer_selection,  # checked
             )
         elif layer_selection is not None or self._make_student is None:
             raise InvalidConfigError(
