@@ -52,6 +52,9 @@ SST2_ROWS = 10_000
 _SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 ARMS = ("ours", "scratch + labels", "scratch + distillation", "layer drop + distillation")
 RATES = (3e-4, 1e-3)
+USUAL_STEPS = 2_000
+STEPS = {"trec6": 1_000, "wnut17": 6_000}
+"""Optimizer steps of every arm where development rows chose another number."""
 RECIPE = ("steps", "rare_class_weight")
 """Rows of other values than the options' belong to another table."""
 FIELDS = ("data", "arm", "seed", "rate", *RECIPE, "share", "teacher", "validation", "test", "seconds")
@@ -100,7 +103,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=AIMS, default=list(AIMS), help="default: all")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="seeds per arm (default: 3)")
-    parser.add_argument("--steps", type=int, default=2_000, help="optimizer steps of every arm (default: 2000)")
+    parser.add_argument(
+        "--steps", type=int, help="optimizer steps of every arm (default: trec6 1000, wnut17 6000, the others 2000)"
+    )
     parser.add_argument(
         "--rare-class-weight",
         type=float,
@@ -198,9 +203,9 @@ def _train(
 
 def _student(setting: Setting, arm: str, seed: int, rate: float, options: argparse.Namespace) -> dict[str, Any]:
     optimizer, start = setting.optimizer, time.perf_counter()
-    student, unlabeled = _STARTS[arm](setting, seed), setting.unlabeled
+    student, unlabeled, recipe = _STARTS[arm](setting, seed), setting.unlabeled, _recipe(setting.data, options)
     config = DistillationConfig(
-        num_steps=options.steps, learning_rate=rate, seed=seed, rare_class_weight=options.rare_class_weight
+        num_steps=recipe["steps"], learning_rate=rate, seed=seed, rare_class_weight=recipe["rare_class_weight"]
     )
     if arm == "scratch + labels":
         config, unlabeled = replace(config, logits_weight=0.0, labels_weight=1.0), None
@@ -214,7 +219,7 @@ def _student(setting: Setting, arm: str, seed: int, rate: float, options: argpar
         "arm": arm,
         "seed": seed,
         "rate": rate,
-        **{name: getattr(options, name) for name in RECIPE},
+        **recipe,
         "share": round(float(sizes[0] / sizes[1]), 4),
         "teacher": round(setting.teacher, 4),
         "validation": round(validation, 4),
@@ -265,8 +270,14 @@ def _append(path: Path, row: Mapping[str, str]) -> None:
         writer.writerow(row)
 
 
+def _recipe(data: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Of all arms on a data set; the keys are `RECIPE`."""
+    steps = options.steps or STEPS.get(data, USUAL_STEPS)
+    return {"steps": steps, "rare_class_weight": options.rare_class_weight}
+
+
 def _of(rows: list[dict[str, str]], data: str, arm: str, options: argparse.Namespace) -> list[dict[str, str]]:
-    wanted = {"data": data, "arm": arm, **{name: str(getattr(options, name)) for name in RECIPE}}
+    wanted = {"data": data, "arm": arm, **{name: str(value) for name, value in _recipe(data, options).items()}}
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
