@@ -33,7 +33,10 @@ class TokenNeighbors:
         self.special_ids = frozenset(tokenizer.all_special_ids)
         self._kinds = token_kinds(tokenizer, size=size)
         norms = np.linalg.norm(embeddings[:size], axis=1, keepdims=True)
-        self._directions = embeddings[:size] / np.maximum(norms, np.finfo(np.float32).tiny)
+        directions = embeddings[:size] / np.maximum(norms, np.finfo(np.float32).tiny)
+        kinds = [kind for kind in np.unique(self._kinds) if kind]
+        self._alike = {kind: np.flatnonzero(self._kinds == kind) for kind in kinds}
+        self._directions = {kind: directions[alike] for kind, alike in self._alike.items()}
         self._num_neighbors = num_neighbors
         self.of = cache(self._nearest)
 
@@ -41,10 +44,13 @@ class TokenNeighbors:
         """The ids that may replace a token id, nearest first; none for a token that must stay."""
         if token >= len(self._kinds) or not self._kinds[token]:
             return ()
-        alike = np.flatnonzero(self._kinds == self._kinds[token])
-        alike = alike[alike != token]
-        cosines = self._directions[alike] @ self._directions[token]
-        return tuple(int(index) for index in alike[np.argsort(-cosines, kind="stable")[: self._num_neighbors]])
+        alike, directions = self._alike[self._kinds[token]], self._directions[self._kinds[token]]
+        own = int(np.searchsorted(alike, token))
+        cosines = directions @ directions[own]
+        cosines[own] = -np.inf
+        count = min(self._num_neighbors, len(alike) - 1)
+        nearest = np.sort(np.argpartition(-cosines, count)[:count])
+        return tuple(int(index) for index in alike[nearest[np.argsort(-cosines[nearest], kind="stable")]])
 
 
 def replace_tokens(
