@@ -36,7 +36,7 @@ from optimum_ose.data.reading import read_file
 from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.exceptions import LabelerError
 from optimum_ose.finetuning.callback import AgoraCallback
-from optimum_ose.finetuning.tokens import TokenNeighbors, replace_tokens
+from optimum_ose.finetuning.perturbation import NeighborReplacement
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.folders import save_as
@@ -194,13 +194,14 @@ def agora(setting: Setting) -> Way:
 def token_replacement(setting: Setting, num_added: int, *, with_teacher: bool) -> Way:
     """Copies of training rows in which words gave way to their neighbors, with the labels of the originals."""
     optimizer, generator = setting.optimizer, np.random.default_rng(setting.seed)
-    weights: Any = optimizer.teacher.get_input_embeddings().weight
-    neighbors = TokenNeighbors(weights.detach().numpy(), optimizer.tokenizer, num_neighbors=AGORA.num_neighbors)
+    replace_words = NeighborReplacement.among_embeddings_of(
+        optimizer.teacher,
+        optimizer.tokenizer,
+        probability=KEPT_LABEL_PROBABILITY,
+        num_neighbors=AGORA.num_neighbors,
+    )
     rows = [dict(setting.train[int(index)]) for index in generator.integers(len(setting.train), size=num_added)]
-    made = [
-        replace_tokens(row, neighbors=neighbors, probability=KEPT_LABEL_PROBABILITY, generator=generator)
-        for row in rows
-    ]
+    made = replace_words(rows, generator=generator)
     both = setting.train
     if made:
         both = concatenate_datasets([both, Dataset.from_list([dict(row) for row in made], features=both.features)])

@@ -65,7 +65,9 @@ def test_the_whole_way(
     make, metric, architecture, problem_type = CASES[name]
     make().to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
     settings = tmp_path / "ose.yaml"
-    settings.write_text(yaml.safe_dump({**SETTINGS, "teacher_arguments": {"num_train_epochs": 10}}))
+    distillation = {**SETTINGS["distillation"], "num_augmented_copies": 1}
+    further = {"teacher_arguments": {"num_train_epochs": 10}, "distillation": distillation}
+    settings.write_text(yaml.safe_dump({**SETTINGS, **further}))
     task = name if name == "token-classification" else "text-classification"
     words = ["run", "--model", str(headless_folder), "--dataset", str(tmp_path / "rows.jsonl"), "--task", task]
     output = tmp_path / "out"

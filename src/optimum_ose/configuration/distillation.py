@@ -44,6 +44,13 @@ class DistillationConfig:
     """Weight of the match of token relations in the last hidden states, which needs no projection, >= 0."""
     attention_weight: float = 0.0
     """Weight of the match of attention maps, layer by layer, >= 0; needs models with eager attention."""
+    num_augmented_copies: int = 0
+    """Copies of each row of text in which words give way to their neighbors in the teacher's embedding space, >= 0. The
+    teacher answers them anew, so they need no label; the words of pairs that both texts share stay shared. Which words
+    are replaced does not depend on `seed`: the same rows have the same copies. Source of the idea: TinyBERT,
+    arXiv:1909.10351, which takes proposals of BERT and neighbors in GloVe."""
+    replacement_probability: float = 0.4
+    """Share of a copy's words that are replaced, in (0, 1]."""
     gradient_accumulation_steps: int = 1
     """Batches per optimizer step, >= 1."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
@@ -102,6 +109,16 @@ class DistillationConfig:
                     weights,
                 ),
                 (self.rare_class_weight >= 0, "rare_class_weight must not be negative", self.rare_class_weight),
+                (
+                    self.num_augmented_copies >= 0,
+                    "num_augmented_copies must not be negative",
+                    self.num_augmented_copies,
+                ),
+                (
+                    0 < self.replacement_probability <= 1,
+                    "replacement_probability must lie in (0, 1]",
+                    self.replacement_probability,
+                ),
                 (
                     self.gradient_accumulation_steps >= 1,
                     "gradient_accumulation_steps must be at least 1",

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def with_teacher_logits(
     tokenizer: Preprocessor,
     batch_size: int = 64,
     folder: Path | None = None,
+    on_rows: Callable[[int], None] | None = None,
 ) -> Dataset:
     """The rows with the teacher's answers beside them, computed once; rows that have them are returned as they are.
 
@@ -39,16 +41,17 @@ def with_teacher_logits(
         batch_size: rows per forward pass.
         folder: where answers are kept on the disk, by teacher and rows; what is found there is read, not computed
             again. Rows read from there are mapped into memory. None: they are kept in memory.
+        on_rows: hears after each forward pass how many rows are answered.
     """
     if TEACHER_LOGITS in rows.column_names:
         return rows
     if folder is None:
-        return _answered(rows, teacher, tokenizer, batch_size)
+        return _answered(rows, teacher, tokenizer, batch_size, on_rows)
     path = folder / digest({"teacher": model_digest(teacher), "rows": rows_digest(rows)})
     if not path.is_dir():
         temporary = folder / f".{path.name}.{os.getpid()}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
-        _answered(rows, teacher, tokenizer, batch_size).save_to_disk(str(temporary))
+        _answered(rows, teacher, tokenizer, batch_size, on_rows).save_to_disk(str(temporary))
         try:
             temporary.rename(path)
         except OSError:  # another process was faster
@@ -57,8 +60,14 @@ def with_teacher_logits(
     return kept
 
 
-def _answered(rows: Dataset, teacher: PreTrainedModel, tokenizer: Preprocessor, batch_size: int) -> Dataset:
-    logits = predict_logits(teacher, rows, tokenizer=tokenizer, batch_size=batch_size)
+def _answered(
+    rows: Dataset,
+    teacher: PreTrainedModel,
+    tokenizer: Preprocessor,
+    batch_size: int,
+    on_rows: Callable[[int], None] | None,
+) -> Dataset:
+    logits = predict_logits(teacher, rows, tokenizer=tokenizer, batch_size=batch_size, on_rows=on_rows)
     if len(logits) == len(rows) and not _answers_tokens(teacher):
         return rows.add_column(TEACHER_LOGITS, list(logits))
     ends = np.cumsum([len(ids) for ids in rows["input_ids"]])

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
 from optimum_ose.finetuning.pool import Features
 from optimum_ose.finetuning.tokens import TokenNeighbors, choose_positions, replace_tokens, token_kinds
 from optimum_ose.modeling.prediction import evaluating, length_sorted_batches
@@ -41,6 +41,30 @@ class NeighborReplacement:
 
     neighbors: TokenNeighbors
     probability: float
+
+    @classmethod
+    def among_embeddings_of(
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        probability: float,
+        num_neighbors: int,
+    ) -> "NeighborReplacement":
+        """With neighbors in the space of a model's input embeddings.
+
+        Raises:
+            UnsupportedModelError: if the model has no matrix of input embeddings.
+        """
+        try:
+            weights = model.get_input_embeddings().get_parameter("weight").detach().float().cpu().numpy()
+        except (AttributeError, NotImplementedError) as error:
+            raise UnsupportedModelError(
+                "replacing words by their neighbors needs a model with a matrix of input embeddings",
+                f"{type(model).__name__} has none",
+                "Do without, or give a tau of your own where one can be given",
+            ) from error
+        return cls(neighbors=TokenNeighbors(weights, tokenizer, num_neighbors=num_neighbors), probability=probability)
 
     def __call__(self, rows: Sequence[Features], *, generator: np.random.Generator) -> list[Features]:
         """See `TextPerturbation`."""

@@ -25,7 +25,7 @@ from optimum_ose.finetuning.pool import (
     labeled_rows,
     row_key,
 )
-from optimum_ose.finetuning.tokens import TokenNeighbors, interpolate
+from optimum_ose.finetuning.tokens import interpolate
 
 _MAX_SPACING_ROWS = 2048  # training rows that the unit of distance is measured on
 
@@ -237,9 +237,12 @@ class PoolBuilder:
         return betti_numbers(np.concatenate([self._train_points, added]))
 
     def _default_tau(self) -> TextPerturbation:
-        weights = self._labeler.get_input_embeddings().get_parameter("weight").detach().float().cpu().numpy()
-        neighbors = TokenNeighbors(weights, self._tokenizer, num_neighbors=self._config.num_neighbors)
-        return NeighborReplacement(neighbors=neighbors, probability=self._config.replacement_probability)
+        return NeighborReplacement.among_embeddings_of(
+            self._labeler,
+            self._tokenizer,
+            probability=self._config.replacement_probability,
+            num_neighbors=self._config.num_neighbors,
+        )
 
     def _sample(self, num_rows: int) -> NDArray[np.intp]:
         """Training rows that the unit of distance is measured on."""

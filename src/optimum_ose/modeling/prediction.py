@@ -19,8 +19,16 @@ def predict_logits(
     *,
     tokenizer: Preprocessor,
     batch_size: int = 64,
+    on_rows: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """What a model answers to n rows, in their order. Its training flags are as before afterwards.
+
+    Args:
+        model: not changed.
+        rows: token rows, or images.
+        tokenizer: pads; of images their processor.
+        batch_size: rows per forward pass.
+        on_rows: hears after each pass how many rows are answered.
 
     Returns:
         Logits, shape (n, classes); of a model that answers each token, those of all tokens, row after row, shape
@@ -34,7 +42,7 @@ def predict_logits(
         return found.float().cpu()
 
     with evaluating(model):
-        return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=batch_size)
+        return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=batch_size, on_rows=on_rows)
 
 
 def gather_answers(
@@ -44,6 +52,7 @@ def gather_answers(
     *,
     tokenizer: Preprocessor,
     batch_size: int,
+    on_rows: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """What a function answers to batches of n rows, in the order of the rows, as `predict_logits` gives it.
 
@@ -53,7 +62,9 @@ def gather_answers(
         rows: token rows, or images.
         tokenizer: pads.
         batch_size: rows per batch.
+        on_rows: hears after each batch how many rows are answered.
     """
+    num_answered = 0
     answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(rows)
     for indices, batch in length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=batch_size):
         batch.pop("labels", None)
@@ -61,6 +72,9 @@ def gather_answers(
         masks = batch["attention_mask"].bool().cpu() if found.ndim > 2 else [...] * len(found)
         for index, of_row, mask in zip(indices, found if found.ndim > 2 else found[:, None], masks, strict=True):
             answers[index] = of_row[mask].numpy()
+        num_answered += len(indices)
+        if on_rows is not None:
+            on_rows(num_answered)
     return np.concatenate(answers) if answers else np.empty((0, num_classes(model)), dtype=np.float32)
 
 

@@ -31,6 +31,7 @@ from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import torch_threads
 from optimum_ose.modeling.tasks import require_trainable
+from optimum_ose.optimizer.augmentation import augmented_copies
 from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.latency import LatencyFinding
 from optimum_ose.optimizer.search import shared_search
@@ -159,13 +160,21 @@ class OSEOptimizer(TeacherTask):
             unlabeled_dataset: further rows of text, on which the student learns from the teacher alone.
             checkpoint_folder: where the state is kept; a state found there is gone on from.
             answers_folder: where the teacher's answers are kept, for the next distillation from the same rows.
+
+        Raises:
+            InvalidConfigError: if the teacher has no trained head yet, or copies are wanted of rows that are no text
+                with an answer; and as `distillation.loop.distill`.
+            UnsupportedModelError: if copies are wanted and the teacher has no matrix of input embeddings.
         """
         self.require_head()
         settings = config or DistillationConfig()
         rows_of = self.answered_rows if answers_folder is None and self.problem not in NOT_KEPT else self.rows
         rows = rows_of(train_dataset)
-        if unlabeled_dataset is not None:
-            rows = join_unlabeled(rows, rows_of(unlabeled_dataset, needs_labels=False))
+        further = [unlabeled_dataset] if unlabeled_dataset is not None else []
+        if settings.num_augmented_copies:
+            further.append(augmented_copies(self, train_dataset, settings))
+        for unlabeled in further:
+            rows = join_unlabeled(rows, rows_of(unlabeled, needs_labels=False))
         self.listener.stage("distill", settings.num_steps)
         report = distill(
             student,

@@ -201,10 +201,15 @@ class TeacherTask:
             )
 
     def answered_rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
-        """Rows with the teacher's logits; those of the last two data sets, with labels and without, are kept."""
+        """Rows with the teacher's logits; those of the last three data sets are kept: training rows, texts, copies."""
         key = dataset._fingerprint
         if key not in self._answered:
             rows = self.rows(dataset, needs_labels=needs_labels)
-            last = dict(list(self._answered.items())[-1:])
-            self._answered = {**last, key: with_teacher_logits(rows, self.teacher, tokenizer=self.tokenizer)}
+            last = dict(list(self._answered.items())[-2:])
+            self.listener.stage("the teacher answers", len(rows))
+            answered = with_teacher_logits(
+                rows, self.teacher, tokenizer=self.tokenizer, on_rows=lambda done: self.listener.advance(done, "")
+            )
+            self.listener.finish()
+            self._answered = {**last, key: answered}
         return self._answered[key]
