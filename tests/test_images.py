@@ -58,12 +58,17 @@ Hear = Callable[[int, str], None]
 
 
 class Ear:
-    """A listener that passes on how far a stage is."""
+    """A listener that passes on how far a distillation is."""
 
-    def __init__(self, advance: Hear) -> None:
-        self.advance = advance
+    def __init__(self, hear: Hear) -> None:
+        self._hear, self._stage = hear, ""
 
-    def stage(self, name: str, total: int | None) -> None: ...
+    def stage(self, name: str, total: int | None) -> None:
+        self._stage = name
+
+    def advance(self, done: int, note: str) -> None:
+        if self._stage == "distill":
+            self._hear(done, note)
 
     def say(self, message: str) -> None: ...
 
