@@ -18,6 +18,22 @@ _NUM_PROPOSALS = 10
 _BATCH_SIZE = 64
 
 
+def input_embeddings(model: PreTrainedModel) -> torch.Tensor:
+    """A model's matrix of input embeddings, shape (vocabulary, width).
+
+    Raises:
+        UnsupportedModelError: if it has none.
+    """
+    try:
+        return model.get_input_embeddings().get_parameter("weight")
+    except (AttributeError, NotImplementedError) as error:
+        raise UnsupportedModelError(
+            "replacing words by their neighbors needs a model with a matrix of input embeddings",
+            f"{type(model).__name__} has none",
+            "Do without, or give a tau of your own where one can be given",
+        ) from error
+
+
 class TextPerturbation(Protocol):
     """tau for text: new token sequences near given ones."""
 
@@ -54,16 +70,9 @@ class NeighborReplacement:
         """With neighbors in the space of a model's input embeddings.
 
         Raises:
-            UnsupportedModelError: if the model has no matrix of input embeddings.
+            UnsupportedModelError: if there is no such matrix.
         """
-        try:
-            weights = model.get_input_embeddings().get_parameter("weight").detach().float().cpu().numpy()
-        except (AttributeError, NotImplementedError) as error:
-            raise UnsupportedModelError(
-                "replacing words by their neighbors needs a model with a matrix of input embeddings",
-                f"{type(model).__name__} has none",
-                "Do without, or give a tau of your own where one can be given",
-            ) from error
+        weights = input_embeddings(model).detach().float().cpu().numpy()
         return cls(neighbors=TokenNeighbors(weights, tokenizer, num_neighbors=num_neighbors), probability=probability)
 
     def __call__(self, rows: Sequence[Features], *, generator: np.random.Generator) -> list[Features]:

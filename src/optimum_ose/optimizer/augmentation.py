@@ -1,45 +1,49 @@
 """Copies of rows of text in which words give way to their neighbors: more questions for the teacher to answer."""
 
+from typing import Any
+
 import numpy as np
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
 
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.finetuning.perturbation import NeighborReplacement
+from optimum_ose.finetuning.perturbation import NeighborReplacement, input_embeddings
 from optimum_ose.optimizer.teacher_task import TeacherTask
 
 _NUM_NEIGHBORS = 10
 """Of a word, one of which replaces it; Agora's default as well."""
 
 
-def word_replacement(task: TeacherTask, config: DistillationConfig) -> NeighborReplacement:
-    """What makes the copies.
+def require_copyable(task: TeacherTask) -> None:
+    """Pass if words of the task's rows can be replaced, and the teacher answers what comes of it.
 
     Raises:
         InvalidConfigError: if rows are images, or the task is to guess the words themselves.
         UnsupportedModelError: if the teacher has no matrix of input embeddings.
     """
-    if not isinstance(task.tokenizer, PreTrainedTokenizerBase) or task.problem in NOT_KEPT:
+    if task.text_tokenizer is None or task.problem in NOT_KEPT:
         raise InvalidConfigError(
             "num_augmented_copies needs a task in which rows of text have an answer",
             f"the task is {task.task}",
             "Leave num_augmented_copies at 0",
         )
-    return NeighborReplacement.among_embeddings_of(
-        task.teacher, task.tokenizer, probability=config.replacement_probability, num_neighbors=_NUM_NEIGHBORS
-    )
+    input_embeddings(task.teacher)
 
 
 def augmented_copies(task: TeacherTask, dataset: Dataset, config: DistillationConfig) -> Dataset:
     """`config.num_augmented_copies` token rows of each row, without labels; the same rows have the same copies.
 
     Raises:
-        InvalidConfigError, UnsupportedModelError: as `word_replacement`.
+        InvalidConfigError, UnsupportedModelError: as `require_copyable`.
     """
-    replace_words, rows = word_replacement(task, config), task.rows(dataset, needs_labels=False)
+    require_copyable(task)
+    tokenizer: Any = task.text_tokenizer
+    replace_words = NeighborReplacement.among_embeddings_of(
+        task.teacher, tokenizer, probability=config.replacement_probability, num_neighbors=_NUM_NEIGHBORS
+    )
+    rows = task.rows(dataset, needs_labels=False)
     inputs = rows.remove_columns([name for name in ("labels", TEACHER_LOGITS) if name in rows.column_names])
     sources = inputs.to_list()
     made = [

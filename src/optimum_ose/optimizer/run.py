@@ -12,7 +12,7 @@ from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.optimizer.augmentation import word_replacement
+from optimum_ose.optimizer.augmentation import require_copyable
 from optimum_ose.optimizer.optimizer import OSEOptimizer
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.serialization import plain, read_json, write_atomic
@@ -58,7 +58,7 @@ def open_run(
         JournalError: if it answers another question.
     """
     if config.distillation.num_augmented_copies:
-        word_replacement(optimizer, config.distillation)  # refused now, not after the search
+        require_copyable(optimizer)  # refused now, not after the search
     question = {
         "task": optimizer.task,
         "model": model_digest(optimizer.teacher),
