@@ -1,5 +1,7 @@
 """The errors of optimum-ose: each says what must hold, what came, and what to do."""
 
+from optimum_ose.wording import one_line
+
 
 class OSEError(Exception):
     """Base of every error raised on purpose by optimum-ose.
@@ -17,7 +19,8 @@ class OSEError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.expected}; {self.actual}. {self.remedy}"
+        """One line of bounded length, whatever data the parts quote."""
+        return f"{one_line(self.expected)}; {one_line(self.actual)}. {one_line(self.remedy)}"
 
 
 class InvalidConfigError(OSEError, ValueError):

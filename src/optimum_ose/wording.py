@@ -1,0 +1,39 @@
+"""How values from outside are quoted in messages: short, on one line, without control characters."""
+
+from collections.abc import Iterable
+
+_ESCAPES = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
+    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+"""Control characters, line separators, and marks that turn the direction of text: a terminal would obey them."""
+_WHITE = str.maketrans("\t\n\r", "   ")
+
+
+def one_line(text: object, *, limit: int = 500) -> str:
+    """Text on one line: white space becomes single spaces, control characters are escaped.
+
+    Args:
+        text: anything; its `str` is taken.
+        limit: characters kept; where more are there, a note says how many there were.
+    """
+    whole = str(text)
+    kept = " ".join(part for part in whole[: 4 * limit].translate(_WHITE).split(" ") if part).translate(_ESCAPES)
+    is_whole = len(kept) <= limit and len(whole) <= 4 * limit
+    return kept if is_whole else f"{kept[:limit]}... ({len(whole):,} characters)"
+
+
+def shown(value: object, *, limit: int = 80) -> str:
+    """The `repr` of a value on one line, cut at `limit` characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError) as error:  # integers of thousands of digits, thousands of nested lists
+        text = f"<{type(value).__name__} without a repr: {type(error).__name__}>"
+    return one_line(text, limit=limit)
+
+
+def listed(names: Iterable[object], *, limit: int = 8) -> str:
+    """The first `limit` names, comma-separated, each cut at 60 characters, and how many more there are."""
+    found = list(names)
+    text = ", ".join(one_line(name, limit=60) for name in found[:limit])
+    return text if len(found) <= limit else f"{text} and {len(found) - limit:,} more"

@@ -1,0 +1,46 @@
+"""Messages stay short and on one line, whatever they quote."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimum_ose.exceptions import OSEError
+from optimum_ose.wording import listed, one_line, shown
+
+
+@given(st.text(), st.text(), st.text())
+def test_an_error_is_one_printable_line(expected: str, actual: str, remedy: str) -> None:
+    message = str(OSEError(expected, actual, remedy))
+    assert len(message.splitlines()) <= 1
+    assert not any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in message)
+
+
+@given(st.integers(1, 10**6))
+def test_an_error_does_not_grow_with_what_it_quotes(size: int) -> None:
+    assert len(str(OSEError("x" * size, "y\n" * size, "z" * size))) < 2_400
+
+
+@pytest.mark.parametrize("limit", [10, 100])
+def test_text_within_the_limit_is_kept_whole(limit: int) -> None:
+    assert one_line("a b\nc", limit=limit) == "a b c"
+
+
+def test_cut_text_tells_its_length() -> None:
+    assert one_line("a" * 1234, limit=5) == "aaaaa... (1,234 characters)"
+
+
+def test_terminal_escapes_and_direction_marks_are_spelled_out() -> None:
+    assert one_line("\x1b[31mred\u202e\u2028") == r"\x1b[31mred\u202e\u2028"
+
+
+def test_what_has_no_repr_is_still_told() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert "RecursionError" in shown(nested)
+    assert "ValueError" in shown(10**5000)
+
+
+def test_a_long_list_of_names_says_how_many_follow() -> None:
+    assert listed(range(150), limit=3) == "0, 1, 2 and 147 more"
+    assert listed(["a"]) == "a"
