@@ -8,7 +8,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from pathlib import Path
 
 import pytest
+import yaml
 
+from runs import SETTINGS, Arguments, run
 from themes import theme_table, trained_teacher, word_tokenizer
 
 
@@ -38,3 +40,36 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, rows in (("train", table[:240]), ("validation", table[240:300]), ("test", table[300:])):
         rows.to_csv(folder / f"{split}.csv", index=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("settings") / "ose.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS))
+    return path
+
+
+@pytest.fixture(scope="session")
+def arguments(headless_folder: Path, data_folder: Path, settings_file: Path) -> Arguments:
+    def make(output: Path, verb: str = "run", **changes: object) -> list[str]:
+        named = {
+            "model": headless_folder,
+            "dataset": data_folder,
+            "config": settings_file,
+            "epsilon": 0.2,
+            "output": output,
+            **changes,
+        }
+        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in named.items() if value is not None]
+        return [verb, *(part for pair in pairs for part in pair)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, arguments: Arguments) -> Path:
+    """The folder of a finished run, to be read only."""
+    output = tmp_path_factory.mktemp("finished") / "out"
+    with pytest.MonkeyPatch.context() as patched:
+        run(patched, arguments(output))
+    return output

@@ -41,7 +41,7 @@ from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.slicing import inherit_fronts
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.question import rows_digest
-from test_run import run
+from runs import run
 from themes import word_tokenizer
 
 TASK = "image-classification"

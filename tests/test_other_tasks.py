@@ -9,7 +9,7 @@ import pytest
 import yaml
 from transformers import AutoConfig
 
-from test_run import SETTINGS, run
+from runs import SETTINGS, run
 from themes import FILLERS, THEMES
 
 NUM_ROWS = 200

@@ -17,20 +17,12 @@ import pytest
 import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from optimum_ose.__main__ import main
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.serialization import canonical_line
 from optimum_ose.serving import OnnxPipeline
+from runs import SETTINGS, Arguments, refused, run
 from themes import THEMES, theme_table
 
-SETTINGS = {
-    "max_length": 32,
-    "search": {"max_training_steps": 2, "max_evaluations": 5, "num_eval_rows": 32, "sequence_length": 16},
-    "distillation": {"num_steps": 12, "checkpoint_steps": 4},
-    "student_arguments": {"num_train_epochs": 1},
-    "teacher_arguments": {"num_train_epochs": 1},
-    "export": {"block_seconds": 0.02},
-}
 LAYOUT = [
     "config.json",
     "model.safetensors",
@@ -46,62 +38,6 @@ LAYOUT = [
     "ose/report.html",
     "ose/environment.json",
 ]
-
-
-@pytest.fixture(scope="session")
-def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("settings") / "ose.yaml"
-    path.write_text(yaml.safe_dump(SETTINGS))
-    return path
-
-
-Arguments = Callable[..., list[str]]
-
-
-@pytest.fixture(scope="session")
-def arguments(headless_folder: Path, data_folder: Path, settings_file: Path) -> Arguments:
-    def make(output: Path, verb: str = "run", **changes: object) -> list[str]:
-        named = {
-            "model": headless_folder,
-            "dataset": data_folder,
-            "config": settings_file,
-            "epsilon": 0.2,
-            "output": output,
-            **changes,
-        }
-        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in named.items() if value is not None]
-        return [verb, *(part for pair in pairs for part in pair)]
-
-    return make
-
-
-def run(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
-    """`python -m optimum_ose`, in this process."""
-    monkeypatch.setattr(sys, "argv", ["optimum_ose", *words])
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        main()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
-    """What a user's mistake prints; it ends with exit code 2 and no traceback."""
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, words)
-    assert caught.value.code == 2
-    printed = capsys.readouterr().err
-    assert "Traceback" not in printed
-    return printed
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, arguments: Arguments) -> Path:
-    """The folder of a finished run, to be read only."""
-    output = tmp_path_factory.mktemp("finished") / "out"
-    with pytest.MonkeyPatch.context() as patched:
-        run(patched, arguments(output))
-    return output
 
 
 def test_the_folder_is_complete(finished: Path) -> None:
