@@ -24,7 +24,7 @@ class Model:
     def __call__(self, pairs: list[TextPair]) -> Rows:
         self.batches.append([text for text, _ in pairs])
         assert self.free.wait(10)
-        if self.failing:
+        if self.failing or any("poison" in text for text, _ in pairs):
             raise MemoryError
         return [np.array([len(text)], dtype=np.float32) for text, _ in pairs]
 
@@ -154,6 +154,28 @@ def test_what_waits_too_long_is_given_up_and_what_was_answered_is_not() -> None:
         assert lengths(await queue.rows(text_pairs("ab"))) == [2]
         await queue.close()
         assert not any("late" in batch for batch in model.batches)
+
+    asyncio.run(scenario())
+
+
+def test_a_text_that_fails_fails_its_own_request_and_none_that_shares_its_batch() -> None:
+    async def scenario() -> None:
+        model = Model()
+        queue = batcher(model)
+        first = await held_request(model, queue)
+        texts = [["b"], ["poison"], ["cc", "dd"], ["poison", "e"]]
+        others = [asyncio.create_task(queue.rows(text_pairs(item))) for item in texts]
+        await until(lambda: queue.num_waiting == 6)
+        model.free.set()
+        found = await asyncio.gather(first, *others, return_exceptions=True)
+        await queue.close()
+        assert [lengths(rows) if isinstance(rows, list) else type(rows) for rows in found] == [
+            [1],
+            [1],
+            MemoryError,
+            [2, 2],
+            MemoryError,
+        ]
 
     asyncio.run(scenario())
 

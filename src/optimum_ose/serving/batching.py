@@ -142,12 +142,18 @@ class Batcher:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Compute batches until nothing waits."""
         while batch := self._next_batch():
-            rows: Rows | Exception
-            try:
-                rows = self._compute([job.pairs[index] for job, index in batch])
-            except Exception as error:  # noqa: BLE001  the requests of this batch raise it; the worker goes on
-                rows = error
-            loop.call_soon_threadsafe(self._hand_out, batch, rows, self.num_waiting)
+            loop.call_soon_threadsafe(self._hand_out, batch, self._rows_of(batch), self.num_waiting)
+
+    def _rows_of(self, batch: list[tuple[_Job, int]]) -> list[NDArray[np.float32] | Exception]:
+        """The row of each text of a batch, or why it has none. A batch that fails is tried again text by text, so that
+        one text fails no other.
+        """
+        try:
+            return [*self._compute([job.pairs[index] for job, index in batch])]
+        except Exception as error:  # noqa: BLE001  the requests of this batch raise it; the worker goes on
+            if len(batch) == 1:
+                return [error]
+        return [row for item in batch for row in self._rows_of([item])]
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
         """One text of each waiting request in turn, without those of requests that were given up; none, and one worker
@@ -171,18 +177,20 @@ class Batcher:
                 self._num_busy -= 1
         return batch
 
-    def _hand_out(self, batch: list[tuple[_Job, int]], rows: Rows | Exception, num_waiting: int) -> None:
+    def _hand_out(
+        self, batch: list[tuple[_Job, int]], rows: list[NDArray[np.float32] | Exception], num_waiting: int
+    ) -> None:
         """What a worker has computed, within the event loop."""
-        if isinstance(rows, Exception):
-            for job, _ in batch:
-                if not job.done.done():
-                    job.done.set_exception(rows)
-        else:
-            for (job, index), row in zip(batch, rows, strict=True):
-                job.rows[index] = row
-                job.missing -= 1
-                if job.missing == 0 and not job.done.done():
-                    job.done.set_result(job.rows)
+        for (job, index), row in zip(batch, rows, strict=True):
+            if job.done.done():
+                continue
+            if isinstance(row, Exception):
+                job.done.set_exception(row)
+                continue
+            job.rows[index] = row
+            job.missing -= 1
+            if job.missing == 0:
+                job.done.set_result(job.rows)
         self._on_batch(len(batch), num_waiting)
 
 

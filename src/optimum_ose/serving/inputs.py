@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.wording import listed, shown
 
 Aggregation = Literal["none", "simple", "first", "average", "max"]
 """How tokens become entities: as they are; those of one entity joined; or words made of their tokens before that, by
@@ -34,7 +35,7 @@ def question_contexts(inputs: object) -> list[tuple[str, str]]:
     pairs = []
     for item in inputs if isinstance(inputs, list) else [inputs]:
         if not isinstance(item, Mapping) or set(item) != {"question", "context"}:
-            raise _question_refusal(f"got {type(item).__name__} {item!r}"[:100])
+            raise _question_refusal(f"got {type(item).__name__} {shown(item)}")
         question, context = _text(item["question"]), _text(item["context"])
         if not question or not context:
             raise _question_refusal("got an empty text")
@@ -55,7 +56,7 @@ def _text_pair(item: object) -> TextPair:
         partner = item.get("text_pair")
         return _text(item["text"]), None if partner is None else _text(partner) or None
     if isinstance(item, Mapping):
-        raise _refusal(f"got the keys {sorted(map(str, item))[:5]}")
+        raise _refusal(f"got the keys {listed(map(str, item), limit=5)}")
     return _text(item), None
 
 

@@ -13,6 +13,8 @@ from optimum_ose.serving.fill_mask import MaskFiller
 from optimum_ose.serving.folder import has_file, read_object, read_tokenizer
 from optimum_ose.serving.padding import Padding
 from optimum_ose.serving.runner import Runner, open_session
+from optimum_ose.serving.settings import check_config, check_tokenizer_settings, stated_length
+from optimum_ose.serving.trial import Trial
 
 _TASKS = {
     "ForSequenceClassification": "text-classification",
@@ -23,8 +25,6 @@ _TASKS = {
     "LMHeadModel": "text-generation",
     "Model": "feature-extraction",
 }
-_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "ibert"})
-"""Model types whose positions start after the padding id, so that two of them hold no token."""
 
 
 @final
@@ -55,7 +55,7 @@ class Model:
 def load_model(
     folder: Path, model_path: Path, *, config: dict[str, Any], settings: dict[str, Any], num_threads: int | None
 ) -> Model:
-    """Open the session and the tokenizer of a folder.
+    """Open the session and the tokenizer of a folder, and try what the model can take.
 
     Args:
         folder: holds `tokenizer.json`, and of a text generator perhaps `generation_config.json`.
@@ -66,14 +66,19 @@ def load_model(
 
     Raises:
         OutputFolderError: if a file is missing.
-        InvalidConfigError: if a file is damaged.
+        InvalidConfigError: if a file is damaged, or the files do not belong together.
         UnsupportedModelError: if the model is for another task.
     """
     task = model_task(config)
-    limit = _max_length(config, settings)
-    tokenizer = _load_tokenizer(folder, max_length=limit, settings=settings)
+    check_tokenizer_settings(settings)
+    tokenizer = _load_tokenizer(folder)
     padding = Padding(config, settings, tokenizer)
     runner = Runner(open_session(model_path, num_threads), tokenizer, padding)
+    task = "sentence-embedding" if "sentence_embedding" in runner.output_names else task
+    trial = Trial(runner, file=model_path.name)
+    trial.check(task, config)
+    limit = trial.length(stated_length(config, settings))
+    _cut(tokenizer, limit, settings)
     decoder = Decoder(tokenizer, settings)
     mask_id = token_id(tokenizer, settings, "mask_token")
     filler = None
@@ -85,7 +90,7 @@ def load_model(
         mask = tokenizer.id_to_token(mask_id) or ""
         filler = MaskFiller(decoder, mask=mask, mask_id=mask_id, pad_id=padding.pad_id)
     return Model(
-        task="sentence-embedding" if "sentence_embedding" in runner.output_names else task,
+        task=task,
         config=config,
         runner=runner,
         decoder=decoder,
@@ -102,7 +107,9 @@ def model_task(config: Mapping[str, Any]) -> str:
 
     Raises:
         UnsupportedModelError: if that is nothing known here.
+        InvalidConfigError: if the config is damaged.
     """
+    check_config(config)
     architecture = str((config.get("architectures") or ["unknown"])[0])
     for ending, task in _TASKS.items():
         if architecture.endswith(ending):
@@ -124,16 +131,7 @@ def default_file(folder: Path) -> str:
     return quantized if has_file(folder, quantized) else "onnx/model.onnx"
 
 
-def _max_length(config: dict[str, Any], settings: dict[str, Any]) -> int | None:
-    """Tokens per text; None if neither file limits them."""
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
-    if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
-        positions -= 2
-    limits = [limit for limit in (positions, settings.get("model_max_length")) if isinstance(limit, int) and limit > 0]
-    return min(limits) if limits and min(limits) < 10**6 else None
-
-
-def _load_tokenizer(folder: Path, *, max_length: int | None, settings: dict[str, Any]) -> Tokenizer:
+def _load_tokenizer(folder: Path) -> Tokenizer:
     text = read_tokenizer(folder)
     try:
         tokenizer = Tokenizer.from_str(text)
@@ -145,9 +143,25 @@ def _load_tokenizer(folder: Path, *, max_length: int | None, settings: dict[str,
         ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    if max_length is not None:
-        tokenizer.enable_truncation(max_length, direction=settings.get("truncation_side", "right"))
     return tokenizer
+
+
+def _cut(tokenizer: Tokenizer, limit: int | None, settings: Mapping[str, Any]) -> None:
+    """Let the tokenizer cut texts to the limit.
+
+    Raises:
+        InvalidConfigError: if the tokens that every text gets leave no room.
+    """
+    if limit is None:
+        return
+    special = tokenizer.num_special_tokens_to_add(False)
+    if limit <= special:
+        raise InvalidConfigError(
+            f"A text must be allowed more than its {special} special tokens",
+            f"the folder's files allow {limit} tokens",
+            "Set model_max_length in tokenizer_config.json to the length that the model reads",
+        )
+    tokenizer.enable_truncation(limit, direction=settings.get("truncation_side") or "right")
 
 
 def _end_ids(folder: Path, config: Mapping[str, Any]) -> frozenset[int]:

@@ -19,7 +19,7 @@ class Padding:
         token = settings.get("pad_token")
         known = tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token) if token else None
         identifier = config.get("pad_token_id")
-        self.pad_id = identifier if isinstance(identifier, int) else known or 0
+        self.pad_id = int(identifier) if identifier is not None and identifier >= 0 else known or 0
         """The token that fills rows up."""
 
     def arrays(self, encodings: list[Encoding], *, left: bool = False) -> dict[str, NDArray[np.int64]]:

@@ -8,16 +8,19 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
 from optimum_ose.serving.classification import Labels
 from optimum_ose.serving.folder import read_object, resolve_file
 from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, question_contexts, text_pairs
 from optimum_ose.serving.loading import Model, default_file, load_model, model_task
 from optimum_ose.serving.question_answering import SpanFinder
-from optimum_ose.serving.runner import MAX_BATCH_TOKENS
+from optimum_ose.serving.runner import MAX_BATCH_TOKENS, check_threads
 from optimum_ose.serving.text_generation import Continuer
 from optimum_ose.serving.token_classification import EntityFinder
+from optimum_ose.wording import shown
 
+_OF_WHOLE_TEXTS = ("text-classification", "sentence-embedding")
+"""Tasks with one answer per text, not one per token."""
 _DEFAULT_WORDS = 5
 _DEFAULT_NEW_TOKENS = 20
 _CHARACTERS_PER_NUMBER = 8
@@ -38,7 +41,11 @@ class OnnxPipeline:
         self.task = model.task
         """`text-classification`, `token-classification`, `question-answering`, `fill-mask`, `text-generation`,
         `feature-extraction`, or `sentence-embedding` of a file with pooling inside."""
-        self.rereads_texts = model.task in ("token-classification", "fill-mask")
+        tokenizer = model.runner.tokenizer
+        self._may_be_empty = model.task in _OF_WHOLE_TEXTS and not len(tokenizer.encode(""))
+        """Whether a text can have no tokens, and yet needs an answer."""
+        self._takes_pairs = model.max_length is None or model.max_length > tokenizer.num_special_tokens_to_add(True)
+        self.rereads_texts = model.task in ("token-classification", "fill-mask") or self._may_be_empty
         """Whether `check` or `answers` tokenize the texts again."""
 
     @classmethod
@@ -55,10 +62,12 @@ class OnnxPipeline:
 
         Raises:
             OutputFolderError: if a file is missing or lies outside the folder.
-            InvalidConfigError: if a file is damaged.
+            InvalidConfigError: if a file is damaged, or an argument is of another kind or out of range.
             UnsupportedModelError: if the model is for another task.
         """
-        path = Path(folder)
+        path = _checked_folder(folder)
+        _check_file_name(file_name)
+        check_threads("num_threads", num_threads)
         config = read_object(path, "config.json")
         model_task(config)
         settings = read_object(path, "tokenizer_config.json")
@@ -100,7 +109,7 @@ class OnnxPipeline:
         if aggregation_strategy not in AGGREGATIONS:
             raise InvalidDataError(
                 f"aggregation_strategy must be one of {', '.join(AGGREGATIONS)}",
-                f"got {aggregation_strategy!r}",
+                f"got {shown(aggregation_strategy)}",
                 "Name one of these",
             )
         number = top_k if isinstance(top_k, int) else None
@@ -149,10 +158,21 @@ class OnnxPipeline:
         """Refuse texts that the model has nothing to say to.
 
         Raises:
-            InvalidDataError: if a text for `fill-mask` holds no mask, or too many.
+            InvalidDataError: if a text has no tokens, or a pair no room beside its special tokens, or a text for
+                `fill-mask` holds no mask, or too many.
         """
-        if self._model.filler is not None:
-            for encoding in self._model.runner.encode(pairs):
+        if not self._takes_pairs and any(partner is not None for _, partner in pairs):
+            raise InvalidDataError(
+                "The model must have room for two texts", f"it reads {self._model.max_length} tokens", "Send one text"
+            )
+        if not self._may_be_empty and self._model.filler is None:
+            return
+        for index, encoding in enumerate(self._model.runner.encode(pairs)):
+            if not len(encoding):
+                raise InvalidDataError(
+                    "A text must have at least one token", f"text {index} has none", "Leave empty texts out"
+                )
+            if self._model.filler is not None:
                 self._model.filler.check(encoding)
 
     def answer_values(self, pairs: list[TextPair], rows: list[NDArray[np.float32]], top_k: int | None) -> int:
@@ -237,6 +257,19 @@ class OnnxPipeline:
         return answers if isinstance(inputs, list) else answers[0]
 
 
+def _checked_folder(folder: object) -> Path:
+    if not isinstance(folder, str | os.PathLike):
+        raise InvalidConfigError("folder must be a path", f"got {shown(folder)}", 'Give one such as "out"')
+    return Path(folder)
+
+
+def _check_file_name(name: object) -> None:
+    if name is not None and not isinstance(name, str):
+        raise InvalidConfigError("file_name must be text", f"got {shown(name)}", "Give one such as onnx/model.onnx")
+
+
 def _check_positive(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidDataError(f"{name} must be a positive whole number", f"got {value!r}", f"Give {name}=1 or more")
+        raise InvalidDataError(
+            f"{name} must be a positive whole number", f"got {shown(value)}", f"Give {name}=1 or more"
+        )
