@@ -19,8 +19,8 @@ from transformers import BertConfig, PretrainedConfig, RobertaConfig, ViTConfig
 from word_tokenizer import word_tokenizer
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.latency_meter import LatencyMeter, time_file

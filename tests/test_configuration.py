@@ -15,8 +15,9 @@ from optimum_ose.configuration import (
     OSEConfig,
     SearchConfig,
 )
+from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.serialization import canonical_json, config_from_dict, config_to_dict
+from optimum_ose.serialization import canonical_json, config_to_dict
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, -0.1, 1.5, float("nan")])
@@ -90,7 +91,7 @@ def test_an_unknown_key_of_a_newer_version_is_a_warning(caplog: pytest.LogCaptur
 
 
 def test_a_config_that_is_no_mapping_is_refused() -> None:
-    with pytest.raises(InvalidConfigError, match="SearchConfig must be given as a mapping"):
+    with pytest.raises(InvalidConfigError, match="search must be a mapping of the settings of SearchConfig; got 3"):
         config_from_dict(OSEConfig, {"search": 3})
 
 

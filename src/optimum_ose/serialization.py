@@ -7,24 +7,19 @@ bytes.
 import dataclasses
 import hashlib
 import json
-import logging
 import math
 import os
 import tempfile
-import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from optimum_ose.configuration import OSEConfig
+from optimum_ose.configuration.reading import SCHEMA_VERSION, config_from_dict
 from optimum_ose.core.certificate import Certificate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.exceptions import InvalidConfigError
-
-SCHEMA_VERSION = 1
-_LOGGER = logging.getLogger(__name__)
-_ConfigT = TypeVar("_ConfigT")
 
 
 def canonical_json(value: object) -> str:
@@ -102,30 +97,8 @@ def config_to_dict(config: object) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **plain(config)}
 
 
-def config_from_dict(kind: type[_ConfigT], values: Mapping[str, Any]) -> _ConfigT:
-    """A config record from a plain dict; missing fields take their defaults.
-
-    Raises:
-        InvalidConfigError: on an unknown key (a warning only where a newer version wrote the dict), or a value out
-            of range.
-    """
-    if not isinstance(values, Mapping):
-        raise InvalidConfigError(
-            f"{kind.__name__} must be given as a mapping", f"got {values!r}", "Write the settings as `name: value`"
-        )
-    known = {item.name for item in dataclasses.fields(typing.cast("Any", kind))}
-    unknown = sorted(set(values) - known - {"schema_version"})
-    if unknown:
-        message = (f"{kind.__name__} knows the settings {', '.join(sorted(known))}", f"got {', '.join(unknown)}")
-        if values.get("schema_version", SCHEMA_VERSION) <= SCHEMA_VERSION:
-            raise InvalidConfigError(*message, "Remove or rename them")
-        _LOGGER.warning("%s; %s: written by a newer version, ignored", *message)
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: _revive(hints[name], values[name]) for name in known & set(values)})
-
-
 def ose_config_from_dict(values: Mapping[str, Any]) -> OSEConfig:
-    """`config_from_dict` for the whole way."""
+    """`config_from_dict` for all stages."""
     return config_from_dict(OSEConfig, values)
 
 
@@ -156,22 +129,3 @@ def result_to_dict(result: SearchResult) -> dict[str, Any]:
         "evaluations": [evaluation_to_dict(evaluation) for evaluation in result.evaluations],
         "pareto_front": [evaluation_to_dict(evaluation) for evaluation in result.pareto_front],
     }
-
-
-def _revive(hint: Any, value: Any) -> Any:
-    """JSON knows lists and dicts only: give tuples, nested configs and optional configs their type back."""
-    options = (
-        typing.get_args(hint)
-        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-        else (hint,)
-    )
-    if value is None:
-        return None
-    for option in options:
-        if dataclasses.is_dataclass(option) and isinstance(option, type):
-            return config_from_dict(option, value)
-    if isinstance(value, list):
-        return tuple(_revive(None, item) for item in value)
-    if isinstance(value, Mapping):
-        return types.MappingProxyType({key: _revive(None, item) for key, item in value.items()})
-    return value

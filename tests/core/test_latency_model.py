@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
 from optimum_ose.core.design import spread
 from optimum_ose.core.features import axis_features
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms, work
-from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError

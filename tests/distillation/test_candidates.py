@@ -106,7 +106,7 @@ def test_others_may_begin_with_what_is_planned_and_the_errors_stay_the_same(
 
 def test_divergence_is_a_recorded_result(setting: CandidateSetting, tmp_path: Path) -> None:
     measured = error_of(setting, tmp_path / "journal.jsonl")
-    assert measured(SMALL, {"learning_rate": 1e30}) != measured(SMALL, {"learning_rate": 1e30})  # NaN
+    assert measured(SMALL, {"temperature": 1e-39}) != measured(SMALL, {"temperature": 1e-39})  # NaN
     entry = next(iter(Journal(tmp_path / "journal.jsonl", question={"x": 1})))
     assert (entry["error"], entry["failure"]) == (None, "diverged")
 

@@ -10,8 +10,8 @@ import torch
 from transformers import BertConfig, PretrainedConfig, ViTConfig
 
 from export.tiny_text import BERT_SIZES, tiny_classifier, tiny_tokenizer
+from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.export.latency_meter import LatencyMeter, Measured, measure_file, summarized
 from optimum_ose.export.latency_probe import Block, export_for_timing, random_model, time_block
 from optimum_ose.export.machine import usable_cores

@@ -3,14 +3,15 @@
 A config holds no model, device or path.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from optimum_ose.configuration.agora import AgoraConfig
 from optimum_ose.configuration.distillation import DistillationConfig
 from optimum_ose.configuration.export import ExportConfig
+from optimum_ose.configuration.kinds import STRICT, Settings, TextLength
+from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.configuration.rules import check
 from optimum_ose.configuration.search import DEFAULT_BUDGET, LayerSelection, SearchConfig, Theta
 
@@ -19,6 +20,7 @@ __all__ = [
     "AgoraConfig",
     "DistillationConfig",
     "ExportConfig",
+    "LatencySetting",
     "LayerSelection",
     "OSEConfig",
     "SearchConfig",
@@ -30,6 +32,8 @@ __all__ = [
 class OSEConfig:
     """The whole way: one config per stage."""
 
+    __pydantic_config__: ClassVar[Any] = STRICT
+
     search: SearchConfig = field(default_factory=SearchConfig)
     """Extraction of the architecture."""
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
@@ -38,13 +42,13 @@ class OSEConfig:
     """Agora during the student's fine-tuning; None: plain fine-tuning."""
     export: ExportConfig = field(default_factory=ExportConfig)
     """Export to ONNX."""
-    teacher_arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    teacher_arguments: Settings = field(default_factory=lambda: MappingProxyType({}))
     """Fields of `transformers.TrainingArguments` for a teacher that has no task head yet, where they differ from
     ours."""
-    student_arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    student_arguments: Settings = field(default_factory=lambda: MappingProxyType({}))
     """Fields of `transformers.TrainingArguments` for the student's fine-tuning, where they differ from ours."""
-    max_length: int = 128
+    max_length: TextLength = 128
     """Tokens per text, >= 8; longer texts are cut."""
 
     def __post_init__(self) -> None:
-        check("OSEConfig", [(self.max_length >= 8, "max_length must be at least 8", self.max_length)])
+        check(self)

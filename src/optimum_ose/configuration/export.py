@@ -1,14 +1,17 @@
 """How a student becomes files."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from optimum_ose.configuration.rules import check, choice
+from optimum_ose.configuration.kinds import STRICT, Bounds, Positive, Share
+from optimum_ose.configuration.rules import check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportConfig:
     """How a student becomes files."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
 
     quantization: Literal["dynamic-int8", "static-int8", "none"] = "dynamic-int8"
     """Second ONNX file beside the fp32 one. `static-int8` fixes the scales of activations on calibration rows: then no
@@ -16,26 +19,16 @@ class ExportConfig:
     int8."""
     half_weights: bool = False
     """Whether to write `onnx/model_fp16.onnx` too: half the size on the disk, computed in float32."""
-    opset: int = 17
+    opset: Annotated[int, Bounds(least=14)] = 17
     """ONNX operator set, >= 14."""
     pooling: Literal["none", "mean", "first", "last"] = "none"
     """How a text's one vector, `sentence_embedding`, is made in the graph of its tokens' (feature extraction only)."""
-    tolerance: float = 1e-4
+    tolerance: Positive = 1e-4
     """Largest accepted difference of a logit between PyTorch and ONNX fp32, > 0."""
-    max_score_loss: float = 0.01
+    max_score_loss: Share = 0.01
     """Share of the fp32 score that int8 may lose and still be the default file, in [0, 1]."""
-    block_seconds: float = 0.3
+    block_seconds: Positive = 0.3
     """Length of one timing block; every format gets five, interleaved with the others', seconds, > 0."""
 
     def __post_init__(self) -> None:
-        check(
-            "ExportConfig",
-            [
-                choice(self, "quantization"),
-                (self.opset >= 14, "opset must be at least 14", self.opset),
-                choice(self, "pooling"),
-                (self.tolerance > 0, "tolerance must be positive", self.tolerance),
-                (0 <= self.max_score_loss <= 1, "max_score_loss must lie in [0, 1]", self.max_score_loss),
-                (self.block_seconds > 0, "block_seconds must be positive", self.block_seconds),
-            ],
-        )
+        check(self)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from optimum_ose.core.polynomial import Polynomial
 
+MIN_CANDIDATES = 8
+"""Fewer candidates cannot hold a latency model and its held-back error."""
 SEQUENCE_LENGTH = "sequence_length"
 """Name of the variable for tokens per sequence in `CostModel.multiply_adds`."""
 

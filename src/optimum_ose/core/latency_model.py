@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
-from optimum_ose.core.latency_setting import MIN_CANDIDATES
+from optimum_ose.core.costs import MIN_CANDIDATES, SEQUENCE_LENGTH, CostModel
 from optimum_ose.core.polynomial import Monomial
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 

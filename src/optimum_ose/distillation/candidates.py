@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import DistillationConfig, SearchConfig
+from optimum_ose.configuration.search import FREE_HYPERPARAMETERS
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.distillation.answers import answer_error
 from optimum_ose.distillation.loop import distill
@@ -188,13 +189,12 @@ def short_run(search: SearchConfig, theta: Mapping[str, Any], replicate: int) ->
     Raises:
         InvalidConfigError: if theta names what is no field of `DistillationConfig`, or what the search itself sets.
     """
-    free = {item.name for item in fields(DistillationConfig)} - {"num_steps", "seed", "checkpoint_steps"}
-    unknown = sorted(set(theta) - free)
+    unknown = sorted(set(theta) - FREE_HYPERPARAMETERS)
     if unknown:
         raise InvalidConfigError(
-            f"A hyperparameter set may name {', '.join(sorted(free))}",
+            f"A hyperparameter set may name {', '.join(sorted(FREE_HYPERPARAMETERS))}",
             f"got {', '.join(unknown)}",
-            "Mend SearchConfig.hyperparameters",
+            "Change SearchConfig.hyperparameters",
         )
     seed = int(np.random.SeedSequence([search.seed, replicate]).generate_state(1)[0])
     base = DistillationConfig(num_steps=search.max_training_steps, batch_size=search.batch_size, seed=seed)

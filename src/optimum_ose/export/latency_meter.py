@@ -9,8 +9,8 @@ from typing import Any, final
 import numpy as np
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.latency_setting import LatencySetting
 from optimum_ose.export.example_inputs import timing_inputs
 from optimum_ose.export.latency_probe import Block, TimedFile, export_for_timing, random_model, time_block
 from optimum_ose.export.machine import describe_machine, usable_cores

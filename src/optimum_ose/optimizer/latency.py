@@ -11,10 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.candidates import Candidates
+from optimum_ose.core.costs import MIN_CANDIDATES
 from optimum_ose.core.design import spread
 from optimum_ose.core.features import axis_features
 from optimum_ose.core.latency_model import LatencyModel, fit_latency_model, latency_terms
-from optimum_ose.core.latency_setting import MIN_CANDIDATES
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
