@@ -63,7 +63,7 @@ def test_a_value_out_of_range_is_refused_by_name(kind: type, settings: dict, nam
     steps=st.integers(0, 10_000),
     widths=st.lists(st.integers(1, 4096), min_size=1, max_size=4),
     theta=st.lists(
-        st.dictionaries(st.sampled_from(["learning_rate", "temperature"]), st.floats(0.1, 9)), min_size=1, max_size=3
+        st.dictionaries(st.sampled_from(["learning_rate", "temperature"]), st.floats(0.1, 1)), min_size=1, max_size=3
     ),
     agora=st.none() | st.builds(AgoraConfig, points_per_mistake=st.integers(1, 5), seed=st.integers(0, 99)),
 )
