@@ -23,7 +23,7 @@ from tqdm import tqdm
 import optimum_ose.optimizer.pipeline  # noqa: F401  (children inherit the imports)
 from optimum_ose.__main__ import main as command
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.optimizer.stages import STAGES
+from optimum_ose.optimizer.dependencies import STAGES
 
 _HOPELESS = 20
 """After so many kills in one folder the search is left alone, so that every folder comes to its end."""

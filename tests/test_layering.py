@@ -15,6 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("core",),
     ("configuration", "progress"),
     ("serialization",),
+    ("output_folder", "records"),
     ("journal", "artifact", "preprocessing"),
     ("modeling", "data"),
     ("question",),

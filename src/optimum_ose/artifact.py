@@ -1,15 +1,15 @@
 """The output folder as a record: where each file lies, which stage is finished, and whose folder it is."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, final
 
-from optimum_ose.exceptions import JournalError, OutputFolderError
-from optimum_ose.serialization import canonical_json, plain, read_json, write_atomic
-
-_RUN_FILE = "run.json"
+from optimum_ose.output_folder import RUN_FILE, claim_for_run, folder_path, require_run, writing
+from optimum_ose.records import read_run
+from optimum_ose.serialization import canonical_json, plain, write_atomic
 
 
 @final
@@ -82,32 +82,16 @@ class OSEArtifact:
     def create(
         cls, path: str | os.PathLike[str], *, question: Mapping[str, Any], request: Mapping[str, Any]
     ) -> "OSEArtifact":
-        """Open the folder for one question, making it if needed.
+        """Open the folder for a run, making it if needed; a folder that holds a run keeps it as it is.
 
         Raises:
-            OutputFolderError: if the folder cannot be written, or holds files that are not ours.
-            JournalError: if the folder belongs to another question.
+            OutputFolderError: if the folder cannot be written, holds files that are not ours, or a damaged run.
         """
-        artifact = cls(Path(path))
-        _ensure_writable(artifact.path)
-        run_file = artifact.path / "ose" / _RUN_FILE
-        if not run_file.exists():
-            foreign = sorted(item.name for item in artifact.path.iterdir() if item.name != "ose")
-            if foreign:
-                raise OutputFolderError(
-                    f"The output folder {artifact.path} must be empty or written by optimum-ose",
-                    f"it holds {', '.join(foreign[:5])}",
-                    "Choose another folder with --output",
-                )
+        artifact = cls(folder_path(path))
+        claim_for_run(artifact.path)
+        if not artifact.run_file.exists():
             artifact._write_run({"question": plain(question), "request": plain(request), "stages": {}})
-        found, asked = artifact._read_run()["question"], plain(question)
-        if found != asked:
-            differing = sorted(name for name in found.keys() | asked.keys() if found.get(name) != asked.get(name))
-            raise JournalError(
-                f"The output folder {artifact.path} must answer the question that is asked now",
-                f"it answers another one: {', '.join(differing)} differ",
-                "Use another output folder, or repeat the arguments of the first run",
-            )
+        artifact._read_run()
         return artifact
 
     @classmethod
@@ -115,16 +99,26 @@ class OSEArtifact:
         """Open a folder that an earlier run wrote.
 
         Raises:
-            OutputFolderError: if there is none.
+            OutputFolderError: if there is none, or its `run.json` is damaged.
         """
-        artifact = cls(Path(path))
-        if not (artifact.path / "ose" / _RUN_FILE).is_file():
-            raise OutputFolderError(
-                f"{artifact.path} must be a folder written by optimum-ose",
-                f"it has no ose/{_RUN_FILE}",
-                "Give the --output folder of an earlier `run` or `extract`",
-            )
+        artifact = cls(folder_path(path, role="The folder"))
+        require_run(artifact.path)
+        artifact._read_run()
         return artifact
+
+    def update(self, *, question: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+        """Remember what is asked now; the caller has compared it with the finished stages. An empty request changes
+        nothing.
+        """
+        run = self._read_run()
+        changed = {**run, "question": plain(question), "request": plain(request) or run["request"]}
+        if changed != run:
+            self._write_run(changed)
+
+    @property
+    def run_file(self) -> Path:
+        """What the run remembers of itself. Stays on this machine."""
+        return self.path / RUN_FILE
 
     @property
     def emissions(self) -> Path:
@@ -146,11 +140,25 @@ class OSEArtifact:
         record = self._read_run()["stages"].get(name)
         return None if record is None else dict(record)
 
-    def finish_stage(self, name: str, record: Mapping[str, Any]) -> None:
-        """Remember that a stage is finished; called after its files are on the disk."""
+    def dependencies(self, name: str) -> dict[str, Any]:
+        """What a finished stage depended on and left: `settings`, `inputs`, `files`; empty if that was not recorded."""
+        return dict(self._read_run().get("dependencies", {}).get(name, {}))
+
+    def finish_stage(
+        self, name: str, record: Mapping[str, Any], *, dependencies: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Remember that a stage is finished, and what it depended on; called after its files are on the disk."""
         run = self._read_run()
         run["stages"][name] = plain(record)
+        run["dependencies"] = {**run.get("dependencies", {}), name: plain(dependencies)}
         self._write_run(run)
+
+    def reopen_stages(self, names: Iterable[str]) -> None:
+        """Forget that stages are finished."""
+        run = self._read_run()
+        if found := [name for name in names if name in run["stages"]]:
+            kept = {name: record for name, record in run["stages"].items() if name not in found}
+            self._write_run({**run, "stages": kept})
 
     def push_to_hub(
         self, repo_id: str, *, private: bool = False, revision: str | None = None, token: str | None = None
@@ -161,24 +169,11 @@ class OSEArtifact:
         return push_to_hub(self.path, repo_id, private=private, revision=revision, token=token)
 
     def _read_run(self) -> dict[str, Any]:
-        return dict(read_json(self.path / "ose" / _RUN_FILE))
+        return read_run(self.run_file)
 
     def _write_run(self, run: Mapping[str, Any]) -> None:
-        write_atomic(self.path / "ose" / _RUN_FILE, canonical_json(run))
-
-
-def _ensure_writable(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".ose-write-test-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputFolderError(
-            f"The output folder {path} must be writable",
-            f"writing there failed: {error.strerror}",
-            "Choose another folder with --output",
-        ) from error
+        with writing(self.run_file, always=True):
+            write_atomic(self.run_file, canonical_json(run))
 
 
 def input_of(record: Mapping[str, Any]) -> str:

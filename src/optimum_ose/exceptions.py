@@ -47,6 +47,10 @@ class JournalError(OSEError, ValueError):
     """A journal on disk answers another question, or is damaged in the middle."""
 
 
+class OtherQuestionError(JournalError):
+    """A journal on disk was created with a different model, other data or other settings."""
+
+
 class OutputFolderError(OSEError, OSError):
     """The output folder cannot be written, or holds something that is not ours."""
 

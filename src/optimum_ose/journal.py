@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
-from optimum_ose.exceptions import JournalError
+from optimum_ose.exceptions import JournalError, OtherQuestionError
+from optimum_ose.records import journal_fault
 from optimum_ose.serialization import canonical_line, write_atomic
+from optimum_ose.wording import listed
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -26,13 +28,16 @@ class Journal:
         question: what is being asked: hashes of model and data, and the settings that change an answer.
 
     Raises:
-        JournalError: if the file answers another question or is damaged before its last line.
+        OtherQuestionError: if the file answers another question.
+        JournalError: if it is damaged before its last line, or no file.
         OSError: if the file cannot be written.
     """
 
     def __init__(self, path: Path, *, question: Mapping[str, Any]) -> None:
         self.path = path
         header = canonical_line({"question": question})
+        if path.is_dir():
+            raise JournalError(f"The journal {path} must be a file", "it is a folder", "Give the path of a file")
         if not path.exists():
             write_atomic(path, header + "\n")
         self._entries = self._read(header)
@@ -70,8 +75,14 @@ class Journal:
             os.truncate(self.path, sum(len(line) + 1 for line in lines))
         if not values:
             raise self._damaged(1)
+        question = values[0].get("question")
+        if not isinstance(question, dict):
+            raise self._damaged(1, "it does not hold the question of a search")
         if canonical_line(values[0]) != header:
-            self._refuse(values[0], json.loads(header))
+            self._refuse(question, json.loads(header)["question"])
+        for number, entry in enumerate(values[1:], start=2):
+            if fault := journal_fault(entry):
+                raise self._damaged(number, fault)
         return values[1:]
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
@@ -83,18 +94,29 @@ class Journal:
             raise self._damaged(number)
         return value
 
-    def _damaged(self, number: int) -> JournalError:
+    def _damaged(self, number: int, fault: str | None = None) -> JournalError:
         return JournalError(
             f"{self.path} must hold one JSON object a line",
-            f"line {number} does not",
+            f"line {number} does not" if fault is None else f"line {number} is damaged: {fault}",
             "Restore the file from a copy, or remove it to begin the search anew",
         )
 
     def _refuse(self, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-        theirs, ours = dict(found.get("question", {})), dict(asked["question"])
-        differing = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
-        raise JournalError(
+        raise OtherQuestionError(
             f"{self.path} must answer the question that is asked now",
-            f"it answers another one: {', '.join(differing) or 'format'} differ",
+            f"it answers another one: {differences(found, asked)}",
             "Use another output folder, or repeat the arguments of the first run",
         )
+
+
+def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Which parts of two questions differ, and in nested settings which."""
+    differing = sorted(name for name in found.keys() | asked.keys() if found.get(name) != asked.get(name))
+    nested = [
+        f"{name}.{inner}"
+        for name in differing
+        if isinstance(one := found.get(name), Mapping) and isinstance(other := asked.get(name), Mapping)
+        for inner in sorted(one.keys() | other.keys())
+        if one.get(inner) != other.get(inner)
+    ]
+    return f"{listed(differing) or 'format'} differ" + (f" ({listed(nested)})" if nested else "")

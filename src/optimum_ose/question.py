@@ -12,6 +12,25 @@ from optimum_ose.configuration import DistillationConfig, SearchConfig
 from optimum_ose.preprocessing import rgb
 from optimum_ose.serialization import digest, plain
 
+FREE_SEARCH_SETTINGS = frozenset(
+    {
+        "epsilon",
+        "max_evaluations",
+        "method",
+        "interval_size",
+        "noise",
+        "max_parameters",
+        "max_non_embedding_parameters",
+        "objective",
+        "max_latency_ms",
+        "inference_cost",
+        "latency",
+        "max_error",
+        "axes",
+    }
+)
+"""Settings of a search that may change while its finished evaluations stay valid."""
+
 
 def model_digest(model: PreTrainedModel) -> str:
     """SHA-256 over the config and every weight of a model."""
@@ -34,26 +53,11 @@ def search_question(
     evaluations stay valid; a journaled latency carries its own setting. The default recipe of distillation, with which
     candidates are trained, is part of it.
     """
-    free = {
-        "epsilon",
-        "max_evaluations",
-        "method",
-        "interval_size",
-        "noise",
-        "max_parameters",
-        "max_non_embedding_parameters",
-        "objective",
-        "max_latency_ms",
-        "inference_cost",
-        "latency",
-        "max_error",
-        "axes",
-    }
     return {
         "model": model_digest(model),
         "train": rows_digest(rows),
         "validation": rows_digest(eval_rows),
-        "settings": {name: value for name, value in plain(settings).items() if name not in free},
+        "settings": {name: value for name, value in plain(settings).items() if name not in FREE_SEARCH_SETTINGS},
         "recipe": plain(DistillationConfig()),
     }
 

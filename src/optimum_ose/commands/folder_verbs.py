@@ -28,13 +28,15 @@ class BenchCommand(Verb):
         from optimum_ose.commands.request import reopen
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
         from optimum_ose.optimizer.pipeline import measure_again
+        from optimum_ose.output_folder import working_again_in
+        from optimum_ose.records import read_benchmark
         from optimum_ose.report.table import comparison_table
-        from optimum_ose.serialization import read_json
 
         quiet_libraries()
         trusted = self.args.trust_remote_code
-        artifact = measure_again(reopen(self.args.folder, TerminalListener(), trust_remote_code=trusted))
-        print(comparison_table(read_json(artifact.benchmark)))
+        with working_again_in(self.args.folder):
+            artifact = measure_again(reopen(self.args.folder, TerminalListener(), trust_remote_code=trusted))
+        print(comparison_table(read_benchmark(artifact.benchmark)))
 
 
 class ReportCommand(Verb):
@@ -51,13 +53,15 @@ class ReportCommand(Verb):
     def execute(self) -> None:
         """See `Verb`."""
         from optimum_ose.artifact import OSEArtifact
+        from optimum_ose.output_folder import working_again_in
+        from optimum_ose.records import read_search
         from optimum_ose.report.search_table import search_table
         from optimum_ose.report.writing import write_report
-        from optimum_ose.serialization import read_json
 
-        artifact = OSEArtifact.open(self.args.folder)
-        write_report(artifact)
-        print(search_table(read_json(artifact.search)))
+        with working_again_in(self.args.folder):
+            artifact = OSEArtifact.open(self.args.folder)
+            write_report(artifact)
+        print(search_table(read_search(artifact.search)))
         print(f"\nwritten: {artifact.card}, {artifact.page}, {artifact.pareto_plot}, {artifact.environment}")
 
 

@@ -24,11 +24,12 @@ class RunCommand(Verb):
         from optimum_ose.commands.summary import print_summary, require_bound_kept
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
         from optimum_ose.optimizer.pipeline import run_stages
+        from optimum_ose.output_folder import working_in
 
         quiet_libraries()
         request = request_of(self.args)
-        run = open_request(request, self.args.output, TerminalListener())
-        artifact = run_stages(run)
+        with working_in(self.args.output):
+            artifact = run_stages(open_request(request, self.args.output, TerminalListener()))
         print_summary(artifact)
         require_bound_kept(artifact)
         if request.push_to_hub:

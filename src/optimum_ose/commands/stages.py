@@ -9,7 +9,7 @@ from optimum_ose.commands.request import open_request, reopen, request_of
 from optimum_ose.commands.verb import Verb
 
 if TYPE_CHECKING:
-    from optimum_ose.optimizer.stages import Stage
+    from optimum_ose.optimizer.dependencies import Stage
 
 
 class ExtractCommand(Verb):
@@ -28,14 +28,17 @@ class ExtractCommand(Verb):
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
         from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.optimizer.team import is_first_process
+        from optimum_ose.output_folder import working_in
+        from optimum_ose.records import read_search
         from optimum_ose.report.search_table import search_table
-        from optimum_ose.serialization import read_json
 
         quiet_libraries()
-        run = open_request(request_of(self.args), self.args.output, TerminalListener())
-        artifact = run_stages(run, only=("teacher", "extract"))
+        request = request_of(self.args)
+        with working_in(self.args.output):
+            run = open_request(request, self.args.output, TerminalListener())
+            artifact = run_stages(run, only=("teacher", "extract"))
         if is_first_process():
-            print(search_table(read_json(artifact.search)))
+            print(search_table(read_search(artifact.search)))
 
 
 class _StageCommand(Verb):
@@ -54,11 +57,13 @@ class _StageCommand(Verb):
         """See `Verb`."""
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
         from optimum_ose.optimizer.pipeline import run_stages
+        from optimum_ose.output_folder import working_again_in
 
         quiet_libraries()
         trusted = self.args.trust_remote_code
-        run = reopen(self.args.output, TerminalListener(), trust_remote_code=trusted)
-        artifact = run_stages(run, only=(self.STAGE,))
+        with working_again_in(self.args.output):
+            run = reopen(self.args.output, TerminalListener(), trust_remote_code=trusted)
+            artifact = run_stages(run, only=(self.STAGE,))
         facts = {name: value for name, value in (artifact.stage(self.STAGE) or {}).items() if name != "seconds"}
         print(
             f"{self.STAGE} finished in {artifact.path}" + "".join(f"; {name}: {value}" for name, value in facts.items())

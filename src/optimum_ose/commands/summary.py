@@ -2,14 +2,14 @@
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.exceptions import LatencyBoundError
+from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.table import comparison_table
-from optimum_ose.serialization import read_json
 
 
 def print_summary(artifact: OSEArtifact) -> None:
     """The comparison, the certificate, three example predictions, and where everything lies."""
-    benchmark, search = read_json(artifact.benchmark), read_json(artifact.search)
+    benchmark, search = read_benchmark(artifact.benchmark), read_search(artifact.search)
     chosen = ", ".join(f"{axis}={value}" for axis, value in search["winner"]["architecture"].items())
     print(comparison_table(benchmark))
     print(f"\nArchitecture: {chosen}\n{search['certificate']['statement']}")
@@ -27,7 +27,7 @@ def require_bound_kept(artifact: OSEArtifact) -> None:
     Raises:
         LatencyBoundError: if it does.
     """
-    bound = read_json(artifact.benchmark).get("latency_bound")
+    bound = read_benchmark(artifact.benchmark).get("latency_bound")
     if bound is not None and not bound["kept"]:
         raise LatencyBoundError(
             f"The finished student keeps max_latency_ms={bound['max_latency_ms']:g}",

@@ -40,6 +40,7 @@ from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import search_threads
 from optimum_ose.optimizer.token_rows import join_unlabeled
 from optimum_ose.optimizer.training import train
+from optimum_ose.output_folder import claim_for_export, folder_path, working_in
 from optimum_ose.question import search_question
 
 
@@ -250,9 +251,11 @@ class OSEOptimizer(TeacherTask):
         Raises:
             ExportError: if the ONNX file does not compute what the student computes.
             InvalidConfigError: if static int8 is wanted without rows.
+            OutputFolderError: if the folder holds files of somebody else, or the teacher's own, or cannot be written.
             UnsupportedModelError: if the model cannot be exported in this way.
         """
-        path, dataset = Path(folder), calibration_dataset
+        path, dataset = folder_path(folder), calibration_dataset
+        claim_for_export(path, teacher=getattr(self.teacher, "name_or_path", None))
         save_into(student, self.tokenizer, path)
         write_formats(
             student,
@@ -278,4 +281,6 @@ class OSEOptimizer(TeacherTask):
         from optimum_ose.optimizer.run import Rows, open_run
 
         rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset, unlabeled=unlabeled_dataset)
-        return run_stages(open_run(self, Path(folder), rows, config or OSEConfig()))
+        path = folder_path(folder)
+        with working_in(path):
+            return run_stages(open_run(self, path, rows, config or OSEConfig()))

@@ -13,9 +13,12 @@ from optimum_ose.configuration import OSEConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.augmentation import require_copyable
+from optimum_ose.optimizer.dependencies import require_unchanged
 from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.optimizer.team import is_first_process
 from optimum_ose.question import model_digest, rows_digest
-from optimum_ose.serialization import plain, read_json, write_atomic
+from optimum_ose.records import read_search
+from optimum_ose.serialization import plain, write_atomic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ def open_run(
     Raises:
         InvalidConfigError, UnsupportedModelError: if distillation shall learn from copies that cannot be made.
         OutputFolderError: if it cannot be written or is not ours.
-        JournalError: if it answers another question.
+        JournalError: if a finished stage in it had other settings.
     """
     if config.distillation.num_augmented_copies:
         require_copyable(optimizer)  # refused now, not after the search
@@ -67,6 +70,11 @@ def open_run(
         **{item.name: rows_digest(found) for item in fields(rows) if (found := getattr(rows, item.name)) is not None},
     }
     artifact = OSEArtifact.create(folder, question=question, request=request)
+    asked = {**question, "request": request or artifact.request}
+    repeated = require_unchanged(artifact, asked, has_head=optimizer.has_head)
+    if is_first_process():
+        artifact.reopen_stages(repeated)
+        artifact.update(question=question, request=request)
     return Run(optimizer=optimizer, artifact=artifact, rows=rows, config=config)
 
 
@@ -78,8 +86,9 @@ def take_over(run: Run, earlier: Path) -> None:
         OutputFolderError: if the earlier folder is none of ours.
         InvalidConfigError: if it holds no search.
     """
-    journal = OSEArtifact.open(earlier).journal
+    journal = OSEArtifact(earlier).journal  # a folder that lost its run.json still has what it trained
     if not journal.is_file():
+        OSEArtifact.open(earlier)
         raise InvalidConfigError(
             "--search-from must name the folder of an earlier search",
             f"{earlier} holds none",
@@ -91,4 +100,4 @@ def take_over(run: Run, earlier: Path) -> None:
 
 def winner(artifact: OSEArtifact) -> Architecture:
     """The architecture that the search chose."""
-    return Architecture(read_json(artifact.search)["winner"]["architecture"])
+    return Architecture(read_search(artifact.search)["winner"]["architecture"])

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -12,19 +12,17 @@ from optimum_ose.artifact import OSEArtifact
 from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.loading import load_config, require_plain_weights
 from optimum_ose.modeling.tasks import auto_class
+from optimum_ose.optimizer.dependencies import Stage
 from optimum_ose.optimizer.evaluation import compare, examples
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.latency import check_bound
 from optimum_ose.optimizer.run import Run, winner
 from optimum_ose.optimizer.team import is_first_process
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
+from optimum_ose.records import read_search
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.writing import write_report
-from optimum_ose.serialization import canonical_json, plain, read_json, result_to_dict, write_atomic
-
-Stage = Literal["teacher", "extract", "distill", "finetune", "export", "benchmark", "report"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""In their order."""
+from optimum_ose.serialization import canonical_json, plain, result_to_dict, write_atomic
 
 
 def _teacher(run: Run) -> dict[str, Any]:
@@ -147,7 +145,7 @@ def bound_check(run: Run, default_file: str) -> dict[str, Any]:
         run.optimizer.text_tokenizer,
         max_latency_ms=limit,
         settings=run.config.search,
-        predicted=read_json(run.artifact.search)["latency"],
+        predicted=read_search(run.artifact.search)["latency"],
     )
     found = {**measured, "file": default_file}
     if not found["kept"]:

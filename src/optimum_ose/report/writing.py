@@ -8,6 +8,7 @@ from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.export.machine import installed_versions
 from optimum_ose.hub.card import build_model_card
 from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
+from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.carbon import read_carbon
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
 from optimum_ose.report.page import build_page
@@ -15,7 +16,7 @@ from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.search_table import ranked_candidates, score_name
 from optimum_ose.report.table import main_metric
 from optimum_ose.report.training_text import training_sentences
-from optimum_ose.serialization import canonical_json, read_json, write_atomic
+from optimum_ose.serialization import canonical_json, write_atomic
 
 _PACKAGES = (
     "optimum-ose",
@@ -45,7 +46,7 @@ def write_report(artifact: OSEArtifact) -> None:
                 f"{path.name} is missing",
                 "Finish it with `optimum-cli ose run`",
             )
-    search, benchmark = read_json(artifact.search), read_json(artifact.benchmark)
+    search, benchmark = read_search(artifact.search), read_benchmark(artifact.benchmark)
     environment = {
         "python": platform.python_version(),
         "packages": installed_versions(_PACKAGES),
