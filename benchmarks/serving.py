@@ -186,6 +186,7 @@ def serve_transformers(folder: str) -> int:
     class Transformers:
         task = "text-classification"
         rereads_texts = False
+        trial_text = "trial"
 
         @staticmethod
         def rows(pairs, **_bounds):

@@ -55,6 +55,10 @@ class OutputFolderError(OSEError, OSError):
     """The output folder cannot be written, or holds something that is not ours."""
 
 
+class AddressError(OSEError, OSError):
+    """The server cannot listen on the address."""
+
+
 class UploadError(OSEError, ConnectionError):
     """The Hub refused an upload, or could not be reached."""
 

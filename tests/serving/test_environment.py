@@ -91,12 +91,12 @@ def test_without_the_extra_the_command_ends_with_2_and_says_what_to_install(fold
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--workers", "0"], "workers must be positive; got 0"),
-        (["--num-threads", "0"], "num_threads must be positive; got 0"),
+        (["--workers", "0"], "num_workers must be a positive whole number of at most"),
+        (["--num-threads", "100000"], "num_threads must be a positive whole number of at most"),
         (["--max-batch-texts", "0"], "The limits of a server must be positive; max_batch_texts is 0"),
         (["--request-seconds", "nan"], "The limits of a server must be positive; request_seconds is nan"),
         (["--file-name", "onnx/none.onnx"], "there is none"),
-        (["--host", "256.0.0.1"], "not known"),
+        (["--host", "256.0.0.1"], "'256.0.0.1' is unknown"),
     ],
 )
 def test_a_mistake_ends_with_2_and_one_line(folder: Path, options: list[str], message: str) -> None:

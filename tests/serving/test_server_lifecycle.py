@@ -10,13 +10,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from optimum_ose.exceptions import AddressError
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.protocol import ServerLimits
 from optimum_ose.serving.server import PredictionServer, create_server
@@ -33,10 +34,12 @@ class Gate:
         self.entered, self._opened = threading.Semaphore(0), threading.Event()
         rows = OnnxPipeline.rows
 
-        def held(*arguments: Any, **options: Any) -> Any:
+        def held(pipeline: OnnxPipeline, pairs: Any, **options: Any) -> Any:
+            if pairs == [(pipeline.trial_text, None)]:
+                return rows(pipeline, pairs, **options)
             self.entered.release()
             assert self._opened.wait(20)
-            return rows(*arguments, **options)
+            return rows(pipeline, pairs, **options)
 
         monkeypatch.setattr(OnnxPipeline, "rows", held)
 
@@ -225,42 +228,81 @@ def test_a_failure_inside_is_logged_and_answered_without_a_traceback(
 def test_a_failing_batch_fails_its_requests_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, failures = OnnxPipeline.rows, [MemoryError()]
 
-    def fail_once(*arguments: Any, **options: Any) -> Any:
+    def fail_once(pipeline: OnnxPipeline, pairs: Any, **options: Any) -> Any:
+        if failures and pairs == [("a", None)]:
+            raise failures.pop()
+        return rows(pipeline, pairs, **options)
+
+    monkeypatch.setattr(OnnxPipeline, "rows", fail_once)
+    with running(serve(folder)) as port:
+        assert ask(port, None, method="GET", path="/ready")[0] == 200
+        assert [predict(port, "a")[0] for _ in range(2)] == [500, 200]
+
+
+def test_the_server_is_ready_only_after_a_request_of_its_own_was_answered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, opened, failures = OnnxPipeline.rows, threading.Event(), [MemoryError()]
+
+    def held(*arguments: Any, **options: Any) -> Any:
+        assert opened.wait(20)
         if failures:
             raise failures.pop()
         return rows(*arguments, **options)
 
-    monkeypatch.setattr(OnnxPipeline, "rows", fail_once)
+    monkeypatch.setattr(OnnxPipeline, "rows", held)
     with running(serve(folder)) as port:
-        assert [predict(port, "a")[0] for _ in range(2)] == [500, 200]
+        for path in ("/ready", "/v2/health/ready"):
+            assert ask(port, None, method="GET", path=path) == (503, {"status": "starting", "ready": False})
+        assert ask(port, None, method="GET", path="/health")[0] == 200
+        opened.set()
+        assert ask(port, None, method="GET", path="/ready") == (503, {"status": "failing", "ready": False})
+        assert ask(port, None, method="GET", path="/ready") == (200, {"status": "ready", "ready": True})
 
 
-def test_a_taken_port_is_an_error_of_the_system(folder: Path) -> None:
-    with running(serve(folder)) as port, pytest.raises(OSError, match="in use"):
+def test_a_taken_port_is_named(folder: Path) -> None:
+    with running(serve(folder)) as port, pytest.raises(AddressError, match=rf"Port {port} of 127.0.0.1 .* in use"):
         create_server(folder, port=port)
 
 
-def test_more_connections_than_allowed_are_refused_and_told_so(folder: Path) -> None:
+def test_requests_beyond_those_served_at_once_are_refused_but_health_is_told(folder: Path) -> None:
     with running(serve(folder, max_connections=2)) as port, connected(port) as one, connected(port) as two:
         one.sendall(HEAD)
         two.sendall(HEAD)
         with connected(port) as three:
-            three.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+            for path in ("/health", "/ready", "/metrics", "/v2/health/live", "/v2/health/ready"):
+                three.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+                assert status_of(three) == 200
+            three.sendall(HEAD + BODY)
             assert status_of(three) == 503
-        one.sendall(BODY)
-        two.sendall(BODY)
-        assert status_of(one) == status_of(two) == 200
+            one.sendall(BODY)
+            two.sendall(BODY)
+            assert status_of(one) == status_of(two) == 200
+            three.sendall(HEAD + BODY)
+            assert status_of(three) == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sent", [b"", b"GET /heal", HEAD[:40]], ids=["silent", "line", "headers"])
+def test_silent_connections_keep_nobody_out(folder: Path, sent: bytes) -> None:
+    with running(serve(folder, max_connections=20)) as port, ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(connected(port)).sendall(sent)
+        for path in ("/health", "/ready"):
+            assert ask(port, None, method="GET", path=path)[0] == 200
+        assert [predict(port, "a")[0] for _ in range(5)] == [200] * 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_server_after_everything_accepted_is_answered(folder: Path, number: signal.Signals) -> None:
     script = (
         "import sys, threading; from optimum_ose.serving import OnnxPipeline\n"
         "from optimum_ose.serving.__main__ import main\n"
         "rows, opened = OnnxPipeline.rows, threading.Event()\n"
         "threading.Thread(target=lambda: (sys.stdin.readline(), opened.set())).start()\n"
-        "def held(*arguments, **options):\n"
-        "    print('asked', flush=True); opened.wait(); return rows(*arguments, **options)\n"
+        "def held(pipeline, pairs, **options):\n"
+        "    if pairs[0][0] != pipeline.trial_text:\n"
+        "        print('asked', flush=True); opened.wait()\n"
+        "    return rows(pipeline, pairs, **options)\n"
         "OnnxPipeline.rows = held\n"
         "sys.exit(main())"
     )

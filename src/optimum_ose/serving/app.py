@@ -37,6 +37,8 @@ from optimum_ose.serving.protocol import RequestError, ServerLimits, error_body,
 _LOGGER = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 4
 """About; of European languages."""
+_TRIAL_SECONDS = 0.5
+"""How long a question for readiness waits for the trial request: less than probes wait."""
 _ENCODER = json.JSONEncoder(allow_nan=False)
 _CLOSING = {HTTPStatus.LENGTH_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT}
 """Refusals after which a rest of the body may still be on its way."""
@@ -65,6 +67,8 @@ class PredictionApp:
         self.draining = False
         """Whether to tell load balancers and clients to go elsewhere."""
         self._pipeline = pipeline
+        self._trial: asyncio.Task[bool] | None = None
+        """The request of our own before which the server is not ready."""
         self._name = name
         self._metrics = Metrics()
         self._bodies = BodyReader(self.limits)
@@ -85,6 +89,7 @@ class PredictionApp:
             Exception: self._fail,
         }
         self._routed = self._with_routes()
+        self._routed.router.redirect_slashes = False
         self._app = MeasuredApp(self._dispatch, self._metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +134,9 @@ class PredictionApp:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        trial = self._begin_trial()
         yield
+        await asyncio.wait([trial])
         await self._batcher.close()
 
     async def _predict(self, request: Request) -> Response:
@@ -190,10 +197,35 @@ class PredictionApp:
         return self._reply({"status": "ok", "live": True})
 
     async def _ready(self, _request: Request) -> Response:
-        status = HTTPStatus.SERVICE_UNAVAILABLE if self.draining else HTTPStatus.OK
-        return self._reply(
-            {"status": "draining" if self.draining else "ready", "ready": not self.draining}, status=status
-        )
+        state = "draining" if self.draining else await self._tried()
+        status = HTTPStatus.OK if state == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+        return self._reply({"status": state, "ready": state == "ready"}, status=status)
+
+    async def _tried(self) -> str:
+        """How the trial request fares; one that failed is made again."""
+        trial = self._trial or self._begin_trial()
+        await asyncio.wait([trial], timeout=_TRIAL_SECONDS)
+        if not trial.done():
+            return "starting"
+        if trial.result():
+            return "ready"
+        self._trial = None
+        return "failing"
+
+    def _begin_trial(self) -> asyncio.Task[bool]:
+        self._trial = asyncio.create_task(self._try())
+        return self._trial
+
+    async def _try(self) -> bool:
+        """Answer a request of our own as any other is answered, and tell whether that works."""
+        pairs: list[TextPair] = [(self._pipeline.trial_text, None)]
+        try:
+            rows = await self._rows(pairs, None)
+            _ENCODER.encode(self._pipeline.answers(pairs, rows))
+        except Exception:
+            _LOGGER.exception("the trial request failed")
+            return False
+        return True
 
     async def _tell_metrics(self, _request: Request) -> Response:
         text = self._metrics.text(num_waiting=self._batcher.num_waiting, num_bytes=self._bodies.pending_bytes)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from optimum_ose.exceptions import InvalidConfigError, MissingDependencyError
+from optimum_ose.exceptions import MissingDependencyError
 from optimum_ose.serving.protocol import ServerLimits
 
 _ENGINE = {"httptools", "prometheus_client", "starlette", "uvicorn"}
@@ -40,8 +40,7 @@ def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
 
     Raises:
         MissingDependencyError: if the extra `serving` is not installed.
-        OSEError: if the folder cannot be loaded, or an option is out of range.
-        OSError: if the port is taken.
+        OSEError: if the folder cannot be loaded, an option is out of range, or the address cannot be listened on.
     """
     try:
         from optimum_ose.serving.server import create_server, serve_until_signal
@@ -53,9 +52,6 @@ def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
             f"there is no {error.name}",
             "Install them with `pip install 'optimum-ose[serving]'`",
         ) from error
-    for name in ("workers", "num_threads"):
-        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
-            raise InvalidConfigError(f"{name} must be positive", f"got {getattr(arguments, name)}", "Give 1 or more")
     # The tokenizer's own threads would cost short texts more than they save, and take the event loop's core.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     server = create_server(
@@ -68,5 +64,5 @@ def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
         num_workers=arguments.workers,
         limits=ServerLimits(**{field.name: getattr(arguments, field.name) for field in fields(ServerLimits)}),
     )
-    announce(f"serving {arguments.folder} at http://{arguments.host}:{server.port}/predict")
+    announce(f"serving {arguments.folder} at {server.url}/predict")
     return _SIGNAL_OFFSET + serve_until_signal(server)

@@ -20,7 +20,8 @@ class MaskFiller:
 
     def __init__(self, decoder: Decoder, *, mask: str, mask_id: int, pad_id: int) -> None:
         self._decoder = decoder
-        self._mask = mask
+        self.mask = mask
+        """The token that stands for a word."""
         self._mask_id = mask_id
         self._pad_id = pad_id
 
@@ -33,10 +34,10 @@ class MaskFiller:
         count = encoding.ids.count(self._mask_id)
         if not 0 < count <= _MAX_MASKS:
             raise InvalidDataError(
-                f"A text must hold the mask {self._mask} within the length that the model reads, "
+                f"A text must hold the mask {self.mask} within the length that the model reads, "
                 f"at most {_MAX_MASKS} times",
                 f"one holds {count}",
-                f'Send a text such as "The capital of France is {self._mask}."',
+                f'Send a text such as "The capital of France is {self.mask}."',
             )
 
     def at_masks(self, encoding: Encoding, logits: NDArray[np.float32]) -> NDArray[np.float32]:

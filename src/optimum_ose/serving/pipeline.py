@@ -48,6 +48,11 @@ class OnnxPipeline:
         self.rereads_texts = model.task in ("token-classification", "fill-mask") or self._may_be_empty
         """Whether `check` or `answers` tokenize the texts again."""
 
+    @property
+    def trial_text(self) -> str:
+        """A text that the model can answer."""
+        return "trial" if self._model.filler is None else self._model.filler.mask
+
     @classmethod
     def from_pretrained(
         cls, folder: str | os.PathLike[str], *, file_name: str | None = None, num_threads: int | None = None

@@ -15,10 +15,11 @@ from uvicorn import Config, Server
 
 from optimum_ose.serving.app import PredictionApp
 from optimum_ose.serving.connection import bounded_protocol
+from optimum_ose.serving.listening import BACKLOG, listen, reserve_files, url
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.protocol import ServerLimits
+from optimum_ose.serving.runner import check_threads
 
-_BACKLOG = 1024
 _SWEEP_SECONDS = 0.2
 _SWITCH_SECONDS = 0.00005
 """How long one thread may keep the interpreter from another. With Python's 5 ms a worker that has computed its batch
@@ -53,9 +54,10 @@ def create_server(
         limits: sizes and times of requests.
 
     Raises:
-        OSError: if the port is taken.
-        OSEError: if the folder cannot be loaded.
+        AddressError: if the port is taken, or the host is unknown or another machine.
+        OSEError: if the folder cannot be loaded, or a number is out of range.
     """
+    check_threads("num_workers", num_workers)
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name, num_threads=num_threads)
     app = PredictionApp(pipeline, name=name or Path(folder).resolve().name, limits=limits, num_workers=num_workers)
     return PredictionServer(app, host=host, port=port)
@@ -69,11 +71,15 @@ class PredictionServer:
         """Bind the port; see `create_server`.
 
         Raises:
-            OSError: if it is taken.
+            AddressError: if it is taken, or the host is unknown or another machine.
+            InvalidConfigError: if the port is out of range, or the system allows fewer connections.
         """
-        self._listener = _listen(host, port)
+        reserve_files(app.limits.max_connections)
+        self._listener = listen(host, port)
         self.port = int(self._listener.getsockname()[1])
         """The port that clients connect to."""
+        self.url = url(host, self.port)
+        """Scheme, host and port."""
         limits = app.limits
         self._server = _DrainingServer(
             Config(
@@ -85,8 +91,7 @@ class PredictionServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=_BACKLOG,
-                limit_concurrency=limits.max_connections + 1,  # uvicorn refuses at the limit, we beyond it
+                backlog=BACKLOG,
                 timeout_keep_alive=limits.idle_seconds,
             )
         )
@@ -105,7 +110,7 @@ class PredictionServer:
 
 
 def serve_until_signal(server: PredictionServer) -> int:
-    """Serve until SIGTERM or SIGINT, answer what was accepted, close. Main thread only.
+    """Serve until SIGTERM, SIGINT or SIGHUP, answer what was accepted, close. Main thread only.
 
     Returns:
         The number of the signal.
@@ -116,7 +121,10 @@ def serve_until_signal(server: PredictionServer) -> int:
         received.append(number)
         server.stop()
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    ending = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
+        ending.add(signal.SIGHUP)
+    previous = {number: signal.signal(number, stop) for number in ending}
     try:
         with _tuned_interpreter():
             server.run()
@@ -157,16 +165,3 @@ class _DrainingServer(Server):
         self.app.draining = True
         await asyncio.sleep(_SWEEP_SECONDS)
         await super().shutdown(sockets)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener

@@ -1,0 +1,61 @@
+"""An address that cannot be listened on is named, with what to do."""
+
+import socket
+
+import pytest
+
+from optimum_ose.exceptions import AddressError, InvalidConfigError
+from optimum_ose.serving.listening import is_local, listen, reserve_files, url
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 70_000, 10**30, "8080", 80.0, None, True])
+def test_a_port_outside_its_range_is_named(port: object) -> None:
+    with pytest.raises(InvalidConfigError, match=r"port must be a whole number from 0 to 65,535; got "):
+        listen("127.0.0.1", port)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("host", ["", None, 7, b"127.0.0.1"])
+def test_a_host_of_another_kind_is_named(host: object) -> None:
+    with pytest.raises(InvalidConfigError, match=r"host must be a name or an address; got "):
+        listen(host, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "host", ["256.0.0.1", "nowhere.invalid", "a..b", "x" * 300, "a\0b", "http://127.0.0.1", "::1::"]
+)
+def test_an_unknown_host_is_named(host: str) -> None:
+    with pytest.raises(AddressError, match=r"that this machine knows; '.* is unknown\. Give one"):
+        listen(host, 0)
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(AddressError, match=r"an address of this machine; 192\.0\.2\.1 is not\. Give 127\.0\.0\.1"):
+        listen("192.0.2.1", 0)
+
+
+def test_a_taken_port_is_named() -> None:
+    with listen("127.0.0.1", 0) as one:
+        port = one.getsockname()[1]
+        with pytest.raises(AddressError, match=rf"Port {port} of 127\.0\.0\.1 must be free; it is in use"):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "text"), [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80"), ("::", "http://[::]:80")]
+)
+def test_an_address_of_version_6_stands_in_brackets(host: str, text: str) -> None:
+    assert url(host, 80) == text
+
+
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)])
+def test_whether_only_this_machine_reaches_it_is_known(host: str, expected: bool) -> None:
+    with listen(host, 0) as listener:
+        assert is_local(listener) is expected
+        assert listener.family in (socket.AF_INET, socket.AF_INET6)
+
+
+def test_more_connections_than_the_system_allows_are_refused() -> None:
+    with pytest.raises(
+        InvalidConfigError, match=r"max_connections must be at most .*; got 1,000,000,000, and this .* files\. Give"
+    ):
+        reserve_files(10**9)
