@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optimum_ose.data.targets import Kind, clean_label, kind_of_problem, kind_of_values
+from optimum_ose.data.label_column import LabelForm, without_vectors
+from optimum_ose.data.targets import clean_label, has_surrogates
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.wording import listed, shown
 
 _TEXT_NAMES = ("text", "sentence", "sentence1", "question1", "premise", "question", "utterance")
 _PAIR_NAMES = {
@@ -37,28 +39,30 @@ class Columns:
     """What a label is, in Transformers' words; None: what the labels look like."""
 
 
-def label_kind(table: pd.DataFrame, label: str, columns: Columns, *, is_tagging: bool) -> Kind:
-    """What the labels are: what the user says, else what they look like."""
-    if is_tagging:
-        return "tags"
-    return kind_of_problem(columns.problem_type) if columns.problem_type else kind_of_values(table[label].dropna())
-
-
-def choose_columns(table: pd.DataFrame, columns: Columns, *, are_words: bool) -> dict[str, str]:
-    """Role -> column, of a table of texts or of lists of words.
+def choose_columns(tables: Mapping[str, pd.DataFrame], columns: Columns, *, are_words: bool) -> dict[str, str]:
+    """Role -> column, of tables of texts or of lists of words; the training table decides.
 
     Raises:
-        InvalidDataError: if one is not there.
+        InvalidDataError: if one is not there, in any table, or is chosen for two roles.
     """
-    present = list(table.columns)
+    present = list(tables["train"].columns)
+    label = columns.label or _first(_TAGS_NAMES if are_words else _LABEL_NAMES, present)
     if are_words:
-        words = columns.text or _first(_WORDS_NAMES, present)
-        return _require_columns({"tokens": words, "label": columns.label or _first(_TAGS_NAMES, present)}, present)
-    text = columns.text or _first(_TEXT_NAMES, present)
-    pair = columns.text_pair or (_PAIR_NAMES.get(text) if text and not columns.text else None)
-    label = columns.label or _first(_LABEL_NAMES, present)
-    chosen = {"text": text, "text_pair": pair if columns.text_pair or pair in present else None, "label": label}
-    return _require_columns(chosen, present)
+        chosen = _require_columns({"tokens": columns.text or _first(_WORDS_NAMES, present), "label": label}, present)
+    else:
+        text = columns.text or _first(_TEXT_NAMES, present)
+        pair = columns.text_pair or (_PAIR_NAMES.get(text) if text and not columns.text else None)
+        kept = pair if columns.text_pair or pair in present else None
+        chosen = _require_columns({"text": text, "text_pair": kept, "label": label}, present)
+    for split, table in tables.items():
+        missing = [name for name in chosen.values() if name not in table.columns]
+        if missing:
+            raise InvalidDataError(
+                f"Every split must have the columns {listed(chosen.values())}",
+                f"{split} lacks {listed(missing)}",
+                "Give all splits the same columns",
+            )
+    return chosen
 
 
 def _first(names: Sequence[str], present: Sequence[str]) -> str | None:
@@ -71,65 +75,72 @@ def _require_columns(chosen: Mapping[str, str | None], present: Sequence[str]) -
             continue
         if name is None or name not in present:
             raise InvalidDataError(
-                f"The data must have a {role} column" + (f" named {name!r}" if name else ""),
-                f"its columns are {', '.join(map(str, present))}",
+                f"The data must have a {role} column" + (f" named {shown(name)}" if name else ""),
+                f"its columns are {listed(present, limit=20)}",
                 f"Name the right one with --{_option(role)}-column",
             )
-    return {role: name for role, name in chosen.items() if name is not None}
+    found = {role: name for role, name in chosen.items() if name is not None}
+    if len(set(found.values())) < len(found):
+        raise InvalidDataError(
+            "Texts and labels must stand in columns of their own",
+            f"chosen were {', '.join(f'{shown(name)} for the {_option(role)}' for role, name in found.items())}",
+            "Name another column with --text-column, --text-pair-column or --label-column",
+        )
+    return found
 
 
 def _option(role: str) -> str:
     return "text" if role == "tokens" else role.replace("_", "-")
 
 
-def clean(table: pd.DataFrame, chosen: Mapping[str, str], split: str, kind: Kind) -> pd.DataFrame:
+def clean(table: pd.DataFrame, chosen: Mapping[str, str], split: str, form: LabelForm) -> pd.DataFrame:
     """The chosen columns under their roles, every value checked, labels in their plain form.
 
     Raises:
-        InvalidDataError: if a column is missing, or a row holds no text or no label.
+        InvalidDataError: if a row holds no text or no label.
     """
-    missing = [name for name in chosen.values() if name not in table.columns]
-    if missing:
-        raise InvalidDataError(
-            f"Every split must have the columns {', '.join(chosen.values())}",
-            f"{split} lacks {', '.join(missing)}",
-            "Give all splits the same columns",
-        )
     cleaned = pd.DataFrame({role: table[name].to_list() for role, name in chosen.items()}, dtype=object)
     for role in cleaned.columns:
         if role != "label":
-            _check_texts(cleaned[role], role=role, name=chosen[role], split=split)
-    if kind == "tags":
+            check_texts(cleaned[role], role=role, name=chosen[role], split=split)
+    if form.kind == "tags":
         cleaned["tokens"] = [list(words) for words in cleaned["tokens"]]
-    cleaned["label"] = _clean_labels(cleaned, kind=kind, name=chosen["label"], split=split)
+    if form.vector_size is not None:
+        cleaned["label"] = pd.Series(without_vectors(cleaned["label"], form.vector_size), dtype=object)
+    cleaned["label"] = pd.Series(_clean_labels(cleaned, form=form, name=chosen["label"], split=split), dtype=object)
     return cleaned
 
 
-def _check_texts(values: "pd.Series[Any]", *, role: str, name: str, split: str) -> None:
-    holds = _are_words if role == "tokens" else _is_text
-    wrong = ~values.map(holds).astype(bool)
+def check_texts(values: "pd.Series[Any]", *, role: str, name: str, split: str) -> None:
+    """Pass if every value is a text that is not blank, or in the role `tokens` a list of words.
+
+    Raises:
+        InvalidDataError: if a value is none, with how many there are and the first of them.
+    """
+    are_words = role == "tokens"
+    wrong = ~values.map(_are_words if are_words else _is_text).astype(bool)
     if wrong.any():
-        wanted = "a list of words" if role == "tokens" else "a text that is not blank"
+        wanted = "a list of words" if are_words else "a text that is not blank"
         raise _wrong_rows(values, wrong.to_numpy(), wanted=wanted, role=role, name=name, split=split)
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and not has_surrogates(value)
 
 
 def _are_words(value: Any) -> bool:
-    return (
-        isinstance(value, list | tuple | np.ndarray) and len(value) > 0 and all(isinstance(word, str) for word in value)
-    )
+    is_list = isinstance(value, list | tuple | np.ndarray) and len(value) > 0
+    return is_list and all(isinstance(word, str) and not has_surrogates(word) for word in value)
 
 
-def _clean_labels(table: pd.DataFrame, *, kind: Kind, name: str, split: str) -> list[Any]:
+def _clean_labels(table: pd.DataFrame, *, form: LabelForm, name: str, split: str) -> list[Any]:
     cleaned: list[Any] = []
     wrong: dict[int, str] = {}
+    tokens = table["tokens"] if form.kind == "tags" else None
     for row, value in enumerate(table["label"]):
         try:
-            cleaned.append(clean_label(value, kind))
-            if kind == "tags" and len(cleaned[-1]) != len(table["tokens"].iloc[row]):
+            cleaned.append(clean_label(value, form.kind))
+            if tokens is not None and len(cleaned[-1]) != len(tokens[row]):
                 wrong[row] = "a list of tags, one for each word"
         except ValueError as error:
             wrong[row] = str(error)
@@ -144,8 +155,9 @@ def _wrong_rows(
     values: "pd.Series[Any]", wrong: Any, *, wanted: str, role: str, name: str, split: str
 ) -> InvalidDataError:
     row = int(wrong.argmax())
+    first = shown(values.iloc[row])
     return InvalidDataError(
-        f"Column {name!r} must hold {wanted} in every row",
-        f"{int(wrong.sum())} of {len(values)} rows of {split} do not; the first is row {row}: {values.iloc[row]!r}",
+        f"Column {shown(name)} must hold {wanted} in every row",
+        f"{int(wrong.sum())} of {len(values)} rows of {split} do not; the first is row {row}: {first}",
         f"Remove those rows, or name the right column with --{_option(role)}-column",
     )

@@ -1,14 +1,21 @@
 """Reads local files and Hub data sets into tables, one per split."""
 
-import csv
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
-from datasets import Dataset, DatasetDict, load_dataset
+import pyarrow as pa
+import pyarrow.parquet
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
+from optimum_ose.data.decoding import read_text, require_content, split_lines
+from optimum_ose.data.delimited import parse_csv, parse_tsv
+from optimum_ose.data.json_rows import parse_json
+from optimum_ose.data.labeled_lines import parse_labeled_lines, parse_tagged_words
+from optimum_ose.data.tables import arrow_table, named_table
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.wording import listed, one_line, shown
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),
@@ -16,8 +23,19 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     "test": ("test",),
 }
 """Split name -> names under which files and Hub splits present it."""
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt", ".conll")
+_PARSERS: Mapping[str, Callable[[str], pd.DataFrame]] = {
+    ".csv": parse_csv,
+    ".tsv": parse_tsv,
+    ".json": parse_json,
+    ".jsonl": parse_json,
+    ".txt": parse_labeled_lines,
+    ".conll": parse_tagged_words,
+}
+"""End of a file's name -> what makes a table of its text."""
+SUFFIXES = (*_PARSERS, ".parquet")
 _LOGGER = logging.getLogger(__name__)
+_ON_DISK = ("dataset_dict.json", "state.json")
+"""Files by which a folder of `save_to_disk` is known."""
 
 
 def read_tables(
@@ -31,7 +49,7 @@ def read_tables(
 
     Args:
         source: a file (csv, tsv, json, jsonl, parquet, txt, conll), a folder with train.* / validation.* / test.*
-            files, or a Hub id.
+            files, a folder written by `datasets.save_to_disk`, or a Hub id.
         split_names: own names for "train", "validation", "test".
         subset: which of a Hub data set's several.
         validation_name: a Hub split's name for "validation", where `split_names` has none.
@@ -44,34 +62,58 @@ def read_tables(
     """
     wanted = {split: name for split, name in (split_names or {}).items() if name}
     path = Path(source)
-    if path.is_dir():
-        return _read_folder(path, wanted)
-    if path.is_file():
-        return {"train": read_file(path)}
-    if path.suffix in SUFFIXES or path.is_absolute() or source.startswith("."):
+    try:
+        is_folder, is_file = bool(source) and path.is_dir(), path.is_file()
+    except OSError as error:  # a name too long, or a folder that is closed to us
         raise InvalidDataError(
-            "--dataset must name a file, a folder or a Hub id", f"{source} does not exist", "Check the path"
+            "--dataset must name a file, a folder or a Hub id", one_line(error, limit=300), "Check the path"
+        ) from error
+    if is_folder:
+        if any((path / name).is_file() for name in _ON_DISK):
+            return _chosen_splits(_load_from_disk(path), wanted, f"The data set {path}")
+        return _read_folder(path, wanted)
+    if is_file:
+        if unused := {split: name for split, name in wanted.items() if split != "train"}:
+            raise InvalidDataError(
+                "Splits can be named only where there are several",
+                f"{path} is one file; {listed(unused.values())} was asked for",
+                "Name a folder with a file for each split, or name no splits: they are then held out of the file",
+            )
+        return {"train": read_file(path)}
+    if not source or path.suffix.lower() in SUFFIXES or path.is_absolute() or source.startswith("."):
+        raise InvalidDataError(
+            "--dataset must name a file, a folder or a Hub id",
+            f"{source} does not exist" if source else "it is empty",
+            "Check the path",
         )
-    return _read_hub(source, wanted if validation_name is None else {"validation": validation_name, **wanted}, subset)
+    names = wanted if validation_name is None else {"validation": validation_name, **wanted}
+    return _chosen_splits(_load_from_hub(source, subset), names, f"The data set {source}")
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """One local file as a table. Text is UTF-8, or Latin-1 where it is not valid UTF-8.
+    """One local file as a table: see `decoding.read_text` for how text is encoded.
 
     Raises:
         InvalidDataError: if the file is empty, of an unknown kind, or malformed.
     """
-    if path.suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise InvalidDataError(
             f"A data file must end in one of {', '.join(SUFFIXES)}", f"got {path.name}", "Convert or rename the file"
         )
-    if path.stat().st_size == 0:
-        raise InvalidDataError(f"{path} must hold at least one row", "it is empty", "Give a file with data")
     try:
-        table = _parse(path)
-    except (ValueError, csv.Error, pd.errors.ParserError, OSError) as error:
+        require_content(path)
+        if suffix == ".parquet":
+            table = arrow_table(pyarrow.parquet.ParquetFile(path).read())
+        else:
+            table = _PARSERS[suffix](read_text(path))
+    except InvalidDataError:
+        raise
+    except (ValueError, KeyError, TypeError, OSError, pa.ArrowException) as error:
         raise InvalidDataError(
-            f"{path} must be a well-formed {path.suffix[1:]} file", f"reading it failed: {error}", "Mend the file"
+            f"{path} must be a well-formed {suffix[1:]} file",
+            f"reading it failed: {one_line(error, limit=300)}",
+            "Fix the file, or convert it",
         ) from error
     if table.empty:
         raise InvalidDataError(f"{path} must hold at least one row", "it holds none", "Give a file with data")
@@ -79,126 +121,102 @@ def read_file(path: Path) -> pd.DataFrame:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, UTF-8, or Latin-1 where it is not valid UTF-8.
+    """The lines of a text file that are not blank, as text is read everywhere.
 
     Raises:
-        InvalidDataError: if it cannot be read.
+        InvalidDataError: if it cannot be read, or is no file of text alone.
     """
-    try:
-        content = path.read_text(encoding=_encoding(path))
-    except OSError as error:
+    if path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".txt":
         raise InvalidDataError(
-            "Unlabeled text must be a text file, one text a line", f"reading {path} failed: {error}", "Check the path"
-        ) from error
-    return [line.strip() for line in content.split("\n") if line.strip()]
-
-
-def _parse(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    encoding = _encoding(path)
-    if path.suffix in (".csv", ".tsv"):
-        # Words such as "None" and "NA" are text here; tab-separated benchmarks do not quote.
-        dialect = {"sep": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {}
-        return pd.read_csv(path, encoding=encoding, keep_default_na=False, na_values=[""], low_memory=False, **dialect)
-    if path.suffix == ".txt":
-        return _parse_labeled_lines(path.read_text(encoding=encoding))
-    if path.suffix == ".conll":
-        return _parse_tagged_words(path.read_text(encoding=encoding))
-    lines = path.suffix == ".jsonl" or not path.read_text(encoding=encoding).lstrip().startswith("[")
-    return pd.read_json(path, lines=lines, encoding=encoding, dtype=False)
-
-
-def _parse_labeled_lines(content: str) -> pd.DataFrame:
-    """`label text` lines, as in TREC ("coarse:fine text") and fastText ("__label__x text")."""
-    pairs = [line.split(maxsplit=1) for line in content.splitlines() if line.strip()]
-    short = next((number for number, pair in enumerate(pairs, start=1) if len(pair) < 2), None)
-    if short is not None:
-        raise ValueError(f"line {short} is not `label text`")
-    table = pd.DataFrame(pairs, columns=["fine_label", "text"])
-    table["fine_label"] = table["fine_label"].str.removeprefix("__label__")
-    table["label"] = table["fine_label"].str.split(":").str[0]
-    return table
-
-
-def _parse_tagged_words(content: str) -> pd.DataFrame:
-    """One word a line, its tag last, columns parted by spaces or tabs; a blank line ends a sentence."""
-    sentences: list[list[list[str]]] = [[]]
-    for number, line in enumerate(content.splitlines(), start=1):
-        parts = line.split()
-        if len(parts) == 1:
-            raise ValueError(f"line {number} is not `word tag`")
-        if parts and parts[0] != "-DOCSTART-":
-            sentences[-1].append(parts)
-        elif sentences[-1]:
-            sentences.append([])
-    kept = [sentence for sentence in sentences if sentence]
-    return pd.DataFrame(
-        {
-            "tokens": [[parts[0] for parts in sentence] for sentence in kept],
-            "tags": [[parts[-1] for parts in sentence] for sentence in kept],
-        }
-    )
-
-
-def _encoding(path: Path) -> str:
+            "Unlabeled text must be a text file, one text a line",
+            f"{path.name} is a file of columns",
+            "Write its text column to a .txt file",
+        )
     try:
-        path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        _LOGGER.warning("%s is not UTF-8; read as Latin-1", path)
-        return "latin-1"
-    return "utf-8-sig"
+        content = read_text(path)
+    except (OSError, ValueError) as error:
+        raise InvalidDataError(
+            "Unlabeled text must be a text file, one text a line",
+            f"reading {path} failed: {one_line(error, limit=300)}",
+            "Check the path",
+        ) from error
+    return [line.strip() for line in split_lines(content) if line.strip()]
 
 
 def _read_folder(folder: Path, wanted: Mapping[str, str]) -> dict[str, pd.DataFrame]:
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES}
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            files.setdefault(path.stem, []).append(path)
     tables = {}
     for split, names in SPLITS.items():
         candidates = (wanted[split],) if split in wanted else names
-        found = [files[name] for name in candidates if name in files]
+        found = [path for name in candidates for path in files.get(name, ())]
         if found:
-            tables[split] = read_file(found[0])
+            tables[split] = read_file(_the_one(found, folder, split))
         elif split == "train" or split in wanted:
             raise InvalidDataError(
                 f"The folder {folder} must hold a file {candidates[0]}.* ({', '.join(SUFFIXES)})",
-                f"it holds {', '.join(path.name for path in sorted(folder.iterdir())[:8]) or 'nothing'}",
+                f"it holds {listed(path.name for path in sorted(folder.iterdir())) or 'nothing'}",
                 "Add the file, or name the split with --train-split, --eval-split or --test-split",
             )
     return tables
 
 
-def _read_hub(source: str, wanted: Mapping[str, str], subset: str | None) -> dict[str, pd.DataFrame]:
+def _the_one(found: list[Path], folder: Path, split: str) -> Path:
+    """The file of a split.
+
+    Raises:
+        InvalidDataError: if files of several kinds have its name.
+    """
+    first = found[0]
+    if any(path.stem == first.stem for path in found[1:]):
+        raise InvalidDataError(
+            f"The folder {folder} must hold one file {first.stem}.*",
+            f"it holds {listed(path.name for path in found)}",
+            "Move the others away",
+        )
+    if len(found) > 1:
+        _LOGGER.warning("%s is read for %s; not read: %s", first.name, split, listed(path.name for path in found[1:]))
+    return first
+
+
+def _load_from_disk(folder: Path) -> Mapping[str, Dataset]:
+    try:
+        loaded = load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise InvalidDataError(
+            f"The folder {folder} must be one that `save_to_disk` of datasets has written",
+            f"loading it failed: {one_line(error, limit=300)}",
+            "Save the data set again",
+        ) from error
+    return dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
+
+
+def _load_from_hub(source: str, subset: str | None) -> Mapping[str, Dataset]:
     try:
         loaded = load_dataset(source, subset)
-    except (OSError, ValueError, ConnectionError) as error:
+    except (OSError, ValueError, RuntimeError, ConnectionError) as error:
         raise InvalidDataError(
             "--dataset must name a file, a folder or a Hub id",
-            f"{source!r} is no local path, and the Hub did not give it: {error}",
+            f"{shown(source)} is no local path, and the Hub did not give it: {one_line(error, limit=300)}",
             "Check the name, the network and HF_HUB_OFFLINE",
         ) from error
-    splits: dict[str, Dataset] = dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
+    return dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
+
+
+def _chosen_splits(loaded: Mapping[str, Dataset], wanted: Mapping[str, str], source: str) -> dict[str, pd.DataFrame]:
+    """The splits of a data set that came with all of them."""
     tables = {}
     for split, names in SPLITS.items():
         candidates = (wanted[split],) if split in wanted else names
-        found = [splits[name] for name in candidates if name in splits]
-        if found:
-            tables[split] = _named_labels(found[0])
-        elif split == "train" or split in wanted:
+        found = [loaded[name] for name in candidates if name in loaded]
+        if found and len(found[0]):
+            tables[split] = named_table(found[0])
+        elif found or split == "train" or split in wanted:
             raise InvalidDataError(
-                f"The data set {source} must have a split {candidates[0]}",
-                f"it has {', '.join(splits)}",
+                f"{source} must have a split {candidates[0]} with rows",
+                "that split is empty" if found else f"its splits are {listed(loaded)}",
                 "Name the split with --train-split, --eval-split or --test-split",
             )
     return tables
-
-
-def _named_labels(rows: Dataset) -> pd.DataFrame:
-    """A Hub split as a table, with class numbers replaced by their names."""
-    table = rows.to_pandas()
-    for name, feature in rows.features.items():
-        inner = getattr(feature, "feature", None)
-        if hasattr(feature, "int2str"):
-            table[name] = [feature.int2str(int(value)) if value >= 0 else None for value in table[name]]
-        elif inner is not None and hasattr(inner, "int2str"):
-            table[name] = [[inner.int2str(int(value)) for value in values] for values in table[name]]
-    return table

@@ -9,15 +9,13 @@ from datasets import Dataset, Features, Value
 from datasets import Sequence as ListFeature
 from sklearn.model_selection import train_test_split
 
-from optimum_ose.data.columns import Columns, choose_columns, clean, label_kind
-from optimum_ose.data.targets import (
-    Kind,
-    encode_label,
-    label_feature,
-    names_of,
-)
+from optimum_ose.data.columns import Columns, choose_columns, clean
+from optimum_ose.data.label_column import LabelForm, label_form, label_warnings, order_names
+from optimum_ose.data.overlaps import text_keys, told_overlaps
+from optimum_ose.data.targets import Kind, encode_label, label_feature, names_of
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serialization import digest
+from optimum_ose.wording import listed, shown
 
 HELD_OUT_SHARE = 0.1
 """Share of the training rows that becomes a missing validation or test split."""
@@ -66,42 +64,44 @@ def make_splits(
             class is missing in train, or the validation split repeats train.
     """
     is_tagging = task == "token-classification"
-    chosen = choose_columns(tables["train"], columns, are_words=is_tagging)
-    kind = label_kind(tables["train"], chosen["label"], columns, is_tagging=is_tagging)
-    cleaned = {split: clean(table, chosen, split, kind) for split, table in tables.items()}
+    chosen = choose_columns(tables, columns, are_words=is_tagging)
     warnings: list[str] = []
-    if set(cleaned) == {"train"}:
-        cleaned["train"] = _without_duplicates(cleaned["train"], warnings)
-    _check_overlap(cleaned)
-    names = _label_names(cleaned, kind)
-    for split in ("test", "validation"):
-        if split not in cleaned:
-            manner = "stratified, " if kind == "class" else ""
-            warnings.append(f"no {split} split: {HELD_OUT_SHARE:.0%} of train is held out ({manner}seed {seed})")
-            cleaned["train"], cleaned[split] = _hold_out(cleaned["train"], seed, kind)
-    cleaned["train"] = _without_leaks(cleaned, warnings)
-    if kind == "class":
-        _check_classes(cleaned, names)
+    form = label_form(tables, chosen["label"], columns.problem_type, is_tagging=is_tagging, warnings=warnings)
+    warnings += label_warnings(tables, chosen["label"], form.kind)
+    cleaned = {split: clean(table, chosen, split, form) for split, table in tables.items()}
+    names = _separate(cleaned, form, seed, warnings)
     for warning in warnings:
         _LOGGER.warning("%s", warning)
-    made = {split: _dataset(table, names, kind) for split, table in cleaned.items()}
-    return Splits(**made, label_names=names, kind=kind, warnings=tuple(warnings))
+    made = {split: _dataset(table, names, form.kind) for split, table in cleaned.items()}
+    return Splits(**made, label_names=names, kind=form.kind, warnings=tuple(warnings))
+
+
+def _separate(tables: dict[str, pd.DataFrame], form: LabelForm, seed: int, warnings: list[str]) -> tuple[str, ...]:
+    """Make three splits of the tables, in place, that share no row with train, and find the names of the classes."""
+    if set(tables) == {"train"}:
+        tables["train"] = _without_duplicates(tables["train"], warnings)
+    _check_overlap(tables)
+    names = _label_names(tables, form)
+    for split in ("test", "validation"):
+        if split not in tables:
+            tables["train"], tables[split] = _hold_out(tables["train"], split, seed, form.kind, warnings)
+    tables["train"] = _without_leaks(tables, warnings)
+    warnings += told_overlaps({split: tables[split] for split in ("validation", "test")})
+    if form.kind == "class":
+        _check_classes(tables, names)
+    return names
 
 
 def _without_duplicates(table: pd.DataFrame, warnings: list[str]) -> pd.DataFrame:
     keys = text_keys(table)
-    kept = table[~keys.duplicated()].reset_index(drop=True)
-    if len(kept) < len(table):
-        warnings.append(f"{len(table) - len(kept)} rows with a repeated text were removed")
-    return kept
-
-
-def text_keys(table: pd.DataFrame) -> "pd.Series[str]":
-    """Texts with case and spaces folded."""
-    if "tokens" in table:
-        return table["tokens"].map(" ".join).str.casefold()
-    parts = [table[role].str.casefold().str.split().str.join(" ") for role in ("text", "text_pair") if role in table]
-    return parts[0] if len(parts) == 1 else parts[0] + "\t" + parts[1]
+    repeated = keys.duplicated()
+    if not repeated.any():
+        return table
+    known = dict(zip(keys[~repeated], table["label"][~repeated], strict=True))
+    others = sum(known[key] != label for key, label in zip(keys[repeated], table["label"][repeated], strict=True))
+    unlike = f"; {others} of them had another label than the row that is kept" if others else ""
+    warnings.append(f"{int(repeated.sum())} rows with a repeated text were removed{unlike}")
+    return table[~repeated].reset_index(drop=True)
 
 
 def _check_overlap(tables: Mapping[str, pd.DataFrame]) -> None:
@@ -117,29 +117,36 @@ def _check_overlap(tables: Mapping[str, pd.DataFrame]) -> None:
                 )
 
 
-def _label_names(tables: Mapping[str, pd.DataFrame], kind: Kind) -> tuple[str, ...]:
+def _label_names(tables: Mapping[str, pd.DataFrame], form: LabelForm) -> tuple[str, ...]:
     """A class must stand in train; a tag, or one of several classes, may stand in any split."""
-    splits = ("train",) if kind == "class" else tuple(tables)
-    names = names_of((value for split in splits for value in tables[split]["label"]), kind)
-    if kind != "number" and len(names) < 2:
+    splits = ("train",) if form.kind == "class" else tuple(tables)
+    names = names_of((value for split in splits for value in tables[split]["label"]), form.kind)
+    names = order_names(names, form)
+    if form.kind != "number" and len(names) < 2:
         raise InvalidDataError(
             "The training data must have at least two classes",
-            f"its only class is {names[0]!r}" if names else "it has none",
+            f"its only class is {shown(names[0])}" if names else "it has none",
             "Check the label column",
         )
     return names
 
 
-def _hold_out(table: pd.DataFrame, seed: int, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _hold_out(
+    table: pd.DataFrame, split: str, seed: int, kind: Kind, warnings: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     strata = table["label"] if kind == "class" else pd.Series(["all"] * len(table))
     counts = strata.value_counts()
     num_held_out = max(len(counts), round(len(table) * HELD_OUT_SHARE))
     if counts.min() < 2 or num_held_out > len(table) - len(counts):
         raise InvalidDataError(
             "A split can be held out of train only if every class has enough rows",
-            f"class {counts.idxmin()!r} has {counts.min()} of {len(table)} rows",
+            f"class {shown(counts.idxmin())} has {counts.min()} of {len(table)} rows",
             "Add rows, or give the split as a file",
         )
+    warnings.append(
+        f"no {split} split: {num_held_out:,} of the {len(table):,} rows of train ({num_held_out / len(table):.1%}) are "
+        f"held out ({'stratified, ' if kind == 'class' else ''}seed {seed})"
+    )
     stratify = strata if kind == "class" else None
     kept, held_out = train_test_split(table, test_size=num_held_out, stratify=stratify, random_state=seed)
     return kept.sort_index().reset_index(drop=True), held_out.sort_index().reset_index(drop=True)
@@ -161,14 +168,14 @@ def _check_classes(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> 
         if unseen:
             raise InvalidDataError(
                 f"Every class of the {split} split must also stand in train",
-                f"train has no row of {', '.join(map(repr, unseen[:5]))}",
+                f"train has no row of {listed(map(repr, unseen))}",
                 "Add training rows of that class, or remove its rows from the other splits",
             )
     missing = sorted(set(names) - set(tables["train"]["label"]))
     if missing:
         raise InvalidDataError(
             "Every class must keep a training row",
-            f"{', '.join(map(repr, missing[:5]))} has none left once rows of other splits are removed",
+            f"{listed(map(repr, missing))} has none left once rows of other splits are removed",
             "Add training rows of that class",
         )
 

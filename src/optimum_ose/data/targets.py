@@ -1,14 +1,18 @@
 """What the rows of a data set are labeled with: a class, several classes, a number, or a tag for each word."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from datasets import ClassLabel, Dataset, Value
 from datasets import Sequence as ListFeature
 
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.wording import shown
 
 Kind = Literal["class", "classes", "number", "tags"]
 """What one label is."""
@@ -21,18 +25,45 @@ PROBLEM_TYPES: Mapping[Kind, str | None] = {
 """Kind -> `problem_type` in a Transformers config."""
 NO_CLASS = -100
 """Transformers' mark for what has no label; of numbers it is NaN."""
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_CODE = re.compile(r"[+-]?0[0-9]|\+")
+"""How texts begin that are no plain numbers, such as 007."""
+_WHOLE = re.compile(r"-?[0-9]{1,4000}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_WRITTEN_MISSING = ("<NA>", "NaT")
+"""How pandas writes what is missing where it is made text."""
 
 
 def kind_of_values(values: Iterable[Any]) -> Kind:
     """What the labels of texts are: lists are sets of classes, numbers with fractions are numbers, all else is a class.
 
-    Where all numbers are whole they are classes, unless the user says that they are not.
+    Where all numbers are whole they are classes, unless the user says that they are not. What is missing says nothing.
     """
-    kept = list(values)
+    kept = [value for value in values if not is_missing(value)]
     if any(_is_list(value) for value in kept):
         return "classes"
-    is_numeric = all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in kept)
-    return "number" if is_numeric and any(float(value) % 1 for value in kept) else "class"
+    is_numeric = all(
+        isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool) for value in kept
+    )
+    return "number" if is_numeric and any(_has_fraction(value) for value in kept) else "class"
+
+
+def are_written_numbers(texts: Iterable[str]) -> bool:
+    """Whether texts of a file that knows nothing but text are numbers: each is a plain decimal number, at least one has
+    a fraction that is not zero, and none loses digits as a float. Codes such as 007 are no numbers.
+    """
+    kept = {text.strip() for text in texts if isinstance(text, str) and text.strip()}
+    if not all(len(text) < 100 and _NUMBER.fullmatch(text) and not _CODE.match(text) for text in kept):
+        return False
+    found = {text: float(text) for text in kept}
+    if not all(map(math.isfinite, found.values())) or not any(value % 1 for value in found.values()):
+        return False
+    return all(int(text) == found[text] for text in kept if _WHOLE.fullmatch(text))
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a single value stands for no value: None, NaN, NaT, `pandas.NA`."""
+    return value is None or (not _is_list(value) and not isinstance(value, str | dict | bytes) and bool(pd.isna(value)))
 
 
 def kind_of_problem(problem_type: str) -> Kind:
@@ -44,7 +75,7 @@ def kind_of_problem(problem_type: str) -> Kind:
     kinds = {name: kind for kind, name in PROBLEM_TYPES.items() if name}
     if problem_type not in kinds:
         raise InvalidDataError(
-            f"problem_type must be one of {', '.join(kinds)}", f"got {problem_type!r}", "Choose one of them"
+            f"problem_type must be one of {', '.join(kinds)}", f"got {shown(problem_type)}", "Choose one of them"
         )
     return kinds[problem_type]
 
@@ -73,7 +104,7 @@ def names_of(values: Iterable[Any], kind: Kind) -> tuple[str, ...]:
     if kind == "number":
         return ()
     found = {name for value in values for name in ([value] if kind == "class" else value)}
-    return tuple(sorted(found, key=_order))
+    return tuple(sorted(found - {None}, key=_order))
 
 
 def label_feature(names: Sequence[str], kind: Kind) -> Any:
@@ -84,10 +115,10 @@ def label_feature(names: Sequence[str], kind: Kind) -> Any:
 
 
 def encode_label(value: Any, index: Mapping[str, int], kind: Kind) -> Any:
-    """A plain label as what the `label` column stores."""
+    """A plain label as what the `label` column stores; a word without a tag stays None."""
     if kind == "number":
         return value
-    return index[value] if kind == "class" else [index[name] for name in value]
+    return index[value] if kind == "class" else [None if name is None else index[name] for name in value]
 
 
 def token_label(value: Any, kind: Kind, num_classes: int) -> Any:
@@ -103,31 +134,61 @@ def token_label(value: Any, kind: Kind, num_classes: int) -> Any:
 
 
 def _class_name(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)) or _is_list(value):
+    """The name of a class: a text as it is, but for spaces around it; a whole number or a truth value as text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if is_missing(value) or not isinstance(value, str | int | float | Decimal):
         raise ValueError("a class")
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a class")
+        return str(int(value)) if value.is_integer() else str(value)
+    try:
+        name = str(value).strip()
+    except ValueError as error:  # a whole number of thousands of digits
+        raise ValueError("a class") from error
+    if not name or name in _WRITTEN_MISSING or has_surrogates(name):
+        raise ValueError("a class")
+    return name
 
 
 def _class_names(value: Any) -> list[str]:
     if not _is_list(value):
         raise ValueError("a list of classes")
+    if any(_is_list(item) or _has_fraction(item) for item in value):
+        raise ValueError("a list of classes, or a list of zeros and ones, one for each class,")
     return sorted({_class_name(item) for item in value})
 
 
 def _number(value: Any) -> float:
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        raise ValueError("a number")
     try:
         found = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("a number") from error
     if not math.isfinite(found):
         raise ValueError("a finite number")
     return found
 
 
-def _tags(value: Any) -> list[str]:
+def _tags(value: Any) -> list[str | None]:
+    """The names of tags; None for a word that has none, which Transformers marks by -100."""
     if not _is_list(value) or len(value) == 0:
         raise ValueError("a list of tags, one for each word")
-    return [_class_name(item) for item in value]
+    return [None if is_missing(item) or _is_ignored(item) else _class_name(item) for item in value]
+
+
+def has_surrogates(text: str) -> bool:
+    """Whether a text holds half of a character, which no encoding can write."""
+    return _SURROGATE.search(text) is not None
+
+
+def _is_ignored(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and value == NO_CLASS
+
+
+def _has_fraction(value: Any) -> bool:
+    return isinstance(value, float | Decimal | np.floating) and math.isfinite(value) and bool(value % 1)
 
 
 def _is_list(value: Any) -> bool:
@@ -135,7 +196,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _order(name: str) -> tuple[int, int, str]:
-    return (0, int(name), "") if name.lstrip("-").isdigit() else (1, 0, name)
+    return (0, int(name), name) if _WHOLE.fullmatch(name) else (1, 0, name)
 
 
 _CLEANERS: Mapping[Kind, Callable[[Any], Any]] = {

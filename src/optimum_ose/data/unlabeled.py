@@ -1,13 +1,15 @@
 """Reads text without labels, from which a student learns by its teacher's answers alone."""
 
 import logging
+import re
 from pathlib import Path
 
 import pandas as pd
 from datasets import Dataset
 
+from optimum_ose.data.overlaps import text_keys
 from optimum_ose.data.reading import read_lines
-from optimum_ose.data.splits import Splits, text_keys
+from optimum_ose.data.splits import Splits
 from optimum_ose.exceptions import InvalidDataError
 
 _LOGGER = logging.getLogger(__name__)
@@ -28,9 +30,8 @@ def read_unlabeled(path: Path, splits: Splits) -> Dataset:
     lines = read_lines(path)
     if not lines:
         raise InvalidDataError(f"{path} must hold text, one a line", "it holds none", "Give a file with text")
-    table = pd.DataFrame(
-        {"tokens": map(str.split, lines)} if "tokens" in splits.train.column_names else {"text": lines}
-    )
+    is_tagging = "tokens" in splits.train.column_names
+    table = pd.DataFrame({"tokens": [re.split("[ \t]+", line) for line in lines]} if is_tagging else {"text": lines})
     known = [text_keys(rows.to_pandas()) for rows in (splits.validation, splits.test)]
     keys = text_keys(table)
     kept = table[~(keys.isin(pd.concat(known)) | keys.duplicated())]

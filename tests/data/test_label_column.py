@@ -1,0 +1,208 @@
+"""Labels are what they are, from files and from Python: sets, vectors, numbers, tags; what is missing is refused."""
+
+import datetime as dt
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Sequence as ListFeature
+
+from optimum_ose.data.checked import plain_rows
+from optimum_ose.data.columns import Columns
+from optimum_ose.data.reading import read_file, read_tables
+from optimum_ose.data.splits import make_splits
+from optimum_ose.data.tables import named_table
+from optimum_ose.exceptions import InvalidDataError
+
+BOTH = ([1, 0, 1, 0], [0, 1, 1, 0])
+
+
+def table(labels: list[Any]) -> pd.DataFrame:
+    texts = [f"row {number}" for number in range(len(labels))]
+    return pd.DataFrame({"text": texts, "label": pd.Series(labels, dtype=object)})
+
+
+@pytest.mark.parametrize("form", [int, float, bool, np.float32])
+@pytest.mark.parametrize("problem_type", [None, "multi_label_classification"])
+def test_vectors_of_zeros_and_ones_are_sets_of_numbered_classes(form: Any, problem_type: str | None) -> None:
+    rows = table([[form(entry) for entry in BOTH[number % 2]] for number in range(40)])
+    made = make_splits({"train": rows}, Columns(problem_type=problem_type), seed=0)
+    assert made.label_names == ("0", "1", "2", "3")
+    assert {tuple(label) for label in made.train["label"]} == {(0, 2), (1, 2)}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize("form", [int, float])
+def test_vectors_are_read_from_files(kind: str, form: Any, tmp_path: Path) -> None:
+    rows = [{"text": f"row {n}", "label": [form(entry) for entry in BOTH[n % 2]]} for n in range(40)]
+    path = tmp_path / f"rows.{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pd.DataFrame(rows).to_parquet(path)
+    made = make_splits(read_tables(str(path)), Columns(), seed=0)
+    assert made.label_names == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ([[0, 1], [1, 0]] * 20, ("0", "1")),
+        ([[0, 1], [0], [1], []] * 10, ("0", "1")),
+        ([[2, 0], [1]] * 20, ("0", "1", "2")),
+        ([["0", "1", "1"], ["1", "0", "0"]] * 20, ("0", "1")),
+    ],
+)
+def test_lists_of_classes_stay_sets(labels: list[Any], names: tuple[str, ...]) -> None:
+    assert make_splits({"train": table(labels)}, Columns(), seed=0).label_names == names
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0, 1]] * 40, "can be read in both ways"),
+        ([[0, 1, 1], [1, 0]] * 20, "can be read in both ways"),
+        ([[1.0, 0.0], [1.0]] * 20, "can be read in both ways"),
+        ([[0.25, 0.75], [1.0, 0.0]] * 20, "a list of zeros and ones"),
+        ([[["a"]], ["b"]] * 20, "must hold a list of classes"),
+        (["['a', 'b']", '["a"]'] * 20, "texts that look like lists"),
+        ([{"a": 1}, "b"] * 20, "must hold a class in every row; 20 of 40"),
+        ([dt.datetime(2024, 1, 1), "b"] * 20, "must hold a class in every row; 20 of 40"),
+        ([b"a", "b"] * 20, "must hold a class in every row; 20 of 40"),
+        ([float("inf"), 1.0] * 20, "must hold a class in every row; 20 of 40"),
+        ([10**5000, 1] * 20, "must hold a class in every row; 20 of 40"),
+        (["\ud800", "b"] * 20, "must hold a class in every row; 20 of 40"),
+        ([["x" * 100_000] * 9, "b"] * 20, "must hold a list of classes in every row; 20 of 40"),
+    ],
+)
+def test_labels_that_are_none_are_refused_in_a_few_words(labels: list[Any], message: str) -> None:
+    with pytest.raises(InvalidDataError, match=message) as found:
+        make_splits({"train": table(labels)}, Columns(), seed=0)
+    assert len(str(found.value)) < 1_000
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), "", " \t"])
+@pytest.mark.parametrize("kind", ["class", "number", "classes"])
+def test_missing_labels_of_every_kind_are_refused(missing: Any, kind: str) -> None:
+    known: dict[str, Any] = {"class": "a", "number": 1.5, "classes": ["a"]}
+    other: dict[str, Any] = {"class": "b", "number": 2.5, "classes": ["b"]}
+    labels = [missing if number % 3 == 1 else (known, other)[number % 2][kind] for number in range(30)]
+    types = {"class": "single", "number": None, "classes": "multi"}
+    name = "regression" if kind == "number" else f"{types[kind]}_label_classification"
+    with pytest.raises(InvalidDataError, match="in every row; 10 of 30 rows of train do not; the first is row 1: "):
+        make_splits({"train": table(labels)}, Columns(problem_type=name), seed=0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1, None, 2] * 10, dtype="Int64"),
+        pd.Series(["a", None, "b"] * 10, dtype="string"),
+        pd.Series([True, None, False] * 10, dtype="boolean"),
+        pd.Series(["a", None, "b"] * 10, dtype="category"),
+        pd.to_datetime(pd.Series(["2024-01-01", None, "2024-01-02"] * 10)),
+        pd.Series([1.5, None, 2.5] * 10),
+    ],
+)
+def test_what_is_missing_in_a_typed_column_is_missing(column: "pd.Series[Any]", tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"text": [f"row {number}" for number in range(30)], "label": column}).to_parquet(path)
+    with pytest.raises(InvalidDataError, match="in every row; (10|30) of 30 rows of train do not"):
+        make_splits(read_tables(str(path)), Columns(), seed=0)
+
+
+def test_whole_numbers_keep_every_digit_beside_missing_ones(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"text": ["a", "b", "c"], "label": pd.Series([2**53 + 1, 2**53, None], dtype="Int64")}).to_parquet(
+        path
+    )
+    assert read_file(path)["label"].to_list() == [2**53 + 1, 2**53, None]
+
+
+def test_exact_decimals_are_numbers() -> None:
+    made = make_splits({"train": table([Decimal("1.25"), Decimal("2.5")] * 20)}, Columns(), seed=0)
+    assert made.kind == "number"
+
+
+@pytest.mark.parametrize("source", ["parquet", "folder", "dataset"])
+def test_declared_class_names_are_believed(source: str, tmp_path: Path) -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["pos", "neg"])})
+    rows = Dataset.from_dict({"text": [f"row {n}" for n in range(40)], "label": [0, 1] * 20}, features=features)
+    if source == "parquet":
+        rows.to_parquet(str(tmp_path / "rows.parquet"))
+        tables = read_tables(str(tmp_path / "rows.parquet"))
+    elif source == "folder":
+        rows.save_to_disk(str(tmp_path / "rows"))
+        tables = read_tables(str(tmp_path / "rows"))
+    else:
+        tables = {"train": named_table(rows.with_format("numpy"))}
+    made = make_splits(tables, Columns(), seed=0)
+    assert made.label_names == ("pos", "neg")
+    assert made.train["label"][0] == int(made.train["text"][0].split()[1]) % 2
+
+
+def test_declared_tags_are_believed_and_ignored_positions_are_no_class(tmp_path: Path) -> None:
+    features = Features(
+        {"tokens": ListFeature(Value("string")), "ner_tags": ListFeature(ClassLabel(names=["O", "B-x"]))}
+    )
+    content = {"tokens": [["the", "lamp", f"{n}"] for n in range(30)], "ner_tags": [[0, 1, -100]] * 30}
+    Dataset.from_dict(content, features=features).to_parquet(str(tmp_path / "rows.parquet"))
+    made = make_splits(read_tables(str(tmp_path / "rows.parquet")), Columns(), seed=0, task="token-classification")
+    assert made.label_names == ("O", "B-x")
+    assert made.train["label"][0] == [0, 1, None]
+
+
+def test_whole_number_tags_with_ignored_positions(tmp_path: Path) -> None:
+    lines = [json.dumps({"tokens": ["a", "b", str(n)], "tags": [-100, 1, 0]}) for n in range(30)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    made = make_splits(read_tables(str(tmp_path / "rows.jsonl")), Columns(), seed=0, task="token-classification")
+    assert made.label_names == ("0", "1")
+    assert made.test["label"][0] == [None, 1, 0]
+
+
+def test_a_row_of_no_class_is_refused() -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["a", "b"])})
+    rows = Dataset.from_dict({"text": ["x", "y", "z"], "label": [0, 1, -1]}, features=features)
+    with pytest.raises(InvalidDataError, match="1 of 3 rows of train do not; the first is row 2: None"):
+        make_splits({"train": named_table(rows)}, Columns(), seed=0)
+    with pytest.raises(InvalidDataError, match="1 of 3 rows of train have none; the first is row 2: -1"):
+        plain_rows(rows, role="train")
+
+
+@pytest.mark.parametrize("form", ["numpy", "pandas", "torch", "arrow", None])
+def test_a_formatted_data_set_gives_plain_rows(form: str | None) -> None:
+    rows = Dataset.from_dict({"text": ["x", "y"], "label": [0, 1]})
+    assert list(plain_rows(rows.with_format(form))) == list(rows)
+
+
+@pytest.mark.parametrize("form", [int, float])
+def test_vectors_from_python_are_lists_of_classes(form: Any) -> None:
+    rows = Dataset.from_dict({"text": ["x", "y"], "label": [[form(entry) for entry in vector] for vector in BOTH]})
+    found = plain_rows(rows.with_format("numpy"))
+    assert found["label"][:] == [[0, 2], [1, 2]]
+    assert found.features["label"].feature.names == ["0", "1", "2", "3"]
+
+
+def test_ignored_tags_from_python_are_none() -> None:
+    rows = Dataset.from_dict({"tokens": [["a", "b"]], "label": [[-100, 1]]})
+    assert plain_rows(rows)["label"][:] == [[None, 1]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": [], "label": []}, "the data set is empty"),
+        ({"text": ["x", None], "label": [0, 1]}, "a text that is not blank in every row; 1 of 2 rows of train"),
+        ({"text": [1, 2], "label": [0, 1]}, "a text that is not blank in every row; 2 of 2"),
+        ({"text": ["x", "y"], "label": [0, None]}, "1 of 2 rows of train have none"),
+        ({"tokens": [["a"], []], "label": [[0], []]}, "a list of words in every row; 1 of 2"),
+    ],
+)
+def test_rows_from_python_without_text_or_label_are_refused(columns: dict[str, list[Any]], message: str) -> None:
+    with pytest.raises(InvalidDataError, match=message):
+        plain_rows(Dataset.from_dict(columns), role="train")
