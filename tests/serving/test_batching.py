@@ -101,7 +101,64 @@ def test_a_large_request_delays_no_small_one_and_long_texts_fill_a_batch() -> No
         model.free.set()
         await asyncio.gather(first, large, small)
         await queue.close()
-        assert [[text[0] for text in batch] for batch in model.batches] == [["a"], ["l", "s", "l"], ["l", "l"], ["l"]]
+        assert [[text[0] for text in batch] for batch in model.batches] == [["a"], ["s", "l", "l"], ["l", "l"], ["l"]]
+
+    asyncio.run(scenario())
+
+
+def test_large_requests_leave_half_of_the_queue_to_small_ones() -> None:
+    async def scenario() -> None:
+        model = Model()
+        queue = batcher(model)
+        tasks = [await held_request(model, queue), asyncio.create_task(queue.rows(text_pairs(["l"] * 3)))]
+        await until(lambda: queue.num_waiting == 3)
+        with pytest.raises(QueueFullError):
+            await queue.rows(text_pairs(["l"] * 2))
+        tasks += [asyncio.create_task(queue.rows(text_pairs("s"))) for _ in range(5)]
+        await until(lambda: queue.num_waiting == 8)
+        model.free.set()
+        await asyncio.gather(*tasks)
+        assert lengths(await queue.rows(text_pairs(["l"] * 8))) == [1] * 8
+        await queue.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("hostile", [["h" * 900] * 6, ["h" * 900], ["h" * 90] * 6], ids=["both", "long", "many"])
+def test_small_requests_are_computed_before_what_costs_much_more(hostile: list[str]) -> None:
+    async def scenario() -> None:
+        model = Model()
+        queue = batcher(model)
+        tasks = [await held_request(model, queue)]
+        tasks.append(asyncio.create_task(queue.rows(text_pairs(hostile))))
+        await until(lambda: queue.num_waiting == len(hostile))
+        tasks += [asyncio.create_task(queue.rows(text_pairs("s"))) for _ in range(2)]
+        await until(lambda: queue.num_waiting == len(hostile) + 2)
+        model.free.set()
+        await asyncio.gather(*tasks)
+        await queue.close()
+        assert [text[0] for text in model.batches[1]] == ["s", "s", "h"]
+
+    asyncio.run(scenario())
+
+
+def test_what_costs_much_is_computed_in_the_end_although_small_requests_keep_coming() -> None:
+    async def scenario() -> None:
+        model = Model()
+        queue = batcher(model)
+        costly = asyncio.create_task(queue.rows(text_pairs(["h" * 500] * 2)))
+        num_small = 0
+
+        async def keep_asking() -> None:
+            nonlocal num_small
+            while not costly.done():
+                await queue.rows(text_pairs("s"))
+                num_small += 1
+
+        await asyncio.gather(*(keep_asking() for _ in range(6)))
+        await queue.close()
+        assert lengths(await costly) == [500, 500]
+        assert num_small < 6 * 1000
 
     asyncio.run(scenario())
 
@@ -126,14 +183,14 @@ def test_a_full_queue_refuses_and_what_was_given_up_is_not_computed() -> None:
         queue = batcher(model)
         first = await held_request(model, queue)
         impatient = asyncio.create_task(queue.rows(text_pairs(["never"] * 4)))
-        patient = asyncio.create_task(queue.rows(text_pairs(["b"] * 4)))
+        patient = [asyncio.create_task(queue.rows(text_pairs("b"))) for _ in range(4)]
         await until(lambda: queue.num_waiting == 8)
         with pytest.raises(QueueFullError):
             await queue.rows(text_pairs("c"))
         impatient.cancel()
         await until(impatient.done)
         model.free.set()
-        assert lengths(await patient) == [1] * 4
+        assert [lengths(rows) for rows in await asyncio.gather(*patient)] == [[1]] * 4
         await first
         await queue.close()
         assert not any("never" in batch for batch in model.batches)

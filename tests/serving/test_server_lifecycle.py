@@ -53,6 +53,14 @@ def connected(port: int) -> Iterator[socket.socket]:
         yield connection
 
 
+@contextmanager
+def ready(server: PredictionServer) -> Iterator[int]:
+    """Running, and done with the request of its own."""
+    with running(server) as port:
+        assert ask(port, None, method="GET", path="/ready")[0] == 200
+        yield port
+
+
 def status_of(connection: socket.socket) -> int:
     with HTTPResponse(connection) as response:
         response.begin()
@@ -73,14 +81,14 @@ def test_texts_beyond_the_queue_are_refused_while_those_in_it_are_answered(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
-    with running(serve(folder, max_queue_texts=3, max_batch_texts=1)) as port, ThreadPoolExecutor(4) as pool:
+    with ready(serve(folder, max_queue_texts=3, max_batch_texts=1)) as port, ThreadPoolExecutor(4) as pool:
         computing = pool.submit(predict, port, "a")
         assert gate.entered.acquire(timeout=20)
         waiting = pool.submit(predict, port, ["a", "a", "a"])
         while metric(port, "ose_queue_texts") < 3:
             pass
         status, content = predict(port, "a")
-        assert (status, content["expected"]) == (503, "At most 3 texts may wait")
+        assert (status, content["expected"]) == (503, "At most 3 texts may wait, half of them of large requests")
         gate.open()
         assert computing.result()[0] == waiting.result()[0] == 200
         assert predict(port, "a")[0] == 200
@@ -88,14 +96,14 @@ def test_texts_beyond_the_queue_are_refused_while_those_in_it_are_answered(
 
 def test_an_answer_that_takes_too_long_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    with running(serve(folder, answer_seconds=0.2)) as port:
+    with ready(serve(folder, answer_seconds=0.2)) as port:
         status, content = predict(port, "a")
         assert (status, content["expected"]) == (504, "An answer must be there within 0.2 seconds")
         gate.open()
 
 
 def test_bodies_beyond_the_budget_are_refused_until_there_is_room(folder: Path) -> None:
-    with running(serve(folder, max_pending_bytes=20)) as port:
+    with ready(serve(folder, max_pending_bytes=20)) as port:
         with connected(port) as first:
             first.sendall(HEAD + BODY[:5])
             while metric(port, "ose_pending_bytes") < 15:
@@ -109,7 +117,7 @@ def test_bodies_beyond_the_budget_are_refused_until_there_is_room(folder: Path) 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /pre", HEAD[:-2], b"\r\n", HEAD, HEAD + BODY[:3]], ids=repr)
 def test_a_request_that_does_not_arrive_is_cut_off_at_the_deadline(folder: Path, sent: bytes) -> None:
-    with running(serve(folder, request_seconds=0.2)) as port, connected(port) as slow:
+    with ready(serve(folder, request_seconds=0.2)) as port, connected(port) as slow:
         slow.sendall(sent)
         answer = b"".join(iter(lambda: slow.recv(1000), b""))
         assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n") if sent else answer == b""
@@ -117,7 +125,7 @@ def test_a_request_that_does_not_arrive_is_cut_off_at_the_deadline(folder: Path,
 
 
 def test_a_client_that_drips_does_not_gain_time(folder: Path) -> None:
-    with running(serve(folder, request_seconds=0.3)) as port, connected(port) as drip:
+    with ready(serve(folder, request_seconds=0.3)) as port, connected(port) as drip:
         drip.sendall(b"POST /predict HTTP/1.1\r\nX: ")
         drip.settimeout(0.02)
         answer = b""
@@ -146,14 +154,14 @@ def test_a_client_that_drips_does_not_gain_time(folder: Path) -> None:
     ids=["tls", "zeros", "path", "no path", "two sizes", "smuggled", "upgrade", "1.0", "expect"],
 )
 def test_odd_requests_get_a_status(folder: Path, sent: bytes, status: int) -> None:
-    with running(serve(folder, request_seconds=2)) as port, connected(port) as odd:
+    with ready(serve(folder, request_seconds=2)) as port, connected(port) as odd:
         odd.sendall(sent)
         assert odd.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
         assert predict(port, "a")[0] == 200
 
 
 def test_headers_without_end_are_refused(folder: Path) -> None:
-    with running(serve(folder, max_head_bytes=4000)) as port, connected(port) as endless:
+    with ready(serve(folder, max_head_bytes=4000)) as port, connected(port) as endless:
         endless.sendall(b"GET /health HTTP/1.1\r\n" + b"X: y\r\n" * 800)
         assert status_of(endless) == 431
 
@@ -166,7 +174,7 @@ def test_a_client_that_does_not_take_its_answer_is_dropped(
     config["id2label"] = {index: name * 5000 for index, name in config["id2label"].items()}
     (own / "config.json").write_text(json.dumps(config))
     body = json.dumps({"inputs": ["a"] * 200}).encode()
-    with caplog.at_level(logging.INFO), running(serve(own, request_seconds=0.3)) as port, socket.socket() as deaf:
+    with caplog.at_level(logging.INFO), ready(serve(own, request_seconds=0.3)) as port, socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         deaf.connect(("127.0.0.1", port))
         deaf.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -182,7 +190,7 @@ def test_requests_without_end_before_the_first_answer_are_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
-    with running(serve(folder)) as port, connected(port) as hasty:
+    with ready(serve(folder)) as port, connected(port) as hasty:
         hasty.sendall((HEAD + BODY) * 10)
         assert gate.entered.acquire(timeout=20)
         gate.open()
@@ -198,7 +206,7 @@ def test_clients_that_go_away_leave_nothing_behind(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate(monkeypatch)
-    with running(serve(folder, request_seconds=30)) as port, caplog.at_level(logging.WARNING):
+    with ready(serve(folder, request_seconds=30)) as port, caplog.at_level(logging.WARNING):
         for sent in (b"", HEAD[:20], HEAD, HEAD + BODY[:5], HEAD + BODY):
             with connected(port) as gone:
                 gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset, not closed
@@ -217,7 +225,7 @@ def test_a_failure_inside_is_logged_and_answered_without_a_traceback(
     def fail(*_: object, **__: object) -> None:
         raise MemoryError("private detail")
 
-    with running(serve(folder)) as port, caplog.at_level(logging.ERROR):
+    with ready(serve(folder)) as port, caplog.at_level(logging.ERROR):
         with monkeypatch.context() as broken:
             broken.setattr(OnnxPipeline, "ranked", fail)
             assert predict(port, "a") == (500, {"error": "The server failed; its log tells why"})
@@ -234,7 +242,7 @@ def test_a_failing_batch_fails_its_requests_only(folder: Path, monkeypatch: pyte
         return rows(pipeline, pairs, **options)
 
     monkeypatch.setattr(OnnxPipeline, "rows", fail_once)
-    with running(serve(folder)) as port:
+    with ready(serve(folder)) as port:
         assert ask(port, None, method="GET", path="/ready")[0] == 200
         assert [predict(port, "a")[0] for _ in range(2)] == [500, 200]
 
@@ -261,12 +269,12 @@ def test_the_server_is_ready_only_after_a_request_of_its_own_was_answered(
 
 
 def test_a_taken_port_is_named(folder: Path) -> None:
-    with running(serve(folder)) as port, pytest.raises(AddressError, match=rf"Port {port} of 127.0.0.1 .* in use"):
+    with ready(serve(folder)) as port, pytest.raises(AddressError, match=rf"Port {port} of 127.0.0.1 .* in use"):
         create_server(folder, port=port)
 
 
 def test_requests_beyond_those_served_at_once_are_refused_but_health_is_told(folder: Path) -> None:
-    with running(serve(folder, max_connections=2)) as port, connected(port) as one, connected(port) as two:
+    with ready(serve(folder, max_connections=2)) as port, connected(port) as one, connected(port) as two:
         one.sendall(HEAD)
         two.sendall(HEAD)
         with connected(port) as three:
@@ -284,7 +292,7 @@ def test_requests_beyond_those_served_at_once_are_refused_but_health_is_told(fol
 
 @pytest.mark.parametrize("sent", [b"", b"GET /heal", HEAD[:40]], ids=["silent", "line", "headers"])
 def test_silent_connections_keep_nobody_out(folder: Path, sent: bytes) -> None:
-    with running(serve(folder, max_connections=20)) as port, ExitStack() as stack:
+    with ready(serve(folder, max_connections=20)) as port, ExitStack() as stack:
         for _ in range(60):
             stack.enter_context(connected(port)).sendall(sent)
         for path in ("/health", "/ready"):

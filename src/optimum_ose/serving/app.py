@@ -21,7 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.batching import Batcher, QueueFullError
-from optimum_ose.serving.body import BodyReader
+from optimum_ose.serving.body import SMALL_BYTES, BodyReader
+from optimum_ose.serving.exposure import Exposure
+from optimum_ose.serving.guard import guarded
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.metrics import CONTENT_TYPE, MeasuredApp, Metrics
 from optimum_ose.serving.open_inference import (
@@ -33,12 +35,11 @@ from optimum_ose.serving.open_inference import (
 )
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.protocol import RequestError, ServerLimits, error_body, parse_request
+from optimum_ose.serving.readiness import Readiness
 
 _LOGGER = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 4
 """About; of European languages."""
-_TRIAL_SECONDS = 0.5
-"""How long a question for readiness waits for the trial request: less than probes wait."""
 _ENCODER = json.JSONEncoder(allow_nan=False)
 _CLOSING = {HTTPStatus.LENGTH_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT}
 """Refusals after which a rest of the body may still be on its way."""
@@ -49,7 +50,13 @@ class PredictionApp:
     """An ASGI app for one model. Any ASGI server may run it; `create_server` bounds slow clients as well."""
 
     def __init__(
-        self, pipeline: OnnxPipeline, *, name: str, limits: ServerLimits | None = None, num_workers: int = 1
+        self,
+        pipeline: OnnxPipeline,
+        *,
+        name: str,
+        limits: ServerLimits | None = None,
+        num_workers: int = 1,
+        exposure: Exposure | None = None,
     ) -> None:
         """Serve a pipeline.
 
@@ -58,17 +65,18 @@ class PredictionApp:
             name: of the model in the Open Inference Protocol.
             limits: sizes and times of requests.
             num_workers: batches computed at once.
+            exposure: who may ask; its certificate is the affair of the ASGI server.
 
         Raises:
             UnsupportedModelError: if the model does not answer text by text.
         """
         pipeline.require_rows()
         self.limits = limits or ServerLimits()
+        self.exposure = exposure or Exposure()
         self.draining = False
         """Whether to tell load balancers and clients to go elsewhere."""
         self._pipeline = pipeline
-        self._trial: asyncio.Task[bool] | None = None
-        """The request of our own before which the server is not ready."""
+        self._readiness = Readiness(self._try)
         self._name = name
         self._metrics = Metrics()
         self._bodies = BodyReader(self.limits)
@@ -90,7 +98,7 @@ class PredictionApp:
         }
         self._routed = self._with_routes()
         self._routed.router.redirect_slashes = False
-        self._app = MeasuredApp(self._dispatch, self._metrics)
+        self._app = MeasuredApp(guarded(self._dispatch, self.exposure), self._metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope of ASGI."""
@@ -134,13 +142,14 @@ class PredictionApp:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        trial = self._begin_trial()
+        self._readiness.begin()
         yield
-        await asyncio.wait([trial])
+        await self._readiness.end()
         await self._batcher.close()
 
     async def _predict(self, request: Request) -> Response:
         async with self._bodies.body(request) as body:
+            self._check_room(body)
             asked = parse_request(body, self.limits)
             rows = await self._rows(asked.pairs, asked.top_k)
             answer = partial(self._pipeline.answers, asked.pairs, rows, top_k=asked.top_k)
@@ -149,6 +158,7 @@ class PredictionApp:
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
         async with self._bodies.body(request) as body:
+            self._check_room(body)
             header_length = request.headers.get(HEADER_LENGTH)
             parsed = parse_infer(body, header_length, task=self._pipeline.task, limits=self.limits)
             rows = await self._rows(parsed.pairs, None)
@@ -171,12 +181,7 @@ class PredictionApp:
                 HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy
             ) from error
         except QueueFullError as error:
-            raise RequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                expected=f"At most {self.limits.max_queue_texts} texts may wait",
-                actual="more would",
-                remedy="Send the request again later",
-            ) from error
+            raise self._full() from error
         except TimeoutError as error:
             raise RequestError(
                 HTTPStatus.GATEWAY_TIMEOUT,
@@ -193,39 +198,32 @@ class PredictionApp:
             )
         return rows
 
+    def _check_room(self, body: bytes) -> None:
+        """Refuse a large request for which there is no room before it is read, which takes time too."""
+        if len(body) > SMALL_BYTES and self._batcher.is_full_for_large:
+            raise self._full()
+
+    def _full(self) -> RequestError:
+        return RequestError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            expected=f"At most {self.limits.max_queue_texts} texts may wait, half of them of large requests",
+            actual="more would",
+            remedy="Send the request again later",
+        )
+
     async def _health(self, _request: Request) -> Response:
         return self._reply({"status": "ok", "live": True})
 
     async def _ready(self, _request: Request) -> Response:
-        state = "draining" if self.draining else await self._tried()
+        state = "draining" if self.draining else await self._readiness.state()
         status = HTTPStatus.OK if state == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
         return self._reply({"status": state, "ready": state == "ready"}, status=status)
 
-    async def _tried(self) -> str:
-        """How the trial request fares; one that failed is made again."""
-        trial = self._trial or self._begin_trial()
-        await asyncio.wait([trial], timeout=_TRIAL_SECONDS)
-        if not trial.done():
-            return "starting"
-        if trial.result():
-            return "ready"
-        self._trial = None
-        return "failing"
-
-    def _begin_trial(self) -> asyncio.Task[bool]:
-        self._trial = asyncio.create_task(self._try())
-        return self._trial
-
-    async def _try(self) -> bool:
-        """Answer a request of our own as any other is answered, and tell whether that works."""
+    async def _try(self) -> None:
+        """Answer a request of our own as any other is answered."""
         pairs: list[TextPair] = [(self._pipeline.trial_text, None)]
-        try:
-            rows = await self._rows(pairs, None)
-            _ENCODER.encode(self._pipeline.answers(pairs, rows))
-        except Exception:
-            _LOGGER.exception("the trial request failed")
-            return False
-        return True
+        rows = await self._rows(pairs, None)
+        _ENCODER.encode(self._pipeline.answers(pairs, rows))
 
     async def _tell_metrics(self, _request: Request) -> Response:
         text = self._metrics.text(num_waiting=self._batcher.num_waiting, num_bytes=self._bodies.pending_bytes)

@@ -1,10 +1,10 @@
 """Dynamic batching: what waits when a worker is free is computed in one run."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from threading import Lock
 from typing import Any, final
 
@@ -24,8 +24,14 @@ class QueueFullError(Exception):
     """More texts wait than the queue may hold."""
 
 
+_TEXT_COST = 64
+"""What a text costs beside its characters, in characters."""
+_SMALL_SHARE = 32
+"""A request is small if this many like it fit into the queue."""
+
+
 @final
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     """The texts of one request, which of them wait (the next one last), and the rows that are there already."""
 
@@ -33,6 +39,7 @@ class _Job:
     waiting: list[int]
     rows: list[Any]
     missing: int
+    is_large: bool
     done: asyncio.Future[Rows]
 
 
@@ -41,8 +48,12 @@ class Batcher:
     """A bounded queue of texts before a number of worker threads. To be used within one event loop.
 
     No worker waits for company: a batch is what came in while all workers were busy, so a lone request is not delayed
-    and the batches grow with the load. Requests take turns, text by text, so that a large one delays no small one. A
-    worker takes its next batch itself, so that it never waits for the event loop while there is work.
+    and the batches grow with the load. A worker takes its next batch itself, so that it never waits for the event loop
+    while there is work.
+
+    Requests share the workers evenly, by the characters of their texts and not by their number, so that neither many
+    texts nor long ones delay small requests (self-clocked fair queueing, Golestani 1994). Large requests fill half of
+    the queue at most, so that there is room for small ones.
     """
 
     def __init__(
@@ -80,10 +91,27 @@ class Batcher:
         self._is_sweeping = False
         self._lock = Lock()
         """Of what follows."""
-        self._jobs: deque[_Job] = deque()
+        self._turns: list[tuple[int, int, _Job]] = []
+        """A heap of requests: when the next text of each would be done if all shared the workers evenly, in characters
+        of one share; then in order of arrival.
+        """
+        self._num_turns = 0
+        self._time = 0
+        """On the same scale: that of the text taken last."""
+        self._num_large = 0
+        """Texts of large requests in the queue."""
         self._num_busy = 0
         self.num_waiting = 0
         """Texts in the queue."""
+
+    @property
+    def is_full_for_large(self) -> bool:
+        """Whether a large request would be refused."""
+        return self._num_large >= self._large_share
+
+    @property
+    def _large_share(self) -> int:
+        return self._max_queue_texts // 2
 
     async def rows(self, pairs: list[TextPair]) -> Rows:
         """The rows of one request's texts, in order.
@@ -96,12 +124,14 @@ class Batcher:
             return []
         loop = asyncio.get_running_loop()
         longest_first = sorted(range(len(pairs)), key=lambda index: _size(pairs[index]), reverse=True)
-        job = _Job(pairs, longest_first, [None] * len(pairs), len(pairs), loop.create_future())
+        is_large = len(pairs) > max(1, self._max_queue_texts // _SMALL_SHARE)
+        job = _Job(pairs, longest_first, [None] * len(pairs), len(pairs), is_large, loop.create_future())
         with self._lock:
-            if self.num_waiting + len(pairs) > self._max_queue_texts:
+            has_room = self.num_waiting + len(pairs) <= self._max_queue_texts
+            if not has_room or (is_large and self._num_large and self._num_large + len(pairs) > self._large_share):
                 raise QueueFullError
-            self._jobs.append(job)
-            self.num_waiting += len(pairs)
+            self._add_turn(job, self._time)
+            self._count_waiting(job, len(pairs))
         self._deadlines[job.done] = loop.time() + self._answer_seconds
         if not self._is_sweeping:
             self._sweep_later(loop)
@@ -156,26 +186,38 @@ class Batcher:
         return [row for item in batch for row in self._rows_of([item])]
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
-        """One text of each waiting request in turn, without those of requests that were given up; none, and one worker
+        """The texts whose turn it is, without those of requests that were given up; none, and one worker
         less, if nothing waits.
         """
         batch: list[tuple[_Job, int]] = []
         num_characters = 0
         with self._lock:
-            while self._jobs and len(batch) < self._max_batch_texts and num_characters < self._max_batch_characters:
-                job = self._jobs.popleft()
+            while self._turns and len(batch) < self._max_batch_texts and num_characters < self._max_batch_characters:
+                time, _, job = heappop(self._turns)
                 if job.done.done():
-                    self.num_waiting -= len(job.waiting)
+                    self._count_waiting(job, -len(job.waiting))
                     continue
+                self._time = max(self._time, time)
                 index = job.waiting.pop()
-                self.num_waiting -= 1
+                self._count_waiting(job, -1)
                 num_characters += _size(job.pairs[index])
                 batch.append((job, index))
                 if job.waiting:
-                    self._jobs.append(job)
+                    self._add_turn(job, time)
             if not batch:
                 self._num_busy -= 1
         return batch
+
+    def _add_turn(self, job: _Job, after: int) -> None:
+        """Enqueue the next text of a request."""
+        size = min(_size(job.pairs[job.waiting[-1]]), self._max_batch_characters)
+        self._num_turns += 1
+        heappush(self._turns, (after + size + _TEXT_COST, self._num_turns, job))
+
+    def _count_waiting(self, job: _Job, change: int) -> None:
+        self.num_waiting += change
+        if job.is_large:
+            self._num_large += change
 
     def _hand_out(
         self, batch: list[tuple[_Job, int]], rows: list[NDArray[np.float32] | Exception], num_waiting: int

@@ -10,6 +10,8 @@ from starlette.requests import Request
 
 from optimum_ose.serving.protocol import RequestError, ServerLimits
 
+SMALL_BYTES = 2**16
+"""Size of a body up to which a request is small."""
 _MAX_DISCARDED_BYTES = 64 * 2**20
 
 
@@ -56,10 +58,13 @@ class BodyReader:
                 actual=f"it has {length}",
                 remedy="Send several requests",
             )
-        if self.pending_bytes + int(length) > self._limits.max_pending_bytes:
+        budget = self._limits.max_pending_bytes
+        if int(length) > SMALL_BYTES:  # the rest is for small ones
+            budget = budget * 3 // 4
+        if self.pending_bytes + int(length) > budget:
             raise RequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                expected=f"Unanswered requests may hold at most {self._limits.max_pending_bytes} bytes",
+                expected=f"Unanswered requests may hold at most {budget} bytes",
                 actual="they would hold more",
                 remedy="Send the request again later",
             )

@@ -7,9 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from optimum_ose.exceptions import MissingDependencyError
+from optimum_ose.serving.exposure import Exposure, read_api_key
 from optimum_ose.serving.protocol import ServerLimits
 
 _ENGINE = {"httptools", "prometheus_client", "starlette", "uvicorn"}
+_KEY_VARIABLE = "OSE_API_KEY"
 _SIGNAL_OFFSET = 128
 
 
@@ -22,6 +24,16 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--file-name", help="ONNX file relative to the folder; default: the recommended one")
     parser.add_argument("--workers", type=int, default=1, help="batches computed at once")
     parser.add_argument("--num-threads", type=int, help="threads of one batch; default: ONNX Runtime's choice")
+    exposure = parser.add_argument_group("exposure", "who may reach the server; see docs/serving.md")
+    exposure.add_argument(
+        "--api-key-file", type=Path, help="file with the key that clients must send; default: the variable OSE_API_KEY"
+    )
+    exposure.add_argument("--allowed-host", action="append", default=[], help="name that is answered; default: all")
+    exposure.add_argument(
+        "--cors-origin", action="append", default=[], help="origin whose web pages may ask; default: none"
+    )
+    exposure.add_argument("--tls-certificate", type=Path, help="PEM file with the certificate; default: HTTP")
+    exposure.add_argument("--tls-key", type=Path, help="PEM file with its private key; default: in the same file")
     limits = parser.add_argument_group("limits", "what the server accepts; see docs/serving.md")
     for field in fields(ServerLimits):
         option = f"--{field.name.replace('_', '-')}"
@@ -62,6 +74,13 @@ def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
         file_name=arguments.file_name,
         num_threads=arguments.num_threads,
         num_workers=arguments.workers,
+        exposure=Exposure(
+            api_key=read_api_key(arguments.api_key_file, os.environ.get(_KEY_VARIABLE)),
+            allowed_hosts=tuple(arguments.allowed_host),
+            cors_origins=tuple(arguments.cors_origin),
+            tls_certificate=arguments.tls_certificate,
+            tls_key=arguments.tls_key,
+        ),
         limits=ServerLimits(**{field.name: getattr(arguments, field.name) for field in fields(ServerLimits)}),
     )
     announce(f"serving {arguments.folder} at {server.url}/predict")

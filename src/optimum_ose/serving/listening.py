@@ -1,8 +1,8 @@
 """The address that a server listens on: bound, or refused with a message that names it."""
 
 import errno
-import resource
 import socket
+import sys
 from ipaddress import ip_address
 
 from optimum_ose.exceptions import AddressError, InvalidConfigError
@@ -69,6 +69,10 @@ def reserve_files(max_connections: int) -> None:
     Raises:
         InvalidConfigError: if the system does not allow so many.
     """
+    if sys.platform == "win32":  # it has no such limit
+        return
+    import resource
+
     needed = 2 * max_connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in (soft, hard) or needed <= soft:

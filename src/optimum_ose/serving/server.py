@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -15,11 +16,17 @@ from uvicorn import Config, Server
 
 from optimum_ose.serving.app import PredictionApp
 from optimum_ose.serving.connection import bounded_protocol
-from optimum_ose.serving.listening import BACKLOG, listen, reserve_files, url
+from optimum_ose.serving.exposure import Exposure
+from optimum_ose.serving.listening import BACKLOG, is_local, listen, reserve_files, url
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.protocol import ServerLimits
 from optimum_ose.serving.runner import check_threads
 
+_LOGGER = logging.getLogger(__name__)
+_OPEN = (
+    "The server listens beyond this machine without an API key: whoever reaches {} can use it. "
+    "Set a key (--api-key-file or OSE_API_KEY), or listen on 127.0.0.1"
+)
 _SWEEP_SECONDS = 0.2
 _SWITCH_SECONDS = 0.00005
 """How long one thread may keep the interpreter from another. With Python's 5 ms a worker that has computed its batch
@@ -36,6 +43,7 @@ def create_server(
     num_threads: int | None = None,
     num_workers: int = 1,
     limits: ServerLimits | None = None,
+    exposure: Exposure | None = None,
 ) -> "PredictionServer":
     """Load the folder and bind the port.
 
@@ -52,14 +60,22 @@ def create_server(
         num_threads: intra-op threads of one batch.
         num_workers: batches computed at once.
         limits: sizes and times of requests.
+        exposure: who may reach the server, and whether by HTTPS.
 
     Raises:
         AddressError: if the port is taken, or the host is unknown or another machine.
         OSEError: if the folder cannot be loaded, or a number is out of range.
     """
     check_threads("num_workers", num_workers)
+    (exposure or Exposure()).check_certificate()
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name, num_threads=num_threads)
-    app = PredictionApp(pipeline, name=name or Path(folder).resolve().name, limits=limits, num_workers=num_workers)
+    app = PredictionApp(
+        pipeline,
+        name=name or Path(folder).resolve().name,
+        limits=limits,
+        num_workers=num_workers,
+        exposure=exposure,
+    )
     return PredictionServer(app, host=host, port=port)
 
 
@@ -78,8 +94,11 @@ class PredictionServer:
         self._listener = listen(host, port)
         self.port = int(self._listener.getsockname()[1])
         """The port that clients connect to."""
-        self.url = url(host, self.port)
+        exposure = app.exposure
+        self.url = url(host, self.port, scheme="https" if exposure.tls_certificate else "http")
         """Scheme, host and port."""
+        if exposure.api_key is None and not is_local(self._listener):
+            _LOGGER.warning("%s", _OPEN.format(self.url))
         limits = app.limits
         self._server = _DrainingServer(
             Config(
@@ -92,6 +111,8 @@ class PredictionServer:
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
+                ssl_certfile=exposure.tls_certificate,
+                ssl_keyfile=exposure.tls_key,
                 timeout_keep_alive=limits.idle_seconds,
             )
         )
@@ -122,7 +143,7 @@ def serve_until_signal(server: PredictionServer) -> int:
         server.stop()
 
     ending = {signal.SIGINT, signal.SIGTERM}
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
         ending.add(signal.SIGHUP)
     previous = {number: signal.signal(number, stop) for number in ending}
     try:
