@@ -25,7 +25,7 @@ def test_any_shape_gives_inputs_that_the_model_takes(batch_size: int, length: in
         padded=padded,
         generator=np.random.default_rng(seed),
     )
-    shape = (batch_size, min(length, BERT_SIZES["max_position_embeddings"] - 2))
+    shape = (batch_size, min(length, BERT_SIZES["max_position_embeddings"]))
     assert all(tuple(tensor.shape) == shape for tensor in inputs.values())
     assert (inputs["input_ids"][inputs["attention_mask"] == 0] == TOKENIZER.pad_token_id).all()
     assert bool((inputs["attention_mask"] == 0).any()) == (padded and batch_size > 1 and shape[1] >= 3)

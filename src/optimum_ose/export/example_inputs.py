@@ -11,11 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.past import is_causal_language_model
+from optimum_ose.modeling.length import usable_length
 
 PIXELS, WAVES, SPECTRUM = "pixel_values", "input_values", "input_features"
 """Main inputs of models of images, of sound as it is recorded, and of sound by frequencies."""
 _INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
-_RESERVED_POSITIONS = 2  # RoBERTa counts positions from pad_token_id + 1
 _MAX_LENGTH = 512
 _NUM_CHANNELS = 3
 """Of an image, where the config does not say."""
@@ -131,8 +131,7 @@ def described_image(model: PreTrainedModel) -> dict[str, str]:
 
 def longest_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Tokens that both the model's positions and its tokenizer allow, at most 512."""
-    positions = getattr(model.config, "max_position_embeddings", None) or math.inf
-    return int(min(_MAX_LENGTH, positions - _RESERVED_POSITIONS, tokenizer.model_max_length))
+    return min(_MAX_LENGTH, usable_length(model.config, tokenizer) or _MAX_LENGTH)
 
 
 def _shape(model: PreTrainedModel, name: str, batch_size: int, num_frames: int) -> tuple[int, ...]:

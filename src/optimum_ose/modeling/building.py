@@ -48,6 +48,7 @@ def build_on_meta(config: PretrainedConfig, task: str | None) -> PreTrainedModel
             f"building it failed: {_one_line(error)}",
             "Check the config and the optional packages that it names, or choose another model",
         ) from error
+    torch.nn.Module.to(model, "meta")  # XLNet makes some parameters on the CPU
     return model.eval()  # type: ignore[no-any-return]
 
 

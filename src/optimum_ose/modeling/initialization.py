@@ -14,7 +14,7 @@ from optimum_ose.modeling.tasks import auto_class
 def from_scratch(
     teacher: PreTrainedModel, architecture: Architecture, *, task: str | None, seed: int
 ) -> PreTrainedModel:
-    """A student with the random weights of its own model type.
+    """A student with the random weights of its own model type, in float32 whatever the config names.
 
     Args:
         teacher: whose config is reconfigured.
@@ -25,7 +25,7 @@ def from_scratch(
     config = reconfigure(teacher.config, architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return auto_class(task).from_config(config)  # type: ignore[no-any-return]
+        return auto_class(task).from_config(config, dtype=torch.float32)  # type: ignore[no-any-return]
 
 
 def inherit(

@@ -13,6 +13,7 @@ from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.example_tensors import Draw, find, image_size
 from optimum_ose.modeling.further_inputs import further_inputs
+from optimum_ose.modeling.length import usable_length
 
 Inputs = dict[str, torch.Tensor]
 
@@ -37,7 +38,8 @@ def run_example(
     Args:
         model: in any mode; no gradients are recorded. On `meta`, its way of routing tokens to experts is changed.
         batch_size: number of rows.
-        num_tokens: length of a text; images and sounds have the size that the config names.
+        num_tokens: length of a text, cut to what the model takes; images and sounds have the size that the config
+            names.
         choice: tries only the inputs of this number, which answered before; by default all.
 
     Raises:
@@ -45,14 +47,16 @@ def run_example(
     """
     reason, most = "", 0
     _route_on_meta(model)
-    # Some models make a cache that fits their usual pattern of layers only; others detect packed texts without one.
-    switches = [{}, {"use_cache": False}] if "use_cache" in inspect.signature(model.forward).parameters else [{}]
+    # Some models make a cache that fits their usual pattern of layers only; others detect packed texts without one,
+    # which asks for data, whether or not the config wants a cache.
+    caches = "use_cache" in inspect.signature(model.forward).parameters
+    switches = [{}, {"use_cache": False}, {"use_cache": True}] if caches else [{}]
+    num_tokens = min(num_tokens, usable_length(model.config) or num_tokens)
     tries = example_inputs(model, batch_size=batch_size, num_tokens=num_tokens)
     numbered = enumerate((inputs, switch) for inputs in tries for switch in switches)
     for number, (inputs, switch) in numbered if choice is None else itertools.islice(numbered, choice, choice + 1):
         try:
-            with torch.no_grad():
-                return Example(number, inputs, model(**inputs, **switch))
+            return Example(number, inputs, _answer(model, {**inputs, **switch}))
         except (*BUILD_ERRORS, NotImplementedError, NameError) as error:
             if len(inputs) > most:
                 reason, most = f"on {', '.join(inputs)}: {' '.join(str(error).split())[:300]}", len(inputs)
@@ -61,6 +65,18 @@ def run_example(
         f"{type(model).__name__} failed {reason or 'to name such an input'}",
         "Choose another model, or measure its costs yourself",
     )
+
+
+def _answer(model: PreTrainedModel, arguments: dict[str, Any]) -> Any:
+    """The model's answer; on `meta` again with every new tensor there, if it mixes the devices (XLNet)."""
+    with torch.no_grad():
+        try:
+            return model(**arguments)
+        except RuntimeError as error:
+            if model.device.type != "meta" or "device" not in str(error):
+                raise
+        with torch.device("meta"):
+            return model(**arguments)
 
 
 def _route_on_meta(model: PreTrainedModel) -> None:

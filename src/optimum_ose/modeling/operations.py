@@ -23,6 +23,7 @@ from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.axis import Axis, apply_values
 from optimum_ose.modeling.building import build_on_meta
 from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
+from optimum_ose.modeling.length import usable_length
 from optimum_ose.modeling.model_inputs import run_example
 
 ATTENTION = "attention"
@@ -95,13 +96,14 @@ def multiply_add_terms(
     of activations with each other.
     """
     model = build_on_meta(config, task)
-    short, long = (_positions(model, length) for length in _LENGTHS)
+    lengths = _two_lengths(config)
+    short, long = (_positions(model, length) for length in lengths)
     length = Polynomial.variable(SEQUENCE_LENGTH)
     terms = {ATTENTION: Polynomial.constant(2) * Polynomial.variable(LAYERS) * Polynomial.variable(HIDDEN) * length**2}
     for tensor in dimension_map.tensors:
         name = tensor.name.replace("{layer}", "0").removesuffix(".weight")
         if name in short and tensor.name.endswith(".weight"):
-            terms[tensor.name] = tensor.polynomial() * _per_sequence(short[name], long[name], length)
+            terms[tensor.name] = tensor.polynomial() * _per_sequence((short[name], long[name]), lengths, length)
     return terms
 
 
@@ -121,8 +123,9 @@ def multiply_add_polynomial(
     if not {LAYERS, HIDDEN} <= set(values):
         raise _unlike_attention(config, "it has no single depth and width")
     total = sum(multiply_add_terms(config, dimension_map, task=task).values(), Polynomial.constant(0))
-    longest = max(20, min(_LONG, getattr(config, "max_position_embeddings", _LONG) - 4))
-    for multiple, num_layers, num_tokens in ((1, values[LAYERS], 8), (3, 2, 20), (1, 1, longest)):
+    short, long = _two_lengths(config)
+    longest = min(_LONG, usable_length(config) or _LONG)
+    for multiple, num_layers, num_tokens in ((1, values[LAYERS], short), (3, 2, long), (1, 1, longest)):
         held_back = {axis: value * (1 if axis == HEADS else multiple) for axis, value in values.items()}
         held_back |= {LAYERS: num_layers}
         edited = apply_values(config, axes, held_back)
@@ -198,6 +201,18 @@ def _positions(model: PreTrainedModel, num_tokens: int) -> dict[str, int]:
     return seen
 
 
-def _per_sequence(short: int, long: int, length: Polynomial) -> Polynomial:
-    slope = (long - short) // (_LENGTHS[1] - _LENGTHS[0])
-    return length * slope + Polynomial.constant(short - slope * _LENGTHS[0])
+def _per_sequence(counts: tuple[int, int], lengths: tuple[int, int], length: Polynomial) -> Polynomial:
+    slope = (counts[1] - counts[0]) // (lengths[1] - lengths[0])
+    return length * slope + Polynomial.constant(counts[0] - slope * lengths[0])
+
+
+def _two_lengths(config: PretrainedConfig) -> tuple[int, int]:
+    """Two lengths of texts that the model takes.
+
+    Raises:
+        UnsupportedModelError: if it takes a single token.
+    """
+    longest = min(_LENGTHS[1], usable_length(config) or _LENGTHS[1])
+    if longest < 2:
+        raise _unlike_attention(config, "it takes a single token")
+    return min(_LENGTHS[0], longest // 2), longest

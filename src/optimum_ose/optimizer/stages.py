@@ -10,8 +10,7 @@ from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.finetuning.trainer import takes_agora
-from optimum_ose.modeling.loading import load_config, require_plain_weights
-from optimum_ose.modeling.tasks import auto_class
+from optimum_ose.modeling.loading import load_config, load_teacher
 from optimum_ose.optimizer.dependencies import Stage
 from optimum_ose.optimizer.evaluation import compare, examples
 from optimum_ose.optimizer.folders import save_as
@@ -173,10 +172,7 @@ def use_finished_teacher(run: Run) -> None:
 
 def load_model(run: Run, folder: Path) -> PreTrainedModel:
     """A model of the run's task that a stage has saved."""
-    require_plain_weights(str(folder), load_config(str(folder)))
-    model: PreTrainedModel = auto_class(run.optimizer.task).from_pretrained(folder, use_safetensors=True)
-    model.eval()
-    return model
+    return load_teacher(str(folder), load_config(str(folder)), task=run.optimizer.task)
 
 
 STAGE_FUNCTIONS: Mapping[Stage, Callable[[Run], dict[str, Any]]] = {

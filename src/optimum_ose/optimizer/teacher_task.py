@@ -14,12 +14,16 @@ from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.trainer import build_trainer
+from optimum_ose.modeling.length import usable_length
 from optimum_ose.modeling.loading import (
+    load_checkpoint,
     load_config,
     load_image_processor,
-    load_teacher,
     load_tokenizer,
+    require_fitting_tokenizer,
     require_matching,
+    require_source,
+    settle_padding,
 )
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
@@ -102,20 +106,26 @@ class TeacherTask:
             UnsupportedModelError: if the task is not handled.
         """
         require_distillable(task)
-        source = os.fspath(model_name_or_path)
+        source = require_source(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
         load = load_image_processor if task in IMAGE_TASKS else load_tokenizer
         tokenizer = load(source, trust_remote_code=trust_remote_code, revision=revision)
         if num_labels is not None and not holds_head(config, task):
             config.num_labels = num_labels
-        teacher = load_teacher(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
-        limit = min(max_length, getattr(config, "max_position_embeddings", max_length))
+        if isinstance(tokenizer, PreTrainedTokenizerBase):
+            require_fitting_tokenizer(config, tokenizer)
+            settle_padding(config, tokenizer, task=task)
+        found = load_checkpoint(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
         if isinstance(tokenizer, BaseImageProcessor):
-            require_matching(teacher, tokenizer)
-        else:
-            limit = min(limit, tokenizer.model_max_length)
+            require_matching(found.model, tokenizer)
+        limit = usable_length(config, text_tokenizer(tokenizer))
         return cls(
-            teacher, tokenizer, task=task, has_head=holds_head(config, task), max_length=limit, listener=listener
+            found.model,
+            tokenizer,
+            task=task,
+            has_head=found.has_head,
+            max_length=max_length if limit is None else min(max_length, limit),
+            listener=listener,
         )
 
     def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
