@@ -12,8 +12,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
 
-from optimum_ose.data.checked import plain_rows
 from optimum_ose.data.columns import Columns
+from optimum_ose.data.python_rows import checked_rows
 from optimum_ose.data.reading import read_file, read_tables
 from optimum_ose.data.splits import make_splits
 from optimum_ose.data.tables import named_table
@@ -171,26 +171,26 @@ def test_a_row_of_no_class_is_refused() -> None:
     with pytest.raises(InvalidDataError, match="1 of 3 rows of train do not; the first is row 2: None"):
         make_splits({"train": named_table(rows)}, Columns(), seed=0)
     with pytest.raises(InvalidDataError, match="1 of 3 rows of train have none; the first is row 2: -1"):
-        plain_rows(rows, role="train")
+        checked_rows(rows, role="train")
 
 
 @pytest.mark.parametrize("form", ["numpy", "pandas", "torch", "arrow", None])
-def test_a_formatted_data_set_gives_plain_rows(form: str | None) -> None:
+def test_a_formatted_data_set_gives_checked_rows(form: str | None) -> None:
     rows = Dataset.from_dict({"text": ["x", "y"], "label": [0, 1]})
-    assert list(plain_rows(rows.with_format(form))) == list(rows)
+    assert list(checked_rows(rows.with_format(form))) == list(rows)
 
 
 @pytest.mark.parametrize("form", [int, float])
 def test_vectors_from_python_are_lists_of_classes(form: Any) -> None:
     rows = Dataset.from_dict({"text": ["x", "y"], "label": [[form(entry) for entry in vector] for vector in BOTH]})
-    found = plain_rows(rows.with_format("numpy"))
+    found = checked_rows(rows.with_format("numpy"))
     assert found["label"][:] == [[0, 2], [1, 2]]
     assert found.features["label"].feature.names == ["0", "1", "2", "3"]
 
 
 def test_ignored_tags_from_python_are_none() -> None:
     rows = Dataset.from_dict({"tokens": [["a", "b"]], "label": [[-100, 1]]})
-    assert plain_rows(rows)["label"][:] == [[None, 1]]
+    assert checked_rows(rows)["label"][:] == [[None, 1]]
 
 
 @pytest.mark.parametrize(
@@ -205,4 +205,4 @@ def test_ignored_tags_from_python_are_none() -> None:
 )
 def test_rows_from_python_without_text_or_label_are_refused(columns: dict[str, list[Any]], message: str) -> None:
     with pytest.raises(InvalidDataError, match=message):
-        plain_rows(Dataset.from_dict(columns), role="train")
+        checked_rows(Dataset.from_dict(columns), role="train")

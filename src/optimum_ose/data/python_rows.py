@@ -13,7 +13,7 @@ from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import shown
 
 
-def plain_rows(dataset: Dataset, *, role: str = "data", needs_labels: bool = True) -> Dataset:
+def checked_rows(dataset: Dataset, *, role: str = "data", needs_labels: bool = True) -> Dataset:
     """The data set as the rest of the package reads it; rows that are not of text are only freed of their format.
 
     A format of numpy, pandas or torch is left off. Texts and labels are checked. Vectors of zeros and ones become lists
