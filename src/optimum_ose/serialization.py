@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from optimum_ose.configuration import OSEConfig
-from optimum_ose.configuration.reading import SCHEMA_VERSION, config_from_dict
+from optimum_ose.configuration.reading import SCHEMA_VERSION
 from optimum_ose.core.certificate import Certificate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.exceptions import InvalidConfigError
@@ -95,11 +94,6 @@ def read_json(path: Path) -> Any:
 def config_to_dict(config: object) -> dict[str, Any]:
     """A config record as a plain dict that carries `schema_version`."""
     return {"schema_version": SCHEMA_VERSION, **plain(config)}
-
-
-def ose_config_from_dict(values: Mapping[str, Any]) -> OSEConfig:
-    """`config_from_dict` for all stages."""
-    return config_from_dict(OSEConfig, values)
 
 
 def evaluation_to_dict(evaluation: Evaluation) -> dict[str, Any]:

@@ -1,99 +1,157 @@
 """The command-line arguments of a run."""
 
 from argparse import ArgumentParser
-from pathlib import Path
+from collections.abc import Mapping
+from types import MappingProxyType
 
-SEARCH_ARGUMENTS = (
-    "epsilon",
-    "max_parameters",
-    "max_non_embedding_parameters",
-    "max_latency_ms",
-    "max_error",
-    "objective",
-    "layer_selection",
-    "max_evaluations",
+from optimum_ose.commands.words import LARGEST_SEED, number, path, text, whole_number
+
+TASKS = ("text-classification", "token-classification")
+"""Tasks of a run from the command line. Named here too, so that `--help` imports no framework."""
+FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "epsilon": ("search", "epsilon"),
+        "max_parameters": ("search", "max_parameters"),
+        "max_non_embedding_parameters": ("search", "max_non_embedding_parameters"),
+        "max_latency_ms": ("search", "max_latency_ms"),
+        "max_error": ("search", "max_error"),
+        "objective": ("search", "objective"),
+        "layer_selection": ("search", "layer_selection"),
+        "max_evaluations": ("search", "max_evaluations"),
+        "max_length": ("max_length",),
+    }
 )
-"""Arguments that are fields of `SearchConfig`."""
+"""Argument -> the setting of `OSEConfig` that it gives."""
+NEEDED = ("model", "dataset", "output")
+"""Arguments without which nothing can run; `--print-config` needs none."""
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:
     """The arguments that name model, data and settings."""
-    parser.add_argument("--model", required=True, help="teacher: a folder or Hub id")
-    parser.add_argument("--base-model", help="Hub id of the teacher, for the model card, where --model is a folder")
-    parser.add_argument("--task", default="text-classification", help="what the student shall do")
+    parser.usage = "%(prog)s --model M --dataset D --output DIR [options]"
+    parser.add_argument("--model", type=text, help="teacher: a folder or Hub id (required)")
+    parser.add_argument(
+        "--base-model", type=text, help="Hub id of the teacher, for the model card, where --model is a folder"
+    )
+    parser.add_argument("--task", type=text, default=TASKS[0], help=f"task: {' or '.join(TASKS)} (default: {TASKS[0]})")
     _add_data_arguments(parser)
     _add_search_arguments(parser)
     parser.add_argument(
         "--search-from",
-        help="folder of an earlier run with the same data and, as --model, its teacher/: what it trained is taken over",
+        metavar="DIR",
+        type=text,
+        help="output folder of an earlier run with the same data and, as --model, its teacher/: reuse its trained "
+        "candidates",
     )
-    parser.add_argument("--config", type=Path, help="yaml or json file with the fields of OSEConfig")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument(
+        "--max-length",
+        type=whole_number(8, 2**20),
+        metavar="N",
+        help="tokens per text, longer texts are cut, at least 8 (default: 128)",
+    )
+    parser.add_argument(
+        "--config",
+        type=path,
+        metavar="FILE",
+        help="yaml or json file with settings; flags win over it (--print-config prints all settings)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole_number(0, LARGEST_SEED),
+        metavar="N",
+        help="seed of every stage and of the splits, 0 to 4294967295; wins over the seeds in --config (default: 0)",
+    )
     add_trust(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder to write; a run that stopped goes on there")
+    parser.add_argument(
+        "--output", type=path, metavar="DIR", help="folder to write; resumes a run that stopped there (required)"
+    )
 
 
 def add_trust(parser: ArgumentParser) -> None:
     """The argument that lets a model bring code."""
-    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run code that comes with the model (default: off)"
+    )
 
 
 def _add_data_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
-        required=True,
-        help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, or a folder with train.* and so on",
+        type=text,
+        help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, or a folder with train.*, validation.* and "
+        "test.* (required)",
     )
     for name, meaning in (
         ("--text-column", "column of the text, or of the list of words for token-classification"),
         ("--text-pair-column", "column of the second text of a pair"),
         ("--label-column", "column of the class, the list of classes, the number, or the list of tags"),
-        ("--train-split", "name of the split that teaches"),
-        ("--eval-split", "name of the split that steers"),
-        ("--test-split", "name of the split that judges, once"),
+        ("--train-split", "name of the training split (default: train)"),
+        ("--eval-split", "name of the validation split (default: validation, valid, dev, val or eval)"),
+        ("--test-split", "name of the test split, used once (default: test)"),
     ):
-        parser.add_argument(name, help=meaning)
+        parser.add_argument(name, type=text, metavar="NAME", help=meaning)
     parser.add_argument(
         "--unlabeled",
         metavar="FILE",
-        help="further single texts, one a line, on which the distilled student learns from the teacher's answers "
-        "alone; lines that stand in the development or test rows are left out",
+        type=text,
+        help="further texts, one a line, on which the distilled student learns the teacher's answers; lines that "
+        "stand in the validation or test split are left out",
     )
     parser.add_argument(
         "--problem-type",
         choices=("single_label_classification", "multi_label_classification", "regression"),
-        help="what a label is; default: lists are sets of classes, numbers with fractions are numbers, else classes",
+        help="what a label is (default: lists are sets of classes, numbers with fractions are numbers, else classes)",
     )
     parser.add_argument(
         "--benchmark-task",
         metavar="NAME",
+        type=text,
         help="glue/sst2, superglue/boolq, race/middle, ...: columns and classes of --dataset are the benchmark's own",
     )
 
 
 def _add_search_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--epsilon", type=float, help="accepted shortfall from the best W, between 0 and 1")
     parser.add_argument(
-        "--max-parameters", type=int, help="upper bound on the student's parameters, embeddings included"
+        "--epsilon", type=number, metavar="X", help="accepted shortfall from the best W, in (0, 1) (default: 0.05)"
     )
     parser.add_argument(
-        "--max-non-embedding-parameters", type=int, help="upper bound on the student's parameters without embeddings"
+        "--max-parameters",
+        type=whole_number(),
+        metavar="N",
+        help="upper bound on the student's parameters, embeddings included (default: none)",
+    )
+    parser.add_argument(
+        "--max-non-embedding-parameters",
+        type=whole_number(),
+        metavar="N",
+        help="upper bound on the student's parameters without embeddings (default: none)",
     )
     parser.add_argument(
         "--max-latency-ms",
-        type=float,
-        help="upper bound on the student's median latency in ONNX Runtime on this machine, ms; batch, threads "
-        "and precision: `search.latency` in --config (default: 1 row, all cores, fp32)",
+        type=number,
+        metavar="X",
+        help="upper bound on the student's median latency in ONNX Runtime on this machine, milliseconds (default: "
+        "none); batch, threads and precision: `search.latency` in --config (default: 1 row, all cores, fp32)",
     )
-    parser.add_argument("--max-error", type=float, help="upper bound on the student's error in the search")
+    parser.add_argument(
+        "--max-error",
+        type=number,
+        metavar="X",
+        help="upper bound on the student's error in the search, > 0 (default: none)",
+    )
     parser.add_argument(
         "--objective",
         choices=("w-coefficient", "error"),
-        help="highest W (default), or the least error under the bounds on size and latency",
+        help="highest W, or the least error under the bounds on size and latency (default: w-coefficient)",
     )
     parser.add_argument(
         "--layer-selection",
         choices=("even", "block-influence", "loss-when-dropped"),
         help="which of the teacher's layers a student inherits (default: even)",
     )
-    parser.add_argument("--max-evaluations", type=int, help="upper bound on the trainings of the search")
+    parser.add_argument(
+        "--max-evaluations",
+        type=whole_number(),
+        metavar="N",
+        help="upper bound on the trainings of the search (default: 48)",
+    )

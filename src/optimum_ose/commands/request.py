@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from optimum_ose.commands.arguments import SEARCH_ARGUMENTS
+from optimum_ose.commands.arguments import NEEDED
 from optimum_ose.commands.provenance import provenance
+from optimum_ose.commands.settings import seeded, settings_of
 from optimum_ose.configuration import OSEConfig
+from optimum_ose.configuration.kinds import STRICT, Filled, Seed, Settings
+from optimum_ose.configuration.reading import config_from_dict
+from optimum_ose.configuration.rules import check
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener
 
@@ -20,12 +24,18 @@ if TYPE_CHECKING:
     from optimum_ose.optimizer.run import Run
 
 
+Name = Annotated[str, Filled()]
+"""Text that is not empty."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What a user asks for; kept in the output folder so that later stages need not be told again."""
 
-    model: str
-    dataset: str
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    model: Name
+    dataset: Name
     task: str = "text-classification"
     text_column: str | None = None
     text_pair_column: str | None = None
@@ -37,24 +47,43 @@ class RunRequest:
     eval_split: str | None = None
     test_split: str | None = None
     trust_remote_code: bool = False
-    seed: int = 0
-    config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    seed: Seed | None = None
+    config: Settings = field(default_factory=lambda: MappingProxyType({}))
     push_to_hub: str | None = None
     search_from: str | None = None
     base_model: str | None = None
 
+    def __post_init__(self) -> None:
+        check(self)
+
 
 def request_of(arguments: Namespace) -> RunRequest:
-    """The request that command-line arguments make."""
-    config = dict(_read_config(arguments.config)) if arguments.config else {}
-    search = dict(config.get("search", {}))
-    for name in SEARCH_ARGUMENTS:
-        value = getattr(arguments, name)
-        if value is not None:
-            search[name] = value
+    """The request that command-line arguments make. What it names is checked as far as no file need be read.
+
+    Raises:
+        InvalidConfigError: if an argument is missing, a setting is wrong, or a name cannot be a Hub id.
+        UnsupportedModelError: if the command line does not handle the task.
+    """
+    from optimum_ose.hub.repository import require_repository
+    from optimum_ose.modeling.tasks import require_text_task
+
+    missing = [f"--{name}" for name in NEEDED if getattr(arguments, name) is None]
+    if missing:
+        raise InvalidConfigError(
+            "A run needs --model, --dataset and --output", f"missing: {', '.join(missing)}", "Give them too"
+        )
+    settings = settings_of(arguments)
+    require_text_task(arguments.task)
+    for name, remedy in (
+        ("base_model", "Leave it out for a teacher of your own"),
+        ("push_to_hub", "Give user/name, or leave it out"),
+    ):
+        repository = getattr(arguments, name, None)
+        if repository is not None:
+            require_repository(repository, role=f"--{name.replace('_', '-')}", remedy=remedy)
     named = {item.name for item in fields(RunRequest)} - {"config"}
     given = {name: value for name, value in vars(arguments).items() if name in named}
-    return RunRequest(**given, config={**config, "search": search} if search else config)
+    return RunRequest(**given, config=settings)
 
 
 def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run":
@@ -69,9 +98,9 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     from optimum_ose.modeling.tasks import require_text_task
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over
-    from optimum_ose.serialization import ose_config_from_dict
 
-    config = seeded(ose_config_from_dict(request.config), request.seed)
+    require_text_task(request.task)
+    config = seeded(config_from_dict(OSEConfig, request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
     columns = Columns(
         text=request.text_column,
@@ -79,9 +108,8 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
         label=request.label_column,
         problem_type=request.problem_type,
     )
-    require_text_task(request.task)
     tables, columns = _tables(request, names, columns)
-    splits = make_splits(tables, columns, seed=request.seed, task=request.task)
+    splits = make_splits(tables, columns, seed=request.seed or 0, task=request.task)
     unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
@@ -137,32 +165,6 @@ def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False)
             "Give --trust-remote-code if you trust the model",
         )
     named = {item.name for item in fields(RunRequest)}
-    return open_request(RunRequest(**{name: value for name, value in kept.items() if name in named}), folder, listener)
-
-
-def seeded(config: OSEConfig, seed: int) -> OSEConfig:
-    """The config with every stage on one seed."""
-    return replace(
-        config,
-        search=replace(config.search, seed=seed),
-        distillation=replace(config.distillation, seed=seed),
-        agora=None if config.agora is None else replace(config.agora, seed=seed),
-        teacher_arguments={"seed": seed, **config.teacher_arguments},
-        student_arguments={"seed": seed, **config.student_arguments},
-    )
-
-
-def _read_config(path: Path) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidConfigError(
-            "--config must name a yaml or json file", f"reading {path} failed: {error}", "Check the path and the file"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise InvalidConfigError(
-            "--config must hold a mapping of OSEConfig fields", f"{path} holds {content!r}", "Write `search:` and so on"
-        )
-    return content
+    known = {name: value for name, value in kept.items() if name in named}
+    request = config_from_dict(RunRequest, known, owner=f"The request in {folder}/ose/run.json")
+    return open_request(request, folder, listener)

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from optimum_ose.commands.arguments import add_run_arguments
 from optimum_ose.commands.request import open_request, request_of
 from optimum_ose.commands.verb import Verb
+from optimum_ose.commands.words import text
 
 
 class RunCommand(Verb):
@@ -17,10 +18,26 @@ class RunCommand(Verb):
         """See `BaseOptimumCLICommand`."""
         RunCommand.describe(parser)
         add_run_arguments(parser)
-        parser.add_argument("--push-to-hub", metavar="REPO", help="upload the finished folder to this Hub repository")
+        parser.add_argument(
+            "--push-to-hub",
+            metavar="REPO",
+            type=text,
+            help="upload the finished folder to this Hub repository, user/name",
+        )
+        parser.add_argument(
+            "--private", action="store_true", help="make a new repository private (default: as the Hub account says)"
+        )
+        parser.add_argument(
+            "--print-config",
+            action="store_true",
+            help="print all settings as yaml, those of --config and flags included, and stop; --config reads it",
+        )
 
     def execute(self) -> None:
         """See `Verb`."""
+        if self.args.print_config:
+            self._print_config()
+            return
         from optimum_ose.commands.summary import print_summary, require_bound_kept
         from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
         from optimum_ose.optimizer.pipeline import run_stages
@@ -33,4 +50,10 @@ class RunCommand(Verb):
         print_summary(artifact)
         require_bound_kept(artifact)
         if request.push_to_hub:
-            print(artifact.push_to_hub(request.push_to_hub))
+            print(artifact.push_to_hub(request.push_to_hub, private=self.args.private))
+
+    def _print_config(self) -> None:
+        from optimum_ose.commands.settings import config_of
+        from optimum_ose.configuration.describing import commented_yaml
+
+        print(commented_yaml(config_of(self.args)), end="")

@@ -2,7 +2,21 @@
 
 from argparse import ArgumentParser
 
+from optimum_ose.commands.arguments import add_trust
 from optimum_ose.commands.verb import Verb
+from optimum_ose.commands.words import text, whole_number
+
+TASKS = (
+    "feature-extraction",
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "fill-mask",
+    "text-generation",
+    "image-classification",
+    "audio-classification",
+)
+"""Tasks whose models can be built. Named here too, so that `--help` imports no framework."""
 
 
 class SpaceCommand(Verb):
@@ -16,10 +30,18 @@ class SpaceCommand(Verb):
     def parse_args(parser: ArgumentParser) -> None:
         """See `BaseOptimumCLICommand`."""
         SpaceCommand.describe(parser)
-        parser.add_argument("--model", required=True, help="folder or Hub id; only its config is read")
-        parser.add_argument("--task", help="count the head of this task too")
-        parser.add_argument("--sequence-length", type=int, default=128, help="tokens per sequence for multiply-adds")
-        parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+        parser.add_argument("--model", type=text, required=True, help="folder or Hub id; only its config is read")
+        parser.add_argument(
+            "--task", type=text, help=f"task whose head is counted too: {', '.join(TASKS)} (default: no head)"
+        )
+        parser.add_argument(
+            "--sequence-length",
+            type=whole_number(1, 2**20),
+            metavar="N",
+            default=128,
+            help="tokens per sequence for multiply-adds, at least 1 (default: 128)",
+        )
+        add_trust(parser)
 
     def execute(self) -> None:
         """See `Verb`."""

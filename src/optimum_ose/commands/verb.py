@@ -10,22 +10,28 @@ from types import FrameType
 from typing import ClassVar
 
 from optimum.commands.base import BaseOptimumCLICommand
+from safetensors import SafetensorError
 
+from optimum_ose.commands.failures import machine_refusal, tell_unforeseen
 from optimum_ose.exceptions import OSEError
 
 USER_ERROR = 2
 INTERRUPTED = 130
 TERMINATED = 143
+CLOSED_PIPE = 141
 
 
 class Verb(BaseOptimumCLICommand):  # type: ignore[misc]
-    """A command that ends with 0, 2 (a user's mistake), 130 (SIGINT) or 143 (SIGTERM)."""
+    """A command that ends with 0, 2 (a user's mistake, or a limit of the machine), 130 (SIGINT), 141 (nobody reads its
+    output any more) or 143 (SIGTERM); with 1 after an error that nobody foresaw.
+    """
 
     EXAMPLE: ClassVar[str] = ""
 
     @classmethod
     def describe(cls, parser: ArgumentParser) -> None:
         """Give a parser the verb's description and example."""
+        parser.usage = "%(prog)s [options]"
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.description = (cls.__doc__ or "").strip()
         parser.epilog = f"Example:\n  {cls.EXAMPLE}"
@@ -40,19 +46,25 @@ class Verb(BaseOptimumCLICommand):  # type: ignore[misc]
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         signal.signal(signal.SIGTERM, _terminate)
+        sys.excepthook = tell_unforeseen
         try:
             self.execute()
-        except OSEError as error:
-            _fail(str(error), USER_ERROR)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            _fail(
-                f"Files must be readable and the disk must have room; {reason}: {error.filename or 'no file named'}. "
-                "Mend that and give the same command again: what was finished is kept",
-                USER_ERROR,
-            )
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_closed_pipe()
+        except (OSError, MemoryError, RuntimeError, SafetensorError, OSEError) as error:
+            refusal = machine_refusal(error)
+            if refusal is None:
+                raise
+            _fail(str(refusal), USER_ERROR)
         except KeyboardInterrupt:
-            _fail("interrupted; the same command goes on from here", INTERRUPTED)
+            _fail("interrupted; run the same command again to resume", INTERRUPTED)
+
+
+def _leave_closed_pipe() -> None:
+    """End quietly where nobody reads the output any more (`| head`), as other commands do."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(CLOSED_PIPE)
 
 
 def _fail(message: str, code: int) -> None:
@@ -61,5 +73,5 @@ def _fail(message: str, code: int) -> None:
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    print("optimum-ose: terminated; the same command goes on from here", file=sys.stderr)
+    print("optimum-ose: terminated; run the same command again to resume", file=sys.stderr)
     raise SystemExit(TERMINATED)

@@ -1,7 +1,7 @@
 """Kinds of settings: types with their bounds, which pydantic checks. pydantic itself is imported when a check runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, final
@@ -91,15 +91,16 @@ class Frozen:
 @final
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Asks for at least one entry of a list."""
+    """Asks for at least one entry of a list, or one character of a text."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: "GetCoreSchemaHandler") -> "CoreSchema":
         """See `pydantic`: the number of entries is checked after their types."""
         from pydantic_core import PydanticCustomError, core_schema
 
-        def check(value: tuple[Any, ...]) -> tuple[Any, ...]:
+        def check(value: Sized) -> Sized:
             if not value:
-                raise PydanticCustomError("bounds", "must hold at least one entry")
+                rule = "must not be empty" if isinstance(value, str) else "must hold at least one entry"
+                raise PydanticCustomError("bounds", "{rule}", {"rule": rule})
             return value
 
         return core_schema.no_info_after_validator_function(check, handler(source))
