@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimum_ose.configuration import (
@@ -181,6 +181,7 @@ def test_settings_that_a_newer_version_added_are_left_out_wherever_they_stand(ca
         config_from_dict(OSEConfig, {**newer, "search": {"epsilon": 5}})
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
