@@ -79,6 +79,40 @@ def test_a_quiet_machine_discards_nothing_and_an_unknown_one_says_so() -> None:
     assert (report.contention_checked, report.num_discarded_blocks, report.num_contended_blocks) == (False, 0, 0)
 
 
+def test_callables_take_turns_within_a_round() -> None:
+    calls: list[str] = []
+    runners = {name: (lambda name=name: calls.append(name)) for name in "ab"}
+    report = measure_latency(runners, num_rounds=1, num_turns=3, warmup=0, block_seconds=0.0, foreign_clock=quiet)
+    assert "".join(calls) == "abbaab"
+    assert report.latencies["a"].num_calls == 3
+
+
+def test_times_of_the_clock_come_from_undisturbed_rounds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, used = 0.0, 0.0
+    waits = iter([5.0, 1.0, 1.0])
+
+    def run() -> None:
+        nonlocal now, used
+        used += 1.0
+        now += next(waits)
+
+    monkeypatch.setattr("optimum_ose.export.latency.time", SimpleNamespace(perf_counter=lambda: now))
+    report = measure_latency(
+        {"a": run},
+        num_rounds=3,
+        warmup=0,
+        block_seconds=0.0,
+        max_discarded_blocks=0,
+        foreign_clock=lambda: None,
+        cpu_clock=lambda: used,
+    )
+    latency = report.latencies["a"]
+    assert (report.undisturbed, report.contention_checked, report.num_contended_blocks) == (True, True, 1)
+    assert latency.round_p50_ms == (1000.0, 1000.0)
+    assert latency.round_cpu_ms == (1000.0,) * 3
+    assert latency.cpu_ms == 1000.0
+
+
 def test_nothing_to_time_is_refused() -> None:
     with pytest.raises(InvalidConfigError, match=r"at least one callable .*; got 0 callables and num_rounds=5\. Name"):
         measure_latency({})

@@ -72,7 +72,7 @@ def test_it_says_what_was_found(page: str) -> None:
         "keeps 100.0% of the teacher",
         "1,234 architectures; 1 of them were trained, 2 trainings in all",
         "hidden_size is even",
-        "good (0.75); labeled bad",
+        "good (0.75; labeled bad)",
         "cpu_flags: avx2",
         'src="data:image/png;base64,iVBOR',
     ):

@@ -23,14 +23,32 @@ def benchmark(**student: Any) -> dict[str, Any]:
     }
 
 
-def test_throughput_memory_and_the_ratio_of_each_round_are_shown() -> None:
-    found = benchmark(sequences_per_second=1000.0, peak_memory_bytes=40e6, round_p50_ms=[1.0, 3.0, 1.2])
+def test_throughput_and_memory_are_shown() -> None:
+    found = benchmark(sequences_per_second=1000.0, peak_memory_bytes=40e6)
     rows = {row[0]: row[1:] for row in comparison_rows(found)}
     assert rows["throughput, ONNX fp32, sequences/s"] == ("250.0", "1,000.0", "4.000")
     assert rows["peak memory, ONNX fp32, MB"] == ("80.0", "40.0", "0.500")
-    assert rows["latency p50 round by round, ONNX fp32"] == ("", "0.250 to 0.375", "0.300")
 
 
 def test_what_an_older_folder_did_not_measure_is_left_out() -> None:
     titles = [row[0] for row in comparison_rows(benchmark())]
-    assert not any("round" in title or "memory" in title for title in titles)
+    assert not any("round" in title or "memory" in title or "CPU" in title for title in titles)
+
+
+def test_a_ratio_of_the_clock_that_other_work_falsified_is_left_out() -> None:
+    found = benchmark(sequences_per_second=1000.0)
+    found["latency"]["undisturbed"] = False
+    rows = {row[0]: row[1:] for row in comparison_rows(found)}
+    assert rows["latency p50, ONNX fp32, ms (disturbed)"] == ("4.00", "1.00", "")
+    assert rows["throughput, ONNX fp32, sequences/s (disturbed)"] == ("250.0", "1,000.0", "")
+
+
+def test_a_score_that_is_missing_or_no_number_leaves_its_cell_empty() -> None:
+    found = benchmark()
+    found["scores"] = {
+        "teacher": {"pytorch-fp32": {"accuracy": float("nan")}},
+        "student": {"pytorch-fp32": {"accuracy": 0.5}, "onnx-fp32": {"accuracy": None}},
+    }
+    rows = {row[0]: row[1:] for row in comparison_rows(found)}
+    assert rows["accuracy on test, PyTorch fp32"] == ("", "0.5000", "")
+    assert rows["accuracy on test, ONNX fp32"] == ("", "", "")

@@ -3,8 +3,10 @@
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.exceptions import LatencyBoundError
 from optimum_ose.records import read_benchmark, read_search
+from optimum_ose.report.examples import answer_line
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.table import comparison_table
+from optimum_ose.wording import one_line
 
 
 def print_summary(artifact: OSEArtifact) -> None:
@@ -15,10 +17,11 @@ def print_summary(artifact: OSEArtifact) -> None:
     print(f"\nArchitecture: {chosen}\n{search['certificate']['statement']}")
     examples = (artifact.stage("benchmark") or {}).get("examples", [])
     if examples:
-        print("\nThree rows of the test split, answered by the default ONNX file:")
+        print("\nRows of the test split, answered by the default ONNX file:")
     for example in examples:
-        print(f"  {example['label']} ({example['score']:.2f}; labeled {example['gold']}): {example['text'][:100]}")
-    print(f"\nEverything is in {artifact.path}; try: optimum-cli ose serve {artifact.path}")
+        print(f"  {answer_line(example)}")
+    place = one_line(artifact.path)
+    print(f"\nEverything is in {place}; try: optimum-cli ose serve {place}")
 
 
 def require_bound_kept(artifact: OSEArtifact) -> None:

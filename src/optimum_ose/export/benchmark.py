@@ -1,6 +1,7 @@
 """Teacher and student in every format, timed side by side in one run."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from optimum_ose.export.parity import open_session, session_feeds
 from optimum_ose.modeling.prediction import evaluating, torch_threads
 
 _ONNX_FILES = {"onnx-fp32": "model.onnx", "onnx-int8": "model_quantized.onnx"}
+_NUM_TURNS = 10
+"""Of each format in a round: what disturbs the machine for a moment meets all formats."""
 
 
 @final
@@ -49,7 +52,8 @@ def benchmark_formats(
 ) -> dict[str, Any]:
     """Time PyTorch fp32, ONNX fp32 and, where its file exists, ONNX int8, of both models in one interleaved run.
 
-    Every format gets the same token ids, without padding, and the same number of threads.
+    Every format gets the same token ids, without padding, and the same number of threads. With one thread its CPU time
+    is measured too, which does not grow when other processes take turns on the CPU.
 
     Args:
         teacher: the PyTorch teacher.
@@ -60,8 +64,8 @@ def benchmark_formats(
         num_threads: intra-op threads.
         batch_size: sequences per call.
         sequence_length: tokens per sequence; cut to what both models can take.
-        num_rounds: blocks per format.
-        block_seconds: seconds per block.
+        num_rounds: rounds, in each of which every format gets one block of calls.
+        block_seconds: seconds of each format in a round, in ten turns.
         memory: also measure the peak memory of each format in a process of its own; not for images or sound.
 
     Returns:
@@ -82,6 +86,8 @@ def benchmark_formats(
             {f"{subject.model} {subject.format}": subject.run for subject in subjects},
             num_rounds=num_rounds,
             block_seconds=block_seconds,
+            num_turns=_NUM_TURNS,
+            cpu_clock=time.thread_time if num_threads == 1 else None,
         )
     peaks = (
         _peaks({"teacher": teacher, "student": student}, subjects, sequence_length=length, **settings)
@@ -94,6 +100,7 @@ def benchmark_formats(
             "format": subject.format,
             **{key: value for key, value in asdict(latency).items() if key != "calls_per_second"},
             "round_p50_ms": list(latency.round_p50_ms),
+            "round_cpu_ms": list(latency.round_cpu_ms),
             "sequences_per_second": latency.calls_per_second * batch_size,
             "size_bytes": subject.size_bytes,
             **({"peak_memory_bytes": peaks[name]} if peaks.get(name) is not None else {}),
@@ -108,6 +115,7 @@ def benchmark_formats(
         "contention_checked": report.contention_checked,
         "num_discarded_blocks": report.num_discarded_blocks,
         "num_contended_blocks": report.num_contended_blocks,
+        "undisturbed": report.undisturbed,
         "machine": describe_machine(),
     }
 

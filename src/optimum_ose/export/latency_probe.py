@@ -106,7 +106,13 @@ def time_block(file: TimedFile, *, num_threads: int, block_seconds: float) -> Bl
         session.run(None, feeds)
         cpu_seconds.append(time.thread_time() - start)
 
-    report = measure_latency({"file": run}, num_rounds=1, warmup=_WARMUP, block_seconds=block_seconds)
+    report = measure_latency(
+        {"file": run},
+        num_rounds=1,
+        warmup=_WARMUP,
+        block_seconds=block_seconds,
+        cpu_clock=time.thread_time if num_threads == 1 else None,
+    )
     found = report.latencies["file"]
     return Block(
         p50_ms=found.p50_ms,

@@ -124,25 +124,32 @@ def _latency(benchmark: Mapping[str, Any], sentences: Sequence[str]) -> str:
     results = {(entry["format"], entry["model"]): entry for entry in benchmark.get("results", ())}
     if not results:
         return ""
+    quiet = benchmark.get("undisturbed", not benchmark.get("num_contended_blocks", 0))
     rows = [
-        (_format_name(kind), *(_latency_cell(results.get((kind, role))) for role in _ROLES))
+        (_format_name(kind), *(_latency_cell(results.get((kind, role)), quiet) for role in _ROLES))
         for kind in dict.fromkeys(kind for kind, _ in results)
     ]
     machine = benchmark["machine"]
     conditions = (
-        f"Milliseconds per batch of {benchmark['batch_size']} x {input_of(benchmark)}, "
-        f"median (95th percentile), {benchmark['num_threads']} thread(s) on "
-        + f"{_text(machine.get('cpu', 'an unnamed CPU'))} {' '.join(machine.get('cpu_flags', ()))}".rstrip()
+        f"{'Milliseconds' if quiet else 'CPU milliseconds'} per batch of {benchmark['batch_size']} x "
+        f"{input_of(benchmark)}, {'median (95th percentile)' if quiet else 'least call'}, "
+        f"{benchmark['num_threads']} thread(s) on "
+        + f"{_text(machine.get('cpu', 'an unnamed CPU'))} {' '.join(map(_text, machine.get('cpu_flags', ())))}".rstrip()
         + "; all measured in turns in one run. Compare the ratios, not the figures, with your machine."
     )
+    table = [_table(("", *_ROLES), rows)] if any(any(row[1:]) for row in rows) else []
     contended = benchmark.get("num_contended_blocks", 0)
     warning = [f"Other processes used the CPU during {contended} of the measured blocks."] if contended else []
-    told = [_text(sentence) for sentence in sentences]
-    return _section("Latency", [conditions, *warning, _table(("", *_ROLES), rows), *told])
+    return _section("Latency", [*map(_text, sentences), conditions, *warning, *table])
 
 
-def _latency_cell(entry: Mapping[str, Any] | None) -> str:
-    return "" if entry is None else f"{entry['p50_ms']:.2f} ({entry['p95_ms']:.2f})"
+def _latency_cell(entry: Mapping[str, Any] | None, quiet: bool) -> str:
+    """Times of the clock where nothing falsified them, else CPU time."""
+    if entry is None:
+        return ""
+    if quiet:
+        return f"{entry['p50_ms']:.2f} ({entry['p95_ms']:.2f})"
+    return f"{entry['cpu_ms']:.2f}" if entry.get("cpu_ms") is not None else ""
 
 
 def _search(facts: CardFacts) -> str:

@@ -11,21 +11,18 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import OSEConfig
-from optimum_ose.data.labels import class_names
-from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.export.benchmark import benchmark_formats
 from optimum_ose.export.example_inputs import described_image
-from optimum_ose.export.machine import usable_cores
 from optimum_ose.export.parity import open_session
 from optimum_ose.modeling.prediction import gather_answers, predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.optimizer.optimizer import OSEOptimizer
-from optimum_ose.preprocessing import Preprocessor
-from optimum_ose.serving.pipeline import OnnxPipeline
+from optimum_ose.preprocessing import Preprocessor, row_lengths
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
 """Format -> file, relative to the model folder."""
-_NUM_EXAMPLES = 3
+_SHARE_OF_ROWS = 0.95
+"""Latency is measured at the length that so many of the test rows do not exceed."""
 
 
 def onnx_logits(path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: Preprocessor) -> NDArray[np.float32]:
@@ -72,7 +69,7 @@ def compare(
                 if name == "student":
                     found = onnx_logits(path, model, validation, tokenizer=tokenizer)
                     steering[label] = metric.score(found, validation)
-    latency = measure(optimizer, student, folders=folders, config=config)
+    latency = measure(optimizer, student, folders=folders, test=test, config=config)
     default, reason = _default_file(steering, latency, config)
     return {
         "metric": metric.name,
@@ -92,46 +89,33 @@ def measure(
     student: PreTrainedModel,
     *,
     folders: Mapping[str, Path],
+    test: Dataset,
     config: OSEConfig,
     memory: bool = False,
 ) -> dict[str, Any]:
-    """Latency, throughput, size and, if wanted, memory of every format of both models; all cores, batch 1."""
-    return benchmark_formats(
+    """Latency, throughput, size and, if wanted, memory of every format of both models.
+
+    One thread, batch 1, and the length that 95% of the test rows do not exceed: `share_of_rows` tells so.
+    """
+    is_text = optimizer.text_tokenizer is not None
+    length = served_length(test) if is_text else config.search.sequence_length
+    found = benchmark_formats(
         optimizer.teacher,
         student,
         tokenizer=optimizer.text_tokenizer,
         teacher_folder=folders["teacher"],
         student_folder=folders["student"],
-        num_threads=usable_cores(),
-        sequence_length=config.search.sequence_length,
+        num_threads=1,
+        sequence_length=length,
         block_seconds=config.export.block_seconds,
         memory=memory,
     )
+    return {**found, "share_of_rows": _SHARE_OF_ROWS} if is_text and found["sequence_length"] == length else found
 
 
-def examples(folder: Path, default_file: str, rows: Dataset) -> list[dict[str, Any]]:
-    """What the exported file answers to the first texts of a data set; none if it holds token rows."""
-    if "text" not in rows.column_names:
-        return []
-    chosen = rows.select(range(min(_NUM_EXAMPLES, len(rows))))
-    pairs = chosen["text_pair"][:] if "text_pair" in rows.column_names else [None] * len(chosen)
-    inputs = [
-        text if pair is None else {"text": text, "text_pair": pair}
-        for text, pair in zip(chosen["text"], pairs, strict=True)
-    ]
-    answers = OnnxPipeline.from_pretrained(folder, file_name=default_file)(inputs)
-    return [
-        {"text": text, "gold": gold, "label": answer["label"], "score": answer["score"]}
-        for text, gold, answer in zip(chosen["text"], _golds(chosen), answers, strict=True)
-    ]
-
-
-def _golds(rows: Dataset) -> list[str]:
-    """The labels of rows as people read them."""
-    kind, names = kind_of_rows(rows), class_names(rows)
-    if kind == "number":
-        return [f"{value:g}" for value in rows["label"]]
-    return [names[value] if kind == "class" else ", ".join(names[index] for index in value) for value in rows["label"]]
+def served_length(rows: Dataset) -> int:
+    """Tokens that 95% of the rows do not exceed."""
+    return int(np.quantile(row_lengths(rows), _SHARE_OF_ROWS, method="higher"))
 
 
 def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, Any]:
@@ -157,7 +141,7 @@ def _default_file(steering: Mapping[str, float], latency: Mapping[str, Any], con
             FORMATS["onnx-fp32"],
             f"int8 loses {loss:.1%} of the score on the development rows, more than {config.export.max_score_loss:.1%}",
         )
-    times = {row["format"]: row["p50_ms"] for row in latency["results"] if row["model"] == "student"}
+    times = {row["format"]: row["cpu_ms"] for row in latency["results"] if row["model"] == "student"}
     if times["onnx-int8"] >= times["onnx-fp32"]:
         return FORMATS["onnx-fp32"], "int8 is not faster than fp32 on this machine"
     return FORMATS["onnx-int8"], f"int8 keeps {1 - loss:.1%} of the score and is faster on this machine"

@@ -93,7 +93,8 @@ def measure_again(run: Run) -> OSEArtifact:
     content = read_benchmark(artifact.benchmark)
     folders = {"teacher": teacher_export(artifact), "student": artifact.path}
     student = load_model(run, artifact.path)
-    content["latency"] = measure(run.optimizer, student, folders=folders, config=run.config, memory=True)
+    test = run.optimizer.rows(run.rows.test)
+    content["latency"] = measure(run.optimizer, student, folders=folders, test=test, config=run.config, memory=True)
     content |= bound_check(run, content["default_file"])
     with writing(artifact.path):
         write_atomic(artifact.benchmark, canonical_json(content))

@@ -12,10 +12,11 @@ from optimum_ose.artifact import OSEArtifact
 from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.loading import load_config, load_teacher
 from optimum_ose.optimizer.dependencies import Stage
-from optimum_ose.optimizer.evaluation import compare, examples
+from optimum_ose.optimizer.evaluation import compare
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.latency import check_bound
 from optimum_ose.optimizer.run import Run, winner
+from optimum_ose.optimizer.sample_answers import sample_answers
 from optimum_ose.optimizer.team import is_first_process
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.records import read_search
@@ -130,7 +131,7 @@ def _benchmark(run: Run) -> dict[str, Any]:
     content |= bound_check(run, content["default_file"])
     optimizer.listener.finish()
     write_atomic(artifact.benchmark, canonical_json(content))
-    return {"examples": examples(artifact.path, content["default_file"], run.rows.test)}
+    return {"examples": sample_answers(artifact.path, content["default_file"], run.rows.test)}
 
 
 def bound_check(run: Run, default_file: str) -> dict[str, Any]:

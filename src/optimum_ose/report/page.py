@@ -6,11 +6,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from optimum_ose.report.examples import answer_told, text_told
 from optimum_ose.report.latency_text import prediction_sentence
 from optimum_ose.report.search_table import search_rows
 from optimum_ose.report.table import comparison_notes, comparison_rows
 
 _NUM_CANDIDATES = 16
+_MAX_CHARACTERS = 2000
+"""Of a text that is shown."""
 
 
 def build_page(
@@ -46,7 +49,7 @@ def build_page(
         space=search["space"],
         num_trained=certificate["num_trained"],
         num_evaluations=certificate["num_evaluations"],
-        examples=examples,
+        examples=[(text_told(item, limit=_MAX_CHARACTERS), answer_told(item)) for item in examples],
         machine=benchmark["latency"]["machine"],
         plot=base64.b64encode(plot).decode(),
     )

@@ -1,16 +1,22 @@
 """The comparison of teacher and student as a text table."""
 
-import statistics
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optimum_ose.artifact import input_of
 from optimum_ose.report.latency_text import bound_sentence
+from optimum_ose.report.speed import (
+    FORMATS,
+    disturbance_sentence,
+    is_undisturbed,
+    round_ratios,
+    speed_sentence,
+    speedup,
+)
 
-FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
-"""Format -> its name for people."""
-
-
+Row = tuple[str, str, str, str]
+"""What, teacher, student, ratio."""
 METRICS = {
     "accuracy": "accuracy",
     "f1_macro": "macro-F1",
@@ -34,11 +40,10 @@ def comparison_table(benchmark: Mapping[str, Any]) -> str:
     return "\n".join([*aligned(comparison_rows(benchmark)), "", *comparison_notes(benchmark)])
 
 
-def comparison_rows(benchmark: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def comparison_rows(benchmark: Mapping[str, Any]) -> list[Row]:
     """The same as rows of (what, teacher, student, ratio), titles first."""
     sizes, scores = benchmark["sizes"], benchmark["scores"]
-    latency = {(row["model"], row["format"]): row for row in benchmark["latency"]["results"]}
-    rows: list[tuple[str, str, str, str]] = [("", "teacher", "student", "student / teacher")]
+    rows: list[Row] = [("", "teacher", "student", "student / teacher")]
     metric = main_metric(benchmark)
     for name, label in FORMATS.items():
         if name in scores["student"]:
@@ -54,72 +59,84 @@ def comparison_rows(benchmark: Mapping[str, Any]) -> list[tuple[str, str, str, s
         ("multiply_adds", f"multiply-adds, {input_of(sizes['student'])}"),
     ):
         rows.append(_row(label, (sizes["teacher"][key], sizes["student"][key]), "{:,.0f}"))
-    for name, label in FORMATS.items():
-        pair = [latency.get((model, name)) for model in ("teacher", "student")]
-        if pair[0] is not None and pair[1] is not None:
-            rows.append(_row(f"latency p50, {label}, ms", (pair[0]["p50_ms"], pair[1]["p50_ms"]), "{:.2f}"))
-            rows.append(_row(f"latency p95, {label}, ms", (pair[0]["p95_ms"], pair[1]["p95_ms"]), "{:.2f}"))
-    for name, label in FORMATS.items():
-        pair = [latency.get((model, name)) for model in ("teacher", "student")]
-        if pair[0] is not None and pair[1] is not None:
-            rows.append(
-                _row(f"size, {label}, MB", (pair[0]["size_bytes"] / 1e6, pair[1]["size_bytes"] / 1e6), "{:.1f}")
-            )
-    return rows + _throughput_rows(latency) + _paired_rows(latency)
+    return [*rows, *_speed_rows(benchmark["latency"]), *_size_rows(benchmark["latency"])]
 
 
-def _throughput_rows(latency: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
-    """Sequences per second and, where it was measured, peak memory."""
-    rows = []
-    for key, title, unit, scale in (
-        ("sequences_per_second", "throughput", "sequences/s", 1.0),
-        ("peak_memory_bytes", "peak memory", "MB", 1e-6),
+def _pairs(latency: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Format, its name for people, teacher's and student's entry, of every format that both have."""
+    entries = {(row["model"], row["format"]): row for row in latency["results"]}
+    for name, label in FORMATS.items():
+        if ("teacher", name) in entries and ("student", name) in entries:
+            yield name, label, entries["teacher", name], entries["student", name]
+
+
+def _speed_rows(latency: Mapping[str, Any]) -> Iterator[Row]:
+    """CPU time, then the times of the clock; a ratio that other processes falsified is left out."""
+    for name, label, teacher, student in _pairs(latency):
+        if rounds := round_ratios(teacher, student):
+            ratio = speedup(latency, student=name, teacher=name)
+            told = "" if ratio is None else f"{1 / ratio:.3f}"
+            figures = (f"{teacher['cpu_ms']:.3f}", f"{student['cpu_ms']:.3f}")
+            yield f"CPU time of a call, {label}, ms", *figures, told
+            yield f"CPU time round by round, {label}", "", f"{1 / max(rounds):.3f} to {1 / min(rounds):.3f}", told
+    quiet = is_undisturbed(latency)
+    for key, title, form in (
+        ("p50_ms", "latency p50, {}, ms", "{:.2f}"),
+        ("p95_ms", "latency p95, {}, ms", "{:.2f}"),
+        ("sequences_per_second", "throughput, {}, sequences/s", "{:,.1f}"),
     ):
-        for name, label in FORMATS.items():
-            found = [latency.get((model, name), {}).get(key) for model in ("teacher", "student")]
-            if found[0] is not None and found[1] is not None:
-                rows.append(_row(f"{title}, {label}, {unit}", (found[0] * scale, found[1] * scale), "{:,.1f}"))
-    return rows
+        for _, label, teacher, student in _pairs(latency):
+            if key in teacher and key in student:
+                row = _row(title.format(label), (teacher[key], student[key]), form)
+                yield row if quiet else (f"{row[0]} (disturbed)", row[1], row[2], "")
 
 
-def _paired_rows(latency: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
-    """Student / teacher of the medians of each round, timed one after the other: lowest, median and highest ratio."""
-    rows = []
-    for name, label in FORMATS.items():
-        teacher, student = (latency.get((model, name), {}).get("round_p50_ms") for model in ("teacher", "student"))
-        if teacher and student:
-            ratios = [small / large for large, small in zip(teacher, student, strict=True)]
-            spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
-            rows.append((f"latency p50 round by round, {label}", "", spread, f"{statistics.median(ratios):.3f}"))
-    return rows
+def _size_rows(latency: Mapping[str, Any]) -> Iterator[Row]:
+    """Size of the files and, where it was measured, peak memory."""
+    for key, title in (("size_bytes", "size"), ("peak_memory_bytes", "peak memory")):
+        for _, label, teacher, student in _pairs(latency):
+            if teacher.get(key) is not None and student.get(key) is not None:
+                yield _row(f"{title}, {label}, MB", (teacher[key] / 1e6, student[key] / 1e6), "{:,.1f}")
 
 
 def comparison_notes(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
     """How the rows were measured, and what they say in short."""
     setting = benchmark["latency"]
     how = (
-        f"Latency: batch {setting['batch_size']}, {input_of(setting)}, "
-        f"{setting['num_threads']} threads, interleaved in one run. Test rows: {benchmark['num_test_rows']}, used once."
+        f"Latency: batch {setting['batch_size']}, {served_input(setting)}, "
+        f"{setting['num_threads']} thread(s), interleaved in one run. "
+        f"Test rows: {benchmark['num_test_rows']}, used once."
     )
-    bound = (bound_sentence(benchmark["latency_bound"]),) if "latency_bound" in benchmark else ()
-    return how, *headline(benchmark), *bound
+    disturbed = disturbance_sentence(setting)
+    bound = bound_sentence(benchmark["latency_bound"]) if "latency_bound" in benchmark else ""
+    return how, *headline(benchmark), *(sentence for sentence in (disturbed, bound) if sentence)
 
 
 def headline(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
     """What people ask first: how much is kept, how much smaller, how much faster."""
-    latency = {(row["model"], row["format"]): row["p50_ms"] for row in benchmark["latency"]["results"]}
     default = "onnx-int8" if "quantized" in benchmark["default_file"] else "onnx-fp32"
-    sizes = benchmark["sizes"]
-    metric = main_metric(benchmark)
+    sizes, metric = benchmark["sizes"], main_metric(benchmark)
     before = benchmark["scores"]["teacher"]["pytorch-fp32"][metric]
-    kept = benchmark["scores"]["student"][default][metric] / before if before else float("nan")
+    score = benchmark["scores"]["student"][default][metric]
     share = sizes["student"]["parameters_without_embeddings"] / sizes["teacher"]["parameters_without_embeddings"]
-    speedup = latency["teacher", "onnx-fp32"] / latency["student", default]
     return (
-        f"The student's {FORMATS[default]} file keeps {kept:.1%} of the teacher's {METRICS[metric]} with {share:.1%} "
-        f"of its parameters without embeddings, {speedup:.1f}x faster than the teacher's ONNX fp32 file.",
+        f"The student's {FORMATS[default]} file keeps {_kept(score, before)} of the teacher's {METRICS[metric]} with "
+        f"{share:.1%} of its parameters without embeddings.",
+        speed_sentence(benchmark["latency"], default),
         f"Default file: {benchmark['default_file']} ({benchmark['default_reason']}).",
     )
+
+
+def _kept(score: float | None, before: float | None) -> str:
+    if score is None or before is None or not before > 0 or not math.isfinite(score):
+        return "an unknown share"
+    return f"{score / before:.1%}"
+
+
+def served_input(record: Mapping[str, Any]) -> str:
+    """What was timed, as people read it: the size of images, or tokens and how many of the rows have no more."""
+    share = record.get("share_of_rows")
+    return input_of(record) + (f" ({share:.0%} of the test rows have no more)" if share else "")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -133,10 +150,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _of(scores: Mapping[str, Any], format_name: str, metric: str) -> tuple[float, float]:
-    return scores["teacher"].get(format_name, {}).get(metric, float("nan")), scores["student"][format_name][metric]
+def _of(scores: Mapping[str, Any], format_name: str, metric: str) -> tuple[float | None, float | None]:
+    return scores["teacher"].get(format_name, {}).get(metric), scores["student"][format_name].get(metric)
 
 
-def _row(label: str, pair: tuple[float, float], form: str) -> tuple[str, str, str, str]:
-    teacher, student = pair
-    return label, form.format(teacher), form.format(student), f"{student / teacher:.3f}" if teacher else ""
+def _row(label: str, pair: tuple[float | None, float | None], form: str) -> Row:
+    """A figure that is missing or no number leaves its cell and the ratio empty."""
+    teacher, student = (value if value is not None and math.isfinite(value) else None for value in pair)
+    cells = ["" if value is None else form.format(value) for value in (teacher, student)]
+    ratio = f"{student / teacher:.3f}" if teacher and student is not None else ""
+    return label, cells[0], cells[1], ratio

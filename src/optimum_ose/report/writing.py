@@ -14,6 +14,7 @@ from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
 from optimum_ose.report.page import build_page
 from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.search_table import ranked_candidates, score_name
+from optimum_ose.report.speed import speed_sentence
 from optimum_ose.report.table import main_metric
 from optimum_ose.report.training_text import training_sentences
 from optimum_ose.serialization import canonical_json, write_atomic
@@ -122,7 +123,11 @@ def _candidates(search: dict[str, Any]) -> tuple[Candidate, ...]:
 
 
 def _latency_sentences(search: dict[str, Any], benchmark: dict[str, Any]) -> tuple[str, ...]:
-    """What was asked of the latency, predicted and measured; nothing if nothing was asked."""
-    told = [prediction_sentence(search["latency"])] if "latency" in search else []
-    kept = [bound_sentence(benchmark["latency_bound"])] if "latency_bound" in benchmark else []
-    return (*kept, *told)
+    """How much faster the student is, and what was asked of its latency, predicted and measured."""
+    default = "onnx-int8" if "quantized" in benchmark["default_file"] else "onnx-fp32"
+    told = [
+        speed_sentence(benchmark["latency"], default),
+        bound_sentence(benchmark["latency_bound"]) if "latency_bound" in benchmark else "",
+        prediction_sentence(search["latency"]) if "latency" in search else "",
+    ]
+    return tuple(sentence for sentence in told if sentence)
