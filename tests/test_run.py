@@ -379,7 +379,7 @@ def test_report_and_bench_and_dry_push_work_on_the_finished_folder(
     assert "winner" in capsys.readouterr().out
     run(monkeypatch, ["bench", str(copy)])
     measured = capsys.readouterr().out
-    for title in ("latency p50", "latency p95", "throughput", "peak memory", "CPU time round by round"):
+    for title in ("latency p50", "latency p95", "throughput", "peak memory", "CPU time"):
         assert f"{title}, ONNX int8" in measured
     run(monkeypatch, ["push", str(copy), "me/model", "--dry-run"])
     listed = capsys.readouterr().out.splitlines()[:-1]

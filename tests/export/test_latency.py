@@ -113,6 +113,21 @@ def test_times_of_the_clock_come_from_undisturbed_rounds_alone(monkeypatch: pyte
     assert latency.cpu_ms == 1000.0
 
 
+def test_cpu_times_of_repeated_rounds_count_too() -> None:
+    used = iter([0.0, 2.0, 2.0, 3.0, 3.0, 7.0])
+    report = measure_latency(
+        {"a": int},
+        num_rounds=1,
+        warmup=0,
+        block_seconds=0.0,
+        max_discarded_blocks=2,
+        foreign_clock=busy_clock(),
+        cpu_clock=lambda: next(used),
+    )
+    assert report.latencies["a"].round_cpu_ms == (2000.0, 1000.0, 4000.0)
+    assert report.latencies["a"].cpu_ms == 1000.0
+
+
 def test_nothing_to_time_is_refused() -> None:
     with pytest.raises(InvalidConfigError, match=r"at least one callable .*; got 0 callables and num_rounds=5\. Name"):
         measure_latency({})

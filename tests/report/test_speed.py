@@ -25,11 +25,11 @@ def latency(rounds: dict[tuple[str, str], list[float]] | None = None, **record: 
 
 def test_the_sentence_names_both_formats_and_what_was_measured() -> None:
     assert speed_sentence(latency(), "onnx-int8") == (
-        "The student's ONNX int8 file is 8.0x faster than the teacher's ONNX int8, 20.0x faster than the teacher's "
-        "ONNX fp32, 30.0x faster than the teacher's PyTorch fp32 (CPU time of one thread)."
+        "The student's ONNX int8 file is 8.0x faster than the teacher's ONNX int8, 19.5x faster than the teacher's "
+        "ONNX fp32, 29.5x faster than the teacher's PyTorch fp32 (CPU time of one thread)."
     )
     assert speed_sentence(latency(), "onnx-fp32").startswith(
-        "The student's ONNX fp32 file is 10.0x faster than the teacher's ONNX fp32, 15.0x faster than"
+        "The student's ONNX fp32 file is 9.8x faster than the teacher's ONNX fp32, 14.8x faster than"
     )
 
 
@@ -38,13 +38,13 @@ def test_a_student_that_is_slower_is_called_slower() -> None:
     assert "is 1.5x slower than the teacher's ONNX fp32 (" in speed_sentence(latency(slower), "onnx-fp32")
 
 
-def test_one_disturbed_round_changes_nothing() -> None:
-    rounds = {**ROUNDS, ("student", "onnx-int8"): [2.0, 2.0, 9.0, 2.0, 2.0]}
-    assert speedup(latency(rounds), student="onnx-int8", teacher="onnx-fp32") == pytest.approx(20, rel=0.03)
+def test_disturbed_rounds_change_nothing() -> None:
+    rounds = {**ROUNDS, ("student", "onnx-int8"): [3.0, 2.0, 9.0, 2.1, 4.0]}
+    assert speedup(latency(rounds), student="onnx-int8", teacher="onnx-fp32") == pytest.approx(39 / 2)
 
 
-def test_rounds_that_disagree_tell_no_ratio_but_how_to_measure_again() -> None:
-    rounds = {**ROUNDS, ("student", "onnx-int8"): [2.0, 2.0, 3.0, 4.0, 2.5]}
+def test_rounds_that_confirm_no_figure_tell_no_ratio_but_how_to_measure_again() -> None:
+    rounds = {**ROUNDS, ("student", "onnx-int8"): [2.0, 2.3, 3.0, 4.0, 2.5]}
     assert speedup(latency(rounds), student="onnx-int8", teacher="onnx-fp32") is None
     sentence = speed_sentence(latency(rounds), "onnx-int8")
     assert "cannot be told" in sentence

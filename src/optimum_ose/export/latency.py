@@ -34,9 +34,9 @@ class Latency:
     round_p50_ms: tuple[float, ...] = ()
     """Median of each round: the k-th rounds of all callables were timed in turns and make a pair."""
     cpu_ms: float | None = None
-    """CPU time of a call, milliseconds: the median of `round_cpu_ms`. None unless a CPU clock was given."""
+    """Least CPU time of a call, milliseconds. None unless a CPU clock was given."""
     round_cpu_ms: tuple[float, ...] = ()
-    """The least CPU time of a call in each round: what other processes evict from the caches adds to the others."""
+    """The least CPU time of a call in each round, those included that were repeated: other processes only add to it."""
 
 
 @final
@@ -116,16 +116,18 @@ def measure_latency(
         for _ in range(warmup):
             runner()
     budget = num_rounds * len(runners) if max_discarded_blocks is None else max_discarded_blocks
-    rounds, discarded = [], 0
+    rounds, timed, discarded = [], [], 0
     for first in range(num_rounds):
         found = _time_round(runners, first, block_seconds, num_turns, clocks)
         while found.disturbed and discarded < budget:
             discarded += len(runners)
+            timed.append(found)
             found = _time_round(runners, first, block_seconds, num_turns, clocks)
         rounds.append(found)
+        timed.append(found)
     quiet = [found for found in rounds if not found.disturbed]
     return LatencyReport(
-        latencies={name: _summarize(name, rounds, quiet or rounds) for name in runners},
+        latencies={name: _summarize(name, timed, quiet or rounds) for name in runners},
         contention_checked=foreign_clock() is not None or cpu_clock is not None,
         num_discarded_blocks=discarded,
         num_contended_blocks=(len(rounds) - len(quiet)) * len(runners),
@@ -173,11 +175,11 @@ def _time_turn(
             cpu.append(cpu_clock() - used)
 
 
-def _summarize(name: str, rounds: Sequence[_Round], counted: Sequence[_Round]) -> Latency:
+def _summarize(name: str, timed: Sequence[_Round], counted: Sequence[_Round]) -> Latency:
     """Figures of one callable: times of the clock from the rounds that count, CPU times from all."""
     durations = [seconds for found in counted for seconds in found.wall[name]]
     p50, p95 = np.percentile(durations, [50, 95]) * 1000.0
-    cpu = [min(found.cpu[name]) * 1000.0 for found in rounds if found.cpu[name]]
+    cpu = [min(found.cpu[name]) * 1000.0 for found in timed if found.cpu[name]]
     return Latency(
         p50_ms=float(p50),
         p95_ms=float(p95),
@@ -185,6 +187,6 @@ def _summarize(name: str, rounds: Sequence[_Round], counted: Sequence[_Round]) -
         calls_per_second=len(durations) / sum(durations),
         num_calls=len(durations),
         round_p50_ms=tuple(float(np.median(found.wall[name])) * 1000.0 for found in counted),
-        cpu_ms=float(np.median(cpu)) if cpu else None,
+        cpu_ms=min(cpu, default=None),
         round_cpu_ms=tuple(cpu),
     )

@@ -1,20 +1,20 @@
 """How much faster the student is than the teacher, where a benchmark can tell."""
 
-import statistics
 from collections.abc import Mapping
 from typing import Any
 
 FORMATS = {"pytorch-fp32": "PyTorch fp32", "onnx-fp32": "ONNX fp32", "onnx-int8": "ONNX int8"}
 """Format -> its name for people."""
-_MAX_SPREAD = 1.15
-"""Of the ratios of the rounds, without the lowest and the highest of them."""
+_MAX_SPREAD = 1.1
+"""Second least / least of the rounds: how well a second round must confirm the least CPU time."""
 
 
 def speedup(latency: Mapping[str, Any], *, student: str, teacher: str) -> float | None:
     """How many times less CPU time the student needs than the teacher, or None if that cannot be told.
 
-    It can be told where the rounds of the benchmark agree within 15%. A benchmark without CPU times, of several threads
-    or of an older version, tells the ratio of its medians if no other process disturbed it.
+    Both are the least of all rounds, for other processes only add to it. The ratio can be told where a second round
+    confirms each within 10%. A benchmark without CPU times, of several threads or of an older version, tells the ratio
+    of its medians if no other process disturbed it.
 
     Args:
         latency: the `latency` part of `benchmark.json`.
@@ -25,17 +25,11 @@ def speedup(latency: Mapping[str, Any], *, student: str, teacher: str) -> float 
     large, small = entries.get(("teacher", teacher)), entries.get(("student", student))
     if large is None or small is None:
         return None
-    rounds = round_ratios(large, small)
-    if not rounds:
+    times = [sorted(entry.get("round_cpu_ms") or ()) for entry in (large, small)]
+    if not all(times):
         return float(large["p50_ms"] / small["p50_ms"]) if is_undisturbed(latency) else None
-    middle = sorted(rounds)[1:-1] if len(rounds) > 2 else rounds
-    return statistics.median(rounds) if max(middle) <= _MAX_SPREAD * min(middle) else None
-
-
-def round_ratios(teacher: Mapping[str, Any], student: Mapping[str, Any]) -> list[float]:
-    """Teacher / student of the CPU times of each round; empty if they were not measured."""
-    pairs = zip(teacher.get("round_cpu_ms") or (), student.get("round_cpu_ms") or (), strict=True)
-    return [large / small for large, small in pairs if small > 0]
+    confirmed = all(found[min(1, len(found) - 1)] <= _MAX_SPREAD * found[0] for found in times)
+    return float(times[0][0] / times[1][0]) if confirmed and times[1][0] > 0 else None
 
 
 def is_undisturbed(latency: Mapping[str, Any]) -> bool:
