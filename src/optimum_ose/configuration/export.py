@@ -19,8 +19,8 @@ class ExportConfig:
     int8."""
     half_weights: bool = False
     """Whether to write `onnx/model_fp16.onnx` too: half the size on the disk, computed in float32."""
-    opset: Annotated[int, Bounds(least=14)] = 17
-    """ONNX operator set, >= 14."""
+    opset: Annotated[int, Bounds(least=14, most=20)] = 17
+    """ONNX operator set, 14 to 20: what the exporter of PyTorch writes."""
     pooling: Literal["none", "mean", "first", "last"] = "none"
     """How a text's one vector, `sentence_embedding`, is made in the graph of its tokens' (feature extraction only)."""
     tolerance: Positive = 1e-4

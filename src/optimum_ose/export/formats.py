@@ -8,9 +8,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import ExportConfig
 from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.export.agreement import QUANTIZED, choose_default
 from optimum_ose.export.half_precision import write_half_weights
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
+from optimum_ose.serialization import canonical_json, write_atomic
+
+HALF = "onnx/model_fp16.onnx"
+RECORD = "ose/export.json"
+"""Which file is served by default, where no benchmark has told better; both relative to the model folder."""
 
 
 def write_formats(
@@ -23,12 +29,15 @@ def write_formats(
 ) -> None:
     """Write `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx` and `onnx/model_fp16.onnx`.
 
+    `ose/export.json` tells which of the first two is served by default: int8 if it answers as fp32 does.
+
     Args:
         model: what is exported.
         tokenizer: the model's; None for a model of images or sound.
         folder: where to.
         config: what is wanted.
-        calibration_rows: gives rows as the tokenizer makes them; asked for static int8 alone.
+        calibration_rows: gives rows as the tokenizer makes them; static int8 needs them, and int8 is compared with fp32
+            on them. None: int8 is compared on random inputs.
 
     Raises:
         ExportError: if the ONNX file does not compute what the model computes.
@@ -39,11 +48,24 @@ def write_formats(
         raise UnsupportedModelError(
             "Static int8 is calibrated on the tokens of texts", "the model takes none", "Use dynamic-int8"
         )
+    _remove_stale(folder, config)
+    rows = calibration_rows() if tokenizer is not None else ()
     pooling = None if config.pooling == "none" else config.pooling
     export_onnx(model, tokenizer, folder, opset=config.opset, tolerance=config.tolerance, pooling=pooling)
     if config.quantization == "dynamic-int8":
         quantize_dynamic_int8(folder)
     elif config.quantization == "static-int8" and tokenizer is not None:
-        quantize_static_int8(folder, calibration_rows(), tokenizer=tokenizer)
+        quantize_static_int8(folder, rows, tokenizer=tokenizer)
     if config.half_weights:
         write_half_weights(folder)
+    chosen = choose_default(folder, model, tokenizer, rows)
+    write_atomic(folder / RECORD, canonical_json(chosen))
+
+
+def _remove_stale(folder: Path, config: ExportConfig) -> None:
+    """Remove files of an earlier export that this one does not write: they hold other weights."""
+    (folder / RECORD).unlink(missing_ok=True)
+    if config.quantization == "none":
+        (folder / QUANTIZED).unlink(missing_ok=True)
+    if not config.half_weights:
+        (folder / HALF).unlink(missing_ok=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from optimum_ose.artifact import input_of
 from optimum_ose.hub.facts import Carbon, CardFacts, Role
+from optimum_ose.hub.markdown import as_text
 from optimum_ose.hub.usage import usage_section
 
 _ROLES: tuple[Role, ...] = ("teacher", "student")
@@ -25,13 +27,13 @@ def build_model_card(facts: CardFacts) -> str:
         Markdown with a YAML head, the same for the same facts.
     """
     sections = [
-        f"# {_text(facts.model_name)}",
+        f"# {as_text(facts.model_name)}",
         _introduction(facts),
         _scores(facts),
         _sizes(facts),
         _latency(facts.benchmark, facts.latency_sentences),
         _search(facts),
-        _section("Training", [_text(sentence) for sentence in facts.training]),
+        _section("Training", [as_text(sentence) for sentence in facts.training]),
         usage_section(facts),
         _carbon(facts.carbon),
         _versions(facts.versions),
@@ -44,7 +46,7 @@ def _metadata(facts: CardFacts) -> ModelCardData:
     dataset = _line(facts.dataset_name or facts.dataset_id or "")
     results = [
         EvalResult(
-            task_type=facts.task,
+            task_type=_line(facts.task),
             dataset_type=facts.dataset_id or dataset,
             dataset_name=dataset,
             dataset_split=score.split,
@@ -60,13 +62,13 @@ def _metadata(facts: CardFacts) -> ModelCardData:
         co2_eq_emissions=_emissions(facts.carbon),
         datasets=[facts.dataset_id] if facts.dataset_id else None,
         eval_results=results or None,
-        language=list(facts.languages) or None,
+        language=[_line(language) for language in facts.languages] or None,
         library_name="transformers",
-        license=facts.license,
-        license_name=facts.license_name,
-        license_link=facts.license_link,
+        license=_optional_line(facts.license),
+        license_name=_optional_line(facts.license_name),
+        license_link=_web_address(facts.license_link),
         model_name=_line(facts.model_name) if results else None,
-        pipeline_tag=facts.task,
+        pipeline_tag=_line(facts.task),
         tags=["optimum-ose", "onnx", "distillation", "optimal-subarchitecture-extraction"],
     )
 
@@ -75,13 +77,13 @@ def _introduction(facts: CardFacts) -> str:
     teacher = (
         f"[{facts.base_model}](https://huggingface.co/{facts.base_model})" if facts.base_model else "a larger model"
     )
-    sentences = [f"A small model for {facts.task}, extracted and distilled from {teacher} with optimum-ose."]
+    sentences = [f"A small model for {as_text(facts.task)}, extracted and distilled from {teacher} with optimum-ose."]
     dataset = facts.dataset_name or facts.dataset_id
     if dataset:
-        rows = ", ".join(f"{count:,} {split}" for split, count in facts.num_rows.items())
-        sentences.append(f"Data: {_text(dataset)}{f' ({rows} rows)' if rows else ''}.")
+        rows = ", ".join(f"{count:,} {as_text(split)}" for split, count in facts.num_rows.items())
+        sentences.append(f"Data: {as_text(dataset)}{f' ({rows} rows)' if rows else ''}.")
     if facts.labels:
-        sentences.append(f"Labels: {', '.join(_text(label) for label in facts.labels)}.")
+        sentences.append(f"Labels: {', '.join(as_text(label) for label in facts.labels)}.")
     return " ".join(sentences)
 
 
@@ -130,17 +132,17 @@ def _latency(benchmark: Mapping[str, Any], sentences: Sequence[str]) -> str:
         for kind in dict.fromkeys(kind for kind, _ in results)
     ]
     machine = benchmark["machine"]
-    conditions = (
+    cpu = f"{machine.get('cpu', 'an unnamed CPU')} {' '.join(map(str, machine.get('cpu_flags', ())))}".rstrip()
+    conditions = as_text(
         f"{'Milliseconds' if quiet else 'CPU milliseconds'} per batch of {benchmark['batch_size']} x "
         f"{input_of(benchmark)}, {'median (95th percentile)' if quiet else 'least call'}, "
-        f"{benchmark['num_threads']} thread(s) on "
-        + f"{_text(machine.get('cpu', 'an unnamed CPU'))} {' '.join(map(_text, machine.get('cpu_flags', ())))}".rstrip()
-        + "; all measured in turns in one run. Compare the ratios, not the figures, with your machine."
+        f"{benchmark['num_threads']} thread(s) on {cpu}; all measured in turns in one run. Compare the ratios, not the "
+        "figures, with your machine."
     )
     table = [_table(("", *_ROLES), rows)] if any(any(row[1:]) for row in rows) else []
     contended = benchmark.get("num_contended_blocks", 0)
     warning = [f"Other processes used the CPU during {contended} of the measured blocks."] if contended else []
-    return _section("Latency", [*map(_text, sentences), conditions, *warning, *table])
+    return _section("Latency", [*map(as_text, sentences), conditions, *warning, *table])
 
 
 def _latency_cell(entry: Mapping[str, Any] | None, quiet: bool) -> str:
@@ -153,9 +155,9 @@ def _latency_cell(entry: Mapping[str, Any] | None, quiet: bool) -> str:
 
 
 def _search(facts: CardFacts) -> str:
-    parts = [_text(facts.certificate)] if facts.certificate else []
+    parts = [as_text(facts.certificate)] if facts.certificate else []
     if facts.plot:
-        parts.append(f"![Size, error and cost of every trained candidate, and the winner]({facts.plot})")
+        parts.append(f"![Size, error and cost of every trained candidate, and the winner]({quote(facts.plot)})")
     named = [("extracted" if index == 0 else "runner-up", item) for index, item in enumerate(facts.candidates)]
     if named and facts.maximum_point:
         named.append(("maximum point T", facts.maximum_point))
@@ -179,8 +181,8 @@ def _search(facts: CardFacts) -> str:
 def _carbon(carbon: Carbon | None) -> str:
     if carbon is None:
         return ""
-    where = ", ".join(_text(part) for part in (carbon.hardware, carbon.location) if part)
-    told = f"{carbon.grams:.3g} g of CO2 equivalents, estimated by {_text(carbon.source)}"
+    where = ", ".join(as_text(part) for part in (carbon.hardware, carbon.location) if part)
+    told = f"{carbon.grams:.3g} g of CO2 equivalents, estimated by {as_text(carbon.source)}"
     return _section("Emissions", [f"{told} ({where})." if where else f"{told}."])
 
 
@@ -198,7 +200,7 @@ def _emissions(carbon: Carbon | None) -> dict[str, Any] | None:
 
 
 def _versions(versions: Mapping[str, str]) -> str:
-    named = ", ".join(f"{_text(name)} {_text(version)}" for name, version in versions.items())
+    named = ", ".join(f"{as_text(name)} {as_text(version)}" for name, version in versions.items())
     return _section("Made with", [named] if named else [])
 
 
@@ -208,17 +210,23 @@ def _section(title: str, parts: Sequence[str]) -> str:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(_text(cell) for cell in line)} |" for line in lines)
-
-
-def _text(value: str) -> str:
-    """Text that can neither end a table cell nor begin a line."""
-    return _line(value).replace("|", "\\|")
+    return "\n".join(f"| {' | '.join(as_text(cell) for cell in line)} |" for line in lines)
 
 
 def _line(value: str) -> str:
-    """Text on one line."""
+    """Text on one line, for the metadata."""
     return " ".join(value.split())
+
+
+def _optional_line(value: str | None) -> str | None:
+    return None if value is None else _line(value)
+
+
+def _web_address(value: str | None) -> str | None:
+    """An address on the web or a file of the repository; anything else is left out."""
+    if value is None or urlsplit(value).scheme not in ("", "http", "https"):
+        return None
+    return _line(value)
 
 
 def _number(value: float | None) -> str:

@@ -48,6 +48,7 @@ _LAYOUT = (
     "ose/search.json",
     "ose/journal.jsonl",
     "ose/benchmark.json",
+    "ose/export.json",
     "ose/environment.json",
     "ose/pareto.png",
 )

@@ -122,11 +122,12 @@ def model_task(config: Mapping[str, Any]) -> str:
 
 
 def default_file(folder: Path) -> str:
-    """The file that the benchmark recommends, else the int8 one, else the fp32 one."""
-    if has_file(folder, "ose/benchmark.json"):
-        recommended = read_object(folder, "ose/benchmark.json").get("default_file")
-        if isinstance(recommended, str):
-            return recommended
+    """The file that the benchmark recommends, else that which the export recommends, else int8, else fp32."""
+    for record in ("ose/benchmark.json", "ose/export.json"):
+        if has_file(folder, record):
+            recommended = read_object(folder, record).get("default_file")
+            if isinstance(recommended, str):
+                return recommended
     quantized = "onnx/model_quantized.onnx"
     return quantized if has_file(folder, quantized) else "onnx/model.onnx"
 

@@ -1,0 +1,144 @@
+"""Whether an int8 file answers as its fp32 file does, and which of the two a folder serves by default."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.export.computation import is_per_token
+from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.parity import open_session, session_outputs
+
+FULL, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
+"""The two files, relative to the model folder."""
+MIN_AGREEMENT = 0.9
+"""Of an int8 file that becomes the default: its error is at most a third of what fp32's answers differ by."""
+_NUM_MADE_UP, _MAX_WORDS = 48, 24
+"""Texts of random tokens, and tokens of the longest, where no rows of the task are given."""
+_IMAGES = 8
+_MAX_ROWS, _BATCH_SIZE = 64, 16
+_LOGGER = logging.getLogger(__name__)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultFile:
+    """Which ONNX file a folder serves by default, and why."""
+
+    default_file: str
+    """Relative to the model folder."""
+    reason: str
+    """In words."""
+    agreement: float | None = None
+    """Of int8 with fp32, in [0, 1]; see `agreement`. None if there is no int8 file."""
+
+
+def choose_default(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    rows: Sequence[Mapping[str, Any]],
+) -> DefaultFile:
+    """Compare the int8 file of a folder with its fp32 file: it becomes the default if it answers alike.
+
+    Args:
+        folder: holds `onnx/`.
+        model: that the files were made of.
+        tokenizer: pads; None for a model of images or sound.
+        rows: token rows of the task, of which at most 64 are used; none: random tokens or pixels.
+    """
+    if not (folder / QUANTIZED).is_file():
+        return DefaultFile(default_file=FULL, reason="there is no int8 file")
+    found = agreement(folder, model, tokenizer, rows)
+    given = tokenizer is not None and len(rows) > 0
+    what = f"{found:.2f} on {'rows of the task' if given else 'random inputs'}"
+    if found >= MIN_AGREEMENT:
+        return DefaultFile(default_file=QUANTIZED, reason=f"int8 agrees with fp32: {what}", agreement=found)
+    _LOGGER.warning(
+        "%s agrees with %s by %s only, 1 being the best: the fp32 file stays the default%s",
+        QUANTIZED,
+        FULL,
+        what,
+        "" if given else ". Pass calibration_dataset to compare them on rows of the task",
+    )
+    reason = f"int8 agrees with fp32 by {what} only, below {MIN_AGREEMENT:g}"
+    return DefaultFile(default_file=FULL, reason=reason, agreement=found)
+
+
+def agreement(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    rows: Sequence[Mapping[str, Any]],
+) -> float:
+    """How well the int8 file of a folder agrees with its fp32 file: 1 at best, 0 or less if it answers by chance.
+
+    One minus the mean square error of int8, relative to the variance of fp32's answers over texts, tokens or places in
+    a text. Of logits of classes it counts what differs between the classes of a text. The least of all outputs counts.
+    """
+    sessions = [open_session(folder / name) for name in (FULL, QUANTIZED)]
+    answers: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+    for inputs in _batches(model, tokenizer, rows, {item.name for item in sessions[0].get_inputs()}):
+        full, quantized = (session_outputs(session, inputs) for session in sessions)
+        for name, expected in full.items():
+            real: Any = slice(None)
+            if "attention_mask" in inputs and is_per_token(name, expected.ndim):
+                real = inputs["attention_mask"].numpy() == 1
+            answers.setdefault(name, []).append((_flat(name, expected, real), _flat(name, quantized[name], real)))
+    return min(_explained(pairs) for pairs in answers.values())
+
+
+def _flat(name: str, array: NDArray[np.float32], real: Any) -> NDArray[np.float64]:
+    """One row for each thing that is answered; padding is left out."""
+    if array.ndim == 2 and name in ("start_logits", "end_logits"):
+        return np.asarray(array[real].reshape(-1, 1), dtype=np.float64)
+    rows = np.asarray(array[real], dtype=np.float64).reshape(-1, array.shape[-1])
+    return rows - rows.mean(axis=1, keepdims=True) if name == "logits" and rows.shape[1] > 1 else rows
+
+
+def _explained(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> float:
+    full, quantized = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    if not np.isfinite(quantized).all():
+        return 0.0
+    error, variance = float(((quantized - full) ** 2).sum()), float(((full - full.mean(axis=0)) ** 2).sum())
+    if not variance > 0:
+        return 1.0 if error <= np.square(full).sum() * (1 - MIN_AGREEMENT) else 0.0
+    return max(1.0 - error / variance, 0.0)
+
+
+def _batches(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    rows: Sequence[Mapping[str, Any]],
+    names: set[str],
+) -> Iterator[dict[str, torch.Tensor]]:
+    if tokenizer is None or "input_ids" not in names:
+        generator = np.random.default_rng(0)
+        yield example_inputs(
+            model, tokenizer, batch_size=_IMAGES, sequence_length=_MAX_WORDS, padded=False, generator=generator
+        )
+        return
+    step = -(-len(rows) // _MAX_ROWS) if len(rows) else 1
+    chosen = [rows[index] for index in range(0, len(rows), step)] or _made_up(tokenizer)
+    inputs = [{name: row[name] for name in row if name in names} for row in chosen]
+    size = _BATCH_SIZE if tokenizer.pad_token_id is not None else 1
+    for start in range(0, len(inputs), size):
+        batch = tokenizer.pad(inputs[start : start + size], return_tensors="pt")
+        yield {name: batch[name] for name in batch if name in names}
+
+
+def _made_up(tokenizer: PreTrainedTokenizerBase) -> list[Mapping[str, Any]]:
+    """Texts of random tokens, short and long, as the tokenizer encodes them."""
+    generator = np.random.default_rng(0)
+    known = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+    drawn = (generator.choice(known, 1 + number % _MAX_WORDS) for number in range(_NUM_MADE_UP))
+    texts = [tokenizer.decode(ids.tolist()) for ids in drawn]
+    limit = min(tokenizer.model_max_length, 2 * _MAX_WORDS)
+    encoded = [tokenizer(text, truncation=True, max_length=limit) for text in texts]
+    return [dict(row) for row in encoded if row["input_ids"]]
