@@ -4,9 +4,14 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +22,7 @@ import pytest
 from export.tiny_text import tiny_classifier, tiny_tokenizer
 from hub.loopback_hub import LoopbackHub
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
-from optimum_ose.hub.upload import layout_files, push_to_hub
+from optimum_ose.hub.upload import _card, layout_files, push_to_hub
 from optimum_ose.hub.usage import named_card
 
 PUSHED = {
@@ -204,3 +209,105 @@ def test_an_incomplete_folder_is_refused_before_anything_is_sent(folder: Path, t
         (tmp_path / present).write_text("x")
     with pytest.raises(OutputFolderError, match=rf"must be a complete model folder; it lacks {name}\. Finish the run"):
         push_to_hub(tmp_path, "me/tiny")
+
+
+@contextmanager
+def other_server(status: int, content: bytes, **headers: str) -> Iterator[str]:
+    """Something that is no Hub and gives one answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_HEAD = do_PUT = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "headers"),
+    [
+        (200, b"<html>log in</html>", {"Content-Type": "text/html"}),
+        (200, b"{}", {"Content-Type": "application/json"}),
+        (200, b"[1]", {"Content-Type": "application/json"}),
+        (302, b"", {"Location": "/login"}),
+        (403, b"no \x1b[31mright", {}),
+        (500, b"broken", {}),
+    ],
+)
+def test_a_server_that_answers_otherwise_than_the_hub_is_an_error_in_words(
+    folder: Path, tmp_path: Path, status: int, content: bytes, headers: dict[str, str]
+) -> None:
+    with other_server(status, content, **headers) as endpoint:
+        result = subprocess.run(
+            [sys.executable, "-m", "optimum_ose", "push", str(folder), "me/tiny"],
+            env=user(endpoint, tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "optimum-ose: The " in result.stderr
+    assert "\x1b" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 10
+
+
+def test_a_repository_that_is_public_gets_nothing_that_shall_be_private(
+    hub: LoopbackHub, folder: Path, tmp_path: Path
+) -> None:
+    client(hub, tmp_path, PUSH, str(folder), "{}")
+    before = dict(hub.repositories["me/tiny"].commits)
+    command = [sys.executable, "-m", "optimum_ose", "push", str(folder), "me/tiny", "--private"]
+    result = subprocess.run(command, env=user(hub.endpoint, tmp_path), capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "must be private; it exists and is public" in result.stderr
+    assert hub.repositories["me/tiny"].commits == before
+
+
+@pytest.mark.parametrize("link", ["onnx", "onnx/model.onnx", "README.md", "ose"])
+def test_links_out_of_the_folder_are_not_published(folder: Path, tmp_path: Path, link: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / link).rename(tmp_path / "elsewhere")
+    (copy / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputFolderError, match="must hold its files itself; .* lead out of it"):
+        layout_files(copy)
+
+
+@pytest.mark.parametrize("target", ["nothing", "model.onnx"], ids=["to nothing", "to itself"])
+def test_broken_links_are_named(folder: Path, tmp_path: Path, target: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "onnx" / "model.onnx").unlink()
+    (copy / "onnx" / "model.onnx").symlink_to(target)
+    with pytest.raises(OutputFolderError, match=r"onnx/model\.onnx lead out of it, or to nothing"):
+        layout_files(copy)
+
+
+def test_a_run_that_lost_a_record_is_told_of_it(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "ose" / "benchmark.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        push_to_hub(copy, "me/tiny", dry_run=True)
+    assert "lacks ose/benchmark.json: the upload goes without" in caplog.text
+
+
+def test_an_edited_card_that_cannot_be_read_goes_as_it_is(folder: Path, tmp_path: Path) -> None:
+    for content in (b"---\n: [\n---\n# mine\n", b"caf\xe9"):
+        (tmp_path / "README.md").write_bytes(content)
+        assert _card(tmp_path / "README.md", "me/tiny") == content

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
+from yaml import YAMLError
 
 from optimum_ose.exceptions import OutputFolderError, UploadError
 from optimum_ose.hub.repository import require_repository
 from optimum_ose.hub.usage import named_card
+from optimum_ose.wording import listed, one_line
 
 if TYPE_CHECKING:
     from optimum_ose.artifact import OSEArtifact
@@ -20,8 +22,12 @@ _LOGGER = logging.getLogger(__name__)
 # The library raises RuntimeError for a large file, OSError for a refusal and, for what never reached the Hub, errors of
 # its HTTP client, which differs among its versions.
 _FAILURES: tuple[type[Exception], ...] = (OSError, RuntimeError, cast(type[Exception], HfHubHTTPError.__bases__[0]))
+_NO_HUB: tuple[type[Exception], ...] = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What the library raises where an answer is none of the Hub's: a page to log in, a redirection, another server."""
 _CARD = "README.md"
 _REQUIRED = ("config.json", _CARD)
+_OF_A_RUN = ("tokenizer_config.json", "onnx/model.onnx", "ose/search.json", "ose/benchmark.json")
+"""What a finished run leaves; an upload without it is told."""
 _LAYOUT = (
     _CARD,
     "config.json",
@@ -73,7 +79,8 @@ def push_to_hub(
     Args:
         folder: an output folder, or the artifact of one.
         repo_id: `user/name`.
-        private: whether a new repository is private.
+        private: make a new repository private; False leaves it to the settings of the account or organization. A
+            repository that is there must be private then, and is never changed.
         revision: branch, created if needed; None is the default branch.
         token: of the Hub; None takes the one that `hf auth login` stored.
         commit_message: of the one commit.
@@ -93,19 +100,38 @@ def push_to_hub(
     if dry_run:
         _LOGGER.info("would upload to %s: %s", repo_id, ", ".join(files))
         return f"{constants.ENDPOINT}/{repo_id}"
-    api = HfApi(token=token)
+    operations = _operations(root, files, repo_id)
     try:
-        url = api.create_repo(repo_id, private=private, exist_ok=True)
-        if revision is not None:
-            api.create_branch(url.repo_id, branch=revision, exist_ok=True)
-        operations = _operations(root, files, url.repo_id)
-        api.create_commit(url.repo_id, operations, commit_message=commit_message, revision=revision)
+        return _upload(HfApi(token=token), operations, repo_id, private, revision, commit_message)
+    except UploadError:
+        raise
     except _FAILURES as error:
         raise UploadError(
             f"The Hub must take the upload to {repo_id}",
             _reason(error),
             "Check the network, HF_HUB_OFFLINE and `hf auth login`, and push again: what has arrived is not sent twice",
         ) from error
+    except _NO_HUB as error:
+        raise UploadError(
+            f"The server at {constants.ENDPOINT} must answer as the Hub does",
+            f"its answer could not be read ({type(error).__name__})",
+            "Check HF_ENDPOINT, and whether a proxy or a page to log in answers instead; then push again",
+        ) from error
+
+
+def _upload(
+    api: HfApi, operations: list[CommitOperationAdd], repo_id: str, private: bool, revision: str | None, message: str
+) -> str:
+    url = api.create_repo(repo_id, private=True if private else None, exist_ok=True)
+    if private and not api.model_info(url.repo_id).private:
+        raise UploadError(
+            f"The repository {repo_id} must be private",
+            "it exists and is public",
+            "Make it private, or name another one",
+        )
+    if revision is not None:
+        api.create_branch(url.repo_id, branch=revision, exist_ok=True)
+    api.create_commit(url.repo_id, operations, commit_message=message, revision=revision)
     return str(url)
 
 
@@ -117,7 +143,10 @@ def layout_files(folder: Path) -> list[str]:
             something outside of it, which nobody meant to publish.
     """
     found = sorted(
-        path.relative_to(folder).as_posix() for pattern in _LAYOUT for path in folder.glob(pattern) if path.is_file()
+        path.relative_to(folder).as_posix()
+        for pattern in _LAYOUT
+        for path in folder.glob(pattern)
+        if path.is_file() or path.is_symlink()
     )
     missing = [name for name in _REQUIRED if name not in found]
     if not any(name.endswith(".safetensors") for name in found):
@@ -129,30 +158,47 @@ def layout_files(folder: Path) -> list[str]:
             "Finish the run, and write the card with `optimum-cli ose report`",
         )
     root = folder.resolve()
-    outside = [name for name in found if not (folder / name).resolve().is_relative_to(root)]
+    outside = [name for name in found if not _is_inside(folder / name, root)]
     if outside:
         raise OutputFolderError(
             f"{folder} must hold its files itself",
-            f"{', '.join(outside)} lead out of it",
+            f"{listed(outside)} lead out of it, or to nothing",
             "Copy the folder with the files that the links point to (cp -rL)",
         )
+    if lost := [name for name in _OF_A_RUN if (folder / "ose" / "run.json").is_file() and name not in found]:
+        _LOGGER.warning("%s is the folder of a run, but lacks %s: the upload goes without", folder, listed(lost))
     return found
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Whether a file, and every folder on the way to it, is no link out of the root."""
+    try:
+        return path.is_file() and path.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return False
 
 
 def _operations(root: Path, files: list[str], repo_id: str) -> list[CommitOperationAdd]:
     return [
         CommitOperationAdd(
             path_in_repo=name,
-            path_or_fileobj=named_card((root / name).read_text(encoding="utf-8"), repo_id).encode()
-            if name == _CARD
-            else root / name,
+            path_or_fileobj=_card(root / name, repo_id) if name == _CARD else root / name,
         )
         for name in files
     ]
 
 
+def _card(path: Path, repo_id: str) -> bytes:
+    """The card, naming the repository; one that somebody edited and that cannot be read goes as it is."""
+    content = path.read_bytes()
+    try:
+        return named_card(content.decode(), repo_id).encode()
+    except (ValueError, YAMLError):
+        return content
+
+
 def _reason(error: BaseException) -> str:
     """What went wrong, with its cause, in one line."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    text = " ".join([type(error).__name__, *lines[:1]])
+    text = one_line(" ".join([type(error).__name__, *lines[:1]]), limit=300)
     return f"{text} ({_reason(error.__cause__)})" if isinstance(error, RuntimeError) and error.__cause__ else text
