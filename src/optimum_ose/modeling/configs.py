@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
 from optimum_ose.modeling.building import BUILD_ERRORS
-from optimum_ose.modeling.source import damaged, find_file, first_line, not_loaded, read_object, require_source
+from optimum_ose.modeling.source import damaged, find_file, not_loaded, read_object, require_source
 from optimum_ose.wording import listed, one_line, shown
 
 CONFIG = "config.json"
@@ -29,8 +30,11 @@ def load_config(source: str, *, trust_remote_code: bool = False, revision: str |
     source = require_source(source)
     content = read_object(source, CONFIG, revision=revision)
     _refuse_adapter(source, revision=revision)
+    if content is None and Path(source).is_dir():
+        raise not_loaded(source, f"it has no file named {CONFIG}")
     if content is not None:
         _check_model_type(source, content, trust_remote_code=trust_remote_code)
+        _check_architectures(source, content.get("architectures"))
         _refuse_quantized(source, content)
         content = {**content, "id2label": class_names(source, content)}
     try:
@@ -38,7 +42,7 @@ def load_config(source: str, *, trust_remote_code: bool = False, revision: str |
     except OSError as error:
         raise not_loaded(source, error) from error
     except BUILD_ERRORS as error:
-        raise damaged(source, CONFIG, first_line(error), remedy="Correct this setting of config.json") from error
+        raise damaged(source, CONFIG, str(error), remedy="Correct this setting of config.json") from error
     if not isinstance(config, PretrainedConfig):
         raise not_loaded(source, "its config.json describes no Transformers model")
     _check_depth(source, config)
@@ -129,6 +133,13 @@ def _check_model_type(source: str, content: Mapping[str, Any], *, trust_remote_c
         f"config.json of {one_line(source, limit=120)}: {what}{code}",
         "Update transformers, correct model_type in config.json, or choose another model",
     )
+
+
+def _check_architectures(source: str, named: object) -> None:
+    if named is not None and not (isinstance(named, list) and all(isinstance(name, str) for name in named)):
+        raise damaged(
+            source, CONFIG, f"architectures is {shown(named)}", remedy="Give a list of class names in config.json"
+        )
 
 
 def _refuse_quantized(source: str, content: Mapping[str, Any]) -> None:

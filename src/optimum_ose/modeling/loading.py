@@ -13,6 +13,7 @@ from optimum_ose.modeling.configs import load_config
 from optimum_ose.modeling.prediction import evaluating
 from optimum_ose.modeling.source import damaged, first_line, not_loaded, read_object, require_source
 from optimum_ose.modeling.tokenizers import load_tokenizer, require_fitting_tokenizer, settle_padding
+from optimum_ose.modeling.weights import require_float32
 from optimum_ose.preprocessing import IMAGE, process_images
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "load_teacher",
     "load_tokenizer",
     "require_fitting_tokenizer",
+    "require_float32",
     "require_matching",
     "require_source",
     "settle_padding",

@@ -137,12 +137,20 @@ def is_decoder(config: PretrainedConfig) -> bool:
 
 def _require_sound_settings(source: str, tokenizer: PreTrainedTokenizerBase) -> None:
     length = tokenizer.model_max_length
-    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 1:
+    if isinstance(length, bool) or not isinstance(length, int | float) or not (length >= 1 and length % 1 == 0):
         raise damaged(
             source,
             "tokenizer_config.json",
             f"model_max_length is {shown(length)}",
             remedy="Give a whole number of tokens in tokenizer_config.json",
+        )
+    made = tokenizer.model_input_names
+    if isinstance(made, str) or "input_ids" not in made:
+        raise damaged(
+            source,
+            "tokenizer_config.json",
+            f"model_input_names is {shown(made)}",
+            remedy="Give a list that holds input_ids in tokenizer_config.json",
         )
     for name in ("padding_side", "truncation_side"):
         side = getattr(tokenizer, name)

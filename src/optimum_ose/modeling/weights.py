@@ -101,6 +101,21 @@ def require_finite(model: torch.nn.Module, source: str) -> None:
         )
 
 
+def require_float32(model: torch.nn.Module) -> None:
+    """Pass if every weight of a model is float32: students take its precision, and files are written in it.
+
+    Raises:
+        UnsupportedModelError: naming the types of the others.
+    """
+    others = {str(tensor.dtype) for tensor in model.parameters() if tensor.is_floating_point()} - {"torch.float32"}
+    if others:
+        raise UnsupportedModelError(
+            "The weights of a teacher must be float32",
+            f"this {type(model).__name__} has {listed(sorted(others))}",
+            "Call teacher.float() first, or load it with OSEOptimizer.from_pretrained",
+        )
+
+
 def _shards(source: str, path: Path, name: str, revision: str | None) -> tuple[Path, ...]:
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()

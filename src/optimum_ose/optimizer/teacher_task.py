@@ -21,6 +21,7 @@ from optimum_ose.modeling.loading import (
     load_image_processor,
     load_tokenizer,
     require_fitting_tokenizer,
+    require_float32,
     require_matching,
     require_source,
     settle_padding,
@@ -70,6 +71,7 @@ class TeacherTask:
                 f"got a {type(tokenizer).__name__}",
                 "Pass the teacher's own, or load both with from_pretrained",
             )
+        require_float32(teacher)
         self.teacher = teacher
         self.tokenizer = tokenizer
         self.task = task
