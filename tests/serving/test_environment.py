@@ -93,8 +93,9 @@ def test_without_the_extra_the_command_ends_with_2_and_says_what_to_install(fold
     [
         (["--workers", "0"], "num_workers must be a positive whole number of at most"),
         (["--num-threads", "100000"], "num_threads must be a positive whole number of at most"),
-        (["--max-batch-texts", "0"], "The limits of a server must be positive; max_batch_texts is 0"),
-        (["--request-seconds", "nan"], "The limits of a server must be positive; request_seconds is nan"),
+        (["--max-batch-texts", "0"], "whole unless they are seconds; max_batch_texts is 0"),
+        (["--request-seconds", "nan"], "whole unless they are seconds; request_seconds is nan"),
+        (["--answer-seconds", "inf"], "answer_seconds is inf"),
         (["--file-name", "onnx/none.onnx"], "there is none"),
         (["--host", "256.0.0.1"], "'256.0.0.1' is unknown"),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from optimum_ose.exceptions import AddressError, InvalidConfigError
 from optimum_ose.serving.listening import is_local, listen, reserve_files, url
+from optimum_ose.serving.protocol import ServerLimits
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 70_000, 10**30, "8080", 80.0, None, True])
@@ -59,3 +60,9 @@ def test_more_connections_than_the_system_allows_are_refused() -> None:
         InvalidConfigError, match=r"max_connections must be at most .*; got 1,000,000,000, and this .* files\. Give"
     ):
         reserve_files(10**9)
+
+
+@pytest.mark.parametrize("value", [0, -1, "4", None, True, 1.5, float("nan"), float("inf"), 10**30])
+def test_a_limit_that_is_no_positive_number_is_named(value: object) -> None:
+    with pytest.raises(InvalidConfigError, match=r"limits of a server must be positive numbers .*; max_texts is "):
+        ServerLimits(max_texts=value)  # type: ignore[arg-type]

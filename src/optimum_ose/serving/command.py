@@ -17,6 +17,7 @@ _SIGNAL_OFFSET = 128
 
 def add_options(parser: ArgumentParser) -> None:
     """Give a parser the options of the server."""
+    parser.usage = "%(prog)s folder [options]"  # the list of all would hide the message of an error
     parser.add_argument("folder", type=Path, help="exported folder")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")

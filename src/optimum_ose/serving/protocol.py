@@ -7,6 +7,9 @@ from typing import Any, final
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OSEError
 from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, text_pairs
+from optimum_ose.wording import shown
+
+_MOST = 2**40
 
 
 @final
@@ -42,13 +45,19 @@ class ServerLimits:
     """Time for which a connection may rest between requests."""
 
     def __post_init__(self) -> None:
-        low = [field.name for field in fields(self) if not getattr(self, field.name) > 0]
-        if low:
+        kinds = {field.name: type(field.default) for field in fields(self)}
+        wrong = [name for name, kind in kinds.items() if not _is_limit(getattr(self, name), kind)]
+        if wrong:
             raise InvalidConfigError(
-                "The limits of a server must be positive",
-                ", ".join(f"{name} is {getattr(self, name)}" for name in low),
-                "Give larger ones",
+                f"The limits of a server must be positive numbers of at most {_MOST:,}, whole unless they are seconds",
+                ", ".join(f"{name} is {shown(getattr(self, name), limit=20)}" for name in wrong),
+                "Give others",
             )
+
+
+def _is_limit(value: object, kind: type) -> bool:
+    is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    return is_number and 0 < value <= _MOST  # type: ignore[operator]
 
 
 @final
