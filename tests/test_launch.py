@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from optimum_ose.distillation.local_process import num_processes
 from optimum_ose.exceptions import ProcessError
-from optimum_ose.optimizer.team import num_processes
 
 SETTINGS = {
     "max_length": 32,
@@ -21,6 +21,7 @@ SETTINGS = {
         "num_threads": 1,  # errors depend on it, and OMP_NUM_THREADS may be set for one process
     },
 }
+LAUNCHED = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 USE_CPU = "ACCELERATE_USE_CPU=true"
 ONE = (sys.executable, "-m", "optimum_ose")
 TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "optimum_ose")
@@ -99,7 +100,10 @@ def test_what_several_processes_do_not_share_is_refused(
 def test_processes_that_are_not_connected_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr("optimum_ose.optimizer.team.process_state", lambda: SimpleNamespace(num_processes=1))
+    for name, value in LAUNCHED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(
+        "optimum_ose.distillation.local_process.process_state", lambda: SimpleNamespace(num_processes=1)
+    )
     with pytest.raises(ProcessError, match="2 were started, and this one knows of 1"):
         num_processes()

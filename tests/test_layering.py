@@ -12,8 +12,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "optimum_ose"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("wording",),
     ("exceptions",),
+    ("guards", "processes"),
     ("core",),
     ("configuration", "progress"),
+    ("display",),
     ("serialization",),
     ("output_folder", "records"),
     ("journal", "artifact", "preprocessing"),

@@ -79,6 +79,10 @@ class ProcessError(OSEError, RuntimeError):
     """A process of a launch failed, or was asked for what only a single process does."""
 
 
+class DivergedError(OSEError, ArithmeticError):
+    """A training came to a loss or to weights that are no finite numbers."""
+
+
 class MissingDependencyError(OSEError, ImportError):
     """A package of an optional extra is not installed."""
 

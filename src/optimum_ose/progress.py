@@ -1,10 +1,12 @@
-"""How long work tells that it goes on: a listener that is called, and one that hears nothing."""
+"""Progress reporting: a listener that is called, and one that hears nothing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, final
 
 
 class Listener(Protocol):
-    """Hears of the progress of long work."""
+    """Hears of the progress of long work. A stage may begin inside another; `finish` ends the inner one."""
 
     def stage(self, name: str, total: int | None) -> None:
         """A stage begins; `total` steps are expected, if that is known."""
@@ -19,8 +21,27 @@ class Listener(Protocol):
         ...
 
     def finish(self) -> None:
-        """The stage has ended."""
+        """The stage that began last has ended."""
         ...
+
+
+@contextmanager
+def working(listener: Listener, name: str, total: int | None) -> Iterator[None]:
+    """A stage that ends with the block, also if that fails.
+
+    Args:
+        listener: hears of it.
+        name: of the stage.
+        total: steps, if they are known.
+    """
+    depth: int | None = getattr(listener, "depth", None)
+    listener.stage(name, total)
+    try:
+        yield
+    finally:
+        listener.finish()
+        while depth is not None and getattr(listener, "depth", depth) > depth:  # inner stages that failed
+            listener.finish()
 
 
 @final

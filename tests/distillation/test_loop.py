@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import accelerate
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ from optimum_ose.data.tokenization import TEACHER_LOGITS, tokenize, unlabeled_ro
 from optimum_ose.distillation.loop import distill
 from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.distillation.teaching import with_teacher_logits
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.exceptions import DivergedError, InvalidConfigError, ProcessError
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import predict_logits
 from themes import theme_table, word_tokenizer
@@ -211,3 +212,35 @@ def test_rows_without_labels_teach_through_the_teacher_alone(teacher: PreTrained
     assert set(unlabeled["labels"]) == {-100}
     plain = replace(CONFIG, labels_weight=0.0)
     assert torch.equal(weights(trained(teacher, unlabeled, CONFIG)), weights(trained(teacher, rows, plain)))
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_rate_that_is_too_high_stops_at_the_first_loss_that_is_no_number(
+    teacher: PreTrainedModel, rows: Dataset, tmp_path: Path, accumulated: int
+) -> None:
+    config = replace(CONFIG, num_steps=200, learning_rate=1e30, gradient_accumulation_steps=accumulated)
+    seen: list[int] = []
+    with pytest.raises(DivergedError, match=r"must stay finite; after step \d+ of 200 it is (nan|inf).*Lower Dist"):
+        trained(teacher, rows, config, checkpoint_folder=tmp_path, on_step=lambda step, _loss: seen.append(step))
+    assert len(seen) < 8
+    assert not list(tmp_path.glob("step-*"))
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_are_refused(teacher: PreTrainedModel, rows: Dataset) -> None:
+    student = student_of(teacher)
+    student.classifier.bias.data[0] = torch.nan
+    with pytest.raises(DivergedError, match=r"BertForSequenceClassification must be finite after 0 steps"):
+        distill(student, teacher, rows=rows, tokenizer=word_tokenizer(), config=replace(CONFIG, num_steps=0))
+
+
+def test_processes_that_nobody_connected_are_refused_before_the_first_step(
+    teacher: PreTrainedModel, rows: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accelerate.PartialState()
+    launched = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    before = weights(teacher).clone()
+    with pytest.raises(ProcessError, match="2 were started, and this one knows of 1"):
+        trained(teacher, rows, CONFIG)
+    assert torch.equal(weights(teacher), before)

@@ -101,7 +101,7 @@ def test_soft_labels_give_one_gradient_however_a_batch_is_cut_and_without_dropou
     model = make_model(0, hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5)
     made = trainer(
         model=model,
-        agora=AgoraConfig(labeler_share=0.25),
+        agora=AgoraConfig(labeler_share=0.25, steps_per_round=1),
         labeler=labeler,
         per_device_train_batch_size=16 // accumulated,
         gradient_accumulation_steps=accumulated,
@@ -124,7 +124,7 @@ def test_soft_labels_give_one_gradient_however_a_batch_is_cut_and_without_dropou
 
 
 def test_evaluation_with_soft_labels_takes_the_given_classes(trainer, labeler):
-    made = trainer(agora=AgoraConfig(), labeler=labeler, max_steps=1)
+    made = trainer(agora=AgoraConfig(steps_per_round=1), labeler=labeler, max_steps=1)
     made.train()
     found = made.evaluate()
     assert 0 < found["eval_loss"] < 10

@@ -53,6 +53,9 @@ class AgoraConfig:
     """Least accuracy of the labeler on the development set, in [0, 1]. Source: de Wynter, arXiv:2010.07990."""
     epochs_per_round: Count = 1
     """Epochs between two rounds, >= 1; with few training rows an epoch is a few steps."""
+    steps_per_round: Count | None = None
+    """Optimizer steps between two rounds, >= 1, in place of epochs: for streams, and for trainings that end within an
+    epoch. None: `epochs_per_round` counts."""
     initial_round: bool = False
     """Make a round before the first step too, from the mistakes of the student as it comes; the paper trains first."""
     accumulate: bool = True

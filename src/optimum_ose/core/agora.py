@@ -14,6 +14,7 @@ from optimum_ose.core.agora_sampling import Labeler, Perturbation, sample
 from optimum_ose.core.labeler import check_labeler
 from optimum_ose.core.pruning import Pruning, canonical_order, prune_hyperparameters
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UntouchedSplitWarning
+from optimum_ose.guards import require_callable, require_kind, require_methods
 
 _Model = TypeVar("_Model")
 _Split = tuple[NDArray[Any], NDArray[Any]]  # points and labels
@@ -103,6 +104,9 @@ def run_agora(
 
     Source: de Wynter, arXiv:2010.07990.
     """
+    require_methods(learner, ("train", "predict"), "learner")
+    require_callable(labeler, "labeler")
+    require_callable(perturbation, "perturbation")
     _check(hyperparameters, replay)
     development, test = (dev_points, dev_labels), _checked_test(test_points, test_labels)
     _check_sizes("training", points, labels)
@@ -203,6 +207,8 @@ def _checked_test(points: NDArray[Any] | None, labels: NDArray[Any] | None) -> _
 
 
 def _check_sizes(name: str, points: NDArray[Any], labels: NDArray[Any]) -> None:
+    for what, given in (("points", points), ("labels", labels)):
+        require_kind(given, np.ndarray, f"the {what} of the {name} set", "Pass numpy.asarray(...)")
     if not len(points) or len(points) != len(labels):
         raise InvalidDataError(
             f"the {name} set needs one label per point, and at least one point",

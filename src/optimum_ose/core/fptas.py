@@ -18,6 +18,7 @@ from optimum_ose.core.results import Evaluation, SearchResult, Theta
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.core.trainings import ErrorFunction, Plan, Trainings
 from optimum_ose.exceptions import InfeasibleError, InvalidConfigError
+from optimum_ose.guards import require_callable, require_kind
 
 Method = Literal["certified", "stride", "exhaustive"]
 
@@ -82,6 +83,9 @@ def extract(
 
     Source: de Wynter, arXiv:2010.08512; the certificate is our reading of its epsilon.
     """
+    require_kind(space, SearchSpace, "space", "Pass derive_search_space(config), or SearchSpace.of(architectures)")
+    for name, function in (("parameter_size", parameter_size), ("inference_cost", inference_cost), ("error", error)):
+        require_callable(function, name)
     _check_settings(
         len(space),
         epsilon=epsilon,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimum_ose.exceptions import InvalidArchitectureError, InvalidDataError
+from optimum_ose.guards import require_kind
 
 ERROR_FLOOR = 1e-7
 """Smallest error divided by; our choice, the paper gives none."""
@@ -47,6 +48,8 @@ def w_coefficient(candidate: Objectives, maximum_point: Objectives, *, error_flo
 
     Source: de Wynter, arXiv:2010.08512 (maximum point: Definition 8).
     """
+    for name, given in (("candidate", candidate), ("maximum_point", maximum_point)):
+        require_kind(given, Objectives, name, "Pass Objectives(parameter_size=..., inference_cost=..., error=...)")
     gain = relative_savings(
         np.array([candidate.parameter_size], dtype=np.float64),
         np.array([candidate.inference_cost], dtype=np.float64),

@@ -12,6 +12,7 @@ from optimum_ose.core.candidates import Candidates, grid_candidates
 from optimum_ose.core.constraints import Constraint
 from optimum_ose.core.costs import SEQUENCE_LENGTH, CostModel
 from optimum_ose.exceptions import InvalidArchitectureError
+from optimum_ose.guards import require_kind
 
 
 @final
@@ -60,7 +61,10 @@ class SearchSpace:
         Raises:
             InvalidArchitectureError: if the list is empty, mixes axes, exceeds T, or none is largest in every axis.
         """
+        require_kind(architectures, Iterable, "architectures", "Pass a list of Architecture")
         listed = list(architectures)
+        for architecture in listed:
+            require_kind(architecture, Architecture, "each of architectures", "Pass a list of Architecture")
         if not listed or any(architecture.keys() != listed[0].keys() for architecture in listed):
             raise InvalidArchitectureError(
                 "A search space lists at least one architecture, and all over the same axes",

@@ -16,7 +16,7 @@ from optimum_ose.configuration.search import FREE_HYPERPARAMETERS
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.distillation.answers import answer_error
 from optimum_ose.distillation.loop import distill
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.exceptions import DivergedError, InvalidConfigError
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.tasks import problem_of
@@ -122,6 +122,8 @@ class CandidateTrainer:
                 is_shared=False,
             )
             error = self._measure(student)
+        except DivergedError:
+            return float("nan"), "diverged"
         except (RuntimeError, MemoryError) as failure:
             if not isinstance(failure, MemoryError | torch.OutOfMemoryError) and _OUT_OF_MEMORY not in str(failure):
                 raise

@@ -6,10 +6,35 @@ import torch
 from accelerate import PartialState
 from torch.utils.data import DataLoader
 
+from optimum_ose.exceptions import ProcessError
+from optimum_ose.processes import launched_processes
+
 
 def process_state() -> PartialState:
-    """Which process of the launch this is, and its device; without an accelerator the processes are joined by gloo."""
+    """Which process of the launch this is, and its device; without an accelerator the processes are joined by gloo.
+
+    Raises:
+        ProcessError: if what the launcher left in the environment makes no sense.
+    """
+    launched_processes()
     return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def num_processes() -> int:
+    """Processes of this launch, which are connected by now; 1 without a launcher.
+
+    Raises:
+        ProcessError: if the launcher started several that Accelerate did not connect.
+    """
+    connected, started = int(process_state().num_processes), launched_processes()
+    if connected != started:
+        raise ProcessError(
+            "Accelerate must connect all processes of a launch",
+            f"{started} were started, and this one knows of {connected}",
+            "Make no TrainingArguments or Accelerator before, or make them with use_cpu=True or cpu=True where there "
+            "is no accelerator; or start a single process",
+        )
+    return connected
 
 
 @final

@@ -20,7 +20,7 @@ from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import language_collator, pad_rows, training_batches
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.checkpoints import load_latest, save
-from optimum_ose.distillation.local_process import LocalProcess
+from optimum_ose.distillation.local_process import LocalProcess, num_processes
 from optimum_ose.distillation.pupil import Pupil, require_attentions, require_tokens, wanted_internals
 from optimum_ose.distillation.teaching import (
     lesson_of,
@@ -29,11 +29,13 @@ from optimum_ose.distillation.teaching import (
     require_same_answers,
     with_teacher_logits,
 )
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.exceptions import DivergedError, InvalidConfigError
+from optimum_ose.modeling.health import require_finite_weights, require_precision
 from optimum_ose.modeling.tasks import Problem, problem_of
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serialization import plain
 
+_RATE = "DistillationConfig.learning_rate"
 OnStep = Callable[[int, float], None]
 """Called after each step with the number of steps done and the loss."""
 
@@ -85,8 +87,12 @@ def distill(
 
     Raises:
         InvalidConfigError: if student and teacher answer with different classes or words, run in DataParallel, or do
-            not show what a weighted term compares; or if a tracker is not installed.
+            not show what a weighted term compares; if a tracker is not installed, or this machine lacks the precision.
+        ProcessError: if several processes were launched that are not connected.
+        DivergedError: if the loss or the weights become infinite or no number.
     """
+    require_precision(config.mixed_precision)
+    num_processes()
     require_one_device(student, teacher)
     problem = problem_of(task, teacher.config)
     if problem in NOT_KEPT and isinstance(tokenizer, PreTrainedTokenizerBase):
@@ -163,14 +169,17 @@ def _run(
         loss = _step(accelerator, pupil, teacher, together, optimizer, config, problem)
         scheduler.step()
         step += 1
+        require_finite_loss(float(loss), step, config)
         _tell(accelerator, step, loss, config, on_step)
         is_due = step % config.checkpoint_steps == 0 and step < config.num_steps
         if isinstance(accelerator, Accelerator) and checkpoint_folder is not None and is_due:
+            require_finite_weights(student, f"at step {step}", _RATE)
             save(accelerator, checkpoint_folder, step)
     if isinstance(accelerator, Accelerator) and config.log_with:
         accelerator.end_training()
     torch.nn.Module.to(student, "cpu")
     student.eval()
+    require_finite_weights(student, f"after {step} steps of distillation", _RATE)
     return DistillationReport(num_steps=step, resumed_from=start, final_loss=float(loss))
 
 
@@ -197,6 +206,20 @@ def _step(
     optimizer.step()
     optimizer.zero_grad()
     return torch.stack(losses).mean()
+
+
+def require_finite_loss(loss: float, step: int, config: DistillationConfig) -> None:
+    """Pass if the loss of a step is a finite number.
+
+    Raises:
+        DivergedError: if it is not.
+    """
+    if not math.isfinite(loss):
+        raise DivergedError(
+            "The loss of a distillation must stay finite",
+            f"after step {step} of {config.num_steps} it is {loss}, with learning_rate={config.learning_rate:g}",
+            f"Lower {_RATE}, begin with a new student, and run the command again",
+        )
 
 
 def _autocast(accelerator: Accelerator | LocalProcess) -> AbstractContextManager[Any]:

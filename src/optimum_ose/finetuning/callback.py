@@ -1,4 +1,4 @@
-"""The callback: at the end of each epoch it refills the collator's pool with new rows near the student's mistakes."""
+"""The callback: at the end of each round it refills the collator's pool with new rows near the student's mistakes."""
 
 import logging
 import math
@@ -12,13 +12,17 @@ from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from optimum_ose.core.labeler import check_labeler
+from optimum_ose.data.given import iterable_rows
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.finetuning.accumulation import AccumulatedLoss
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.pool import PoolReport, labeled_rows, row_key
 from optimum_ose.finetuning.pool_file import POOL_FILE, read_pool, write_pool
 from optimum_ose.finetuning.rounds import PoolBuilder
+from optimum_ose.finetuning.schedule import RoundSchedule, plan_rounds
+from optimum_ose.guards import require_kind
 from optimum_ose.modeling.prediction import num_classes
 
 NO_UNTOUCHED_SPLIT = (
@@ -30,7 +34,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @final
 class AgoraCallback(TrainerCallback):
-    """Agora in a stock Trainer; a round is an epoch, or `epochs_per_round` of them.
+    """Agora in a stock Trainer; a round is an epoch, or `epochs_per_round` of them, or `steps_per_round` steps.
 
         collator = AgoraDataCollator(tokenizer)
         callback = AgoraCallback(collator, teacher, train_dataset=train, eval_dataset=dev)
@@ -40,7 +44,10 @@ class AgoraCallback(TrainerCallback):
     set are found, new token sequences near them are made and labeled, and they enter the pool that the collator mixes
     into the epochs of the next. What enters is a function of the seed, the round, the student's weights, the pool, the
     two sets and the labeler; the pool is saved in each checkpoint (`agora_pool.json`): a resumed run equals an
-    undisturbed one. In a distributed run the first process builds the pool, and all share it.
+    undisturbed one. In a distributed run the first process builds the pool, and all share it. Where the Trainer gets a
+    stream, which has no epochs, a round is as many steps as one pass over `train_dataset` takes.
+
+    Gradients of accumulated batches are averaged: see `finetuning.accumulation`.
 
     Args:
         collator: the Trainer's `data_collator`; its `config` and tokenizer are used here too.
@@ -67,12 +74,19 @@ class AgoraCallback(TrainerCallback):
         test_dataset: Iterable[Mapping[str, Any]] | None = None,
         perturbation: TextPerturbation | None = None,
     ) -> None:
+        require_kind(collator, AgoraDataCollator, "collator", "Pass AgoraDataCollator(tokenizer), and to Trainer too")
+        require_kind(labeler, PreTrainedModel, "labeler", "Pass the fine-tuned teacher, without a wrapper")
         self._collator, self._pool, self._labeler = collator, collator.pool, labeler
         self._pool.num_labels = num_classes(labeler)
-        self._train_dataset, self._eval_dataset = train_dataset, eval_dataset
-        self._labeler_dataset = eval_dataset if labeler_dataset is None else labeler_dataset
-        self._labeler_logits, self._test_dataset, self._perturbation = labeler_logits, test_dataset, perturbation
+        self._train_dataset = iterable_rows(train_dataset, "train_dataset")
+        self._eval_dataset = iterable_rows(eval_dataset, "eval_dataset")
+        given = eval_dataset if labeler_dataset is None else labeler_dataset
+        self._labeler_dataset = iterable_rows(given, "labeler_dataset")
+        self._test_dataset = None if test_dataset is None else iterable_rows(test_dataset, "test_dataset")
+        self._labeler_logits, self._perturbation = labeler_logits, perturbation
         self._builder: PoolBuilder | None = None
+        self._schedule: RoundSchedule | None = None
+        self._loss = AccumulatedLoss()
         self._is_training = False
         self.rounds: tuple[PoolReport, ...] = ()
         self.labeler_accuracy: float | None = None
@@ -104,7 +118,7 @@ class AgoraCallback(TrainerCallback):
         """Examine the labeler; bring back the pool of a checkpoint, or begin with the initial round, if it is wanted.
 
         Raises:
-            InvalidConfigError: if labeler and student differ in their number of classes.
+            InvalidConfigError: if labeler and student differ in their number of classes, or no round would ever come.
             LabelerError: if the labeler is not accurate enough.
             InvalidDataError: if a set cannot be used, the Trainer has another training set, or the checkpoint lies
                 inside an epoch and its pool is lost.
@@ -120,13 +134,14 @@ class AgoraCallback(TrainerCallback):
             _LOGGER.warning("%s", NO_UNTOUCHED_SPLIT)
         if self._builder is None:
             self._builder = self._prepare(batch_size=args.eval_batch_size)
-        if row_key(next(iter(kwargs["train_dataloader"].dataset))) not in self._pool.train_keys:
-            raise InvalidDataError(
-                "the Trainer and AgoraCallback must get the same training set, or no batch would ever hold a new row",
-                "the Trainer's first row is not in the callback's set",
-                "Pass one tokenized data set to both",
-            )
+        loader, num_rows = kwargs["train_dataloader"], self._pool.num_train_rows
+        self._require_same_rows(loader.dataset)
+        self._schedule = plan_rounds(
+            self._collator.config, args, num_train_rows=num_rows, max_steps=state.max_steps, loader=loader
+        )
+        _LOGGER.info("Agora: %d rounds will come", self._schedule.num_rounds)
         self._restore(args, state, student)
+        self._loss.attach(student)
         self._is_training = self._pool.is_open = True
 
     def on_epoch_begin(
@@ -138,7 +153,8 @@ class AgoraCallback(TrainerCallback):
     on_step_begin = on_epoch_begin
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Keep the pool out of the evaluation that follows."""
+        """Run a round if one is due after so many steps; keep the pool out of the evaluation that follows."""
+        self._run_due_round(state, kwargs["model"], at_epoch_end=False)
         self._pool.is_open = not control.should_evaluate
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -149,9 +165,7 @@ class AgoraCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Run a round if the epoch is whole; an interrupted one keeps its pool, for it may be resumed."""
-        rounds = float(state.epoch or 0) / self._collator.config.epochs_per_round
-        if rounds > 0 and rounds.is_integer():
-            self._run_round(state, kwargs["model"], round_number=int(rounds))
+        self._run_due_round(state, kwargs["model"], at_epoch_end=True)
         self._pool.is_open = not control.should_evaluate
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -165,10 +179,31 @@ class AgoraCallback(TrainerCallback):
     ) -> None:
         """Leave batches alone from here on."""
         self._is_training = self._pool.is_open = False
+        self._loss.detach()
+
+    def _require_same_rows(self, dataset: Any) -> None:
+        row = next(iter(dataset), None)
+        if not isinstance(row, Mapping) or "input_ids" not in row or row_key(row) not in self._pool.train_keys:
+            raise InvalidDataError(
+                "the Trainer and AgoraCallback must get the same training set, or no batch would ever hold a new row",
+                "the Trainer's first row is not in the callback's set",
+                "Pass one tokenized data set to both",
+            )
+
+    def _run_due_round(self, state: TrainerState, student: PreTrainedModel, *, at_epoch_end: bool) -> None:
+        assert self._schedule is not None  # noqa: S101 - Trainer begins before it ends a step
+        number = self._schedule.due(state, at_epoch_end=at_epoch_end)
+        if number is not None:
+            self._run_round(state, student, round_number=number)
 
     def _prepare(self, *, batch_size: int) -> PoolBuilder:
         tokenizer, per_token = self._collator.tokenizer, answers_per_token(self._labeler)
-        rows, labels = labeled_rows(self._labeler_dataset, input_names=tokenizer.model_input_names, per_token=per_token)
+        rows, labels = labeled_rows(
+            self._labeler_dataset,
+            input_names=tokenizer.model_input_names,
+            per_token=per_token,
+            num_classes=self._pool.num_labels,
+        )
         logits = answer(self._labeler, rows, tokenizer=tokenizer, batch_size=batch_size)
         answers = flat_labels(label_of(of_row, label) for of_row, label in zip(logits, labels, strict=True))
         minimum = self._collator.config.minimum_labeler_accuracy
@@ -204,7 +239,8 @@ class AgoraCallback(TrainerCallback):
 
     def _restore(self, args: TrainingArguments, state: TrainerState, student: PreTrainedModel) -> None:
         """The pool of the rounds due so far: from the checkpoint; the last one is run where it is not saved there."""
-        rounds = float(state.epoch or 0) / self._collator.config.epochs_per_round
+        assert self._schedule is not None  # noqa: S101 - it is made before
+        rounds = self._schedule.rounds_until(state)
         self.rounds = self._read(args, state)
         if self._pool.round == math.floor(rounds):
             return

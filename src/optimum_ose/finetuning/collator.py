@@ -12,6 +12,7 @@ from transformers import DataCollatorForTokenClassification, DataCollatorWithPad
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.finetuning.pool import IGNORED_LABEL, Pool, PoolRow, row_key
+from optimum_ose.guards import require_config, require_kind
 
 
 @final
@@ -43,6 +44,8 @@ class AgoraDataCollator:
         soft_targets: bool = False,
         pad_to_multiple_of: int | None = None,
     ) -> None:
+        require_kind(tokenizer, PreTrainedTokenizerBase, "tokenizer", "Pass the tokenizer of student and labeler")
+        require_config(config, AgoraConfig)
         self.tokenizer = tokenizer
         self.config = config or AgoraConfig()
         self.pool = Pool()

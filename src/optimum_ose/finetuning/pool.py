@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.guards import described
+from optimum_ose.wording import shown
 
 Features = Mapping[str, Sequence[int]]
 """The model inputs of one row: `input_ids`, `attention_mask` and, where the tokenizer has them, `token_type_ids`; while
@@ -99,7 +101,11 @@ def row_key(features: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def labeled_rows(
-    dataset: Iterable[Mapping[str, Any]], *, input_names: Sequence[str], per_token: bool = False
+    dataset: Iterable[Mapping[str, Any]],
+    *,
+    input_names: Sequence[str],
+    per_token: bool = False,
+    num_classes: int | None = None,
 ) -> tuple[list[Features], list[Label]]:
     """The model inputs and the integer labels of a tokenized data set.
 
@@ -107,25 +113,43 @@ def labeled_rows(
         dataset: rows with `input_ids` and `labels`; other columns than `input_names` are left out.
         input_names: the tokenizer's `model_input_names`.
         per_token: whether a row has one label per token (`IGNORED_LABEL` where there is none) instead of one.
+        num_classes: classes that there are; None: any number.
 
     Raises:
         InvalidDataError: if the set is empty, or a row has no `input_ids` or not the right labels.
     """
     features, labels = list[Features](), list[Label]()
     for index, row in enumerate(dataset):
+        if not isinstance(row, Mapping):
+            raise InvalidDataError(
+                "every row must be a mapping with `input_ids` and `labels`",
+                f"row {index} is {described(row)}",
+                "Pass one split of a tokenized data set",
+            )
         label = _class_indices(row) if per_token else _class_index(row.get("labels"))
         if "input_ids" not in row or label is None:
             raise InvalidDataError(
                 "every row needs the columns `input_ids` and `labels`, the latter one class index"
                 + (" per token" if per_token else ""),
-                f"row {index} has the columns {sorted(row)} and labels={row.get('labels')!r}",
+                f"row {index} has the columns {sorted(row)} and labels={shown(row.get('labels'))}",
                 "Tokenize the data set, and rename its label column to `labels`",
             )
+        _require_known(label, num_classes, index)
         features.append({name: [int(token) for token in row[name]] for name in input_names if name in row})
         labels.append(label)
     if not features:
         raise InvalidDataError("the data set needs at least one row", "it has none", "Check the split's name")
     return features, labels
+
+
+def _require_known(label: Label, num_classes: int | None, index: int) -> None:
+    found = (label,) if isinstance(label, int) else label
+    if num_classes is not None and any(one != IGNORED_LABEL and not 0 <= one < num_classes for one in found):
+        raise InvalidDataError(
+            f"labels must be classes of the model, whole numbers from 0 to {num_classes - 1}",
+            f"row {index} has labels={shown(label)}",
+            "Use a model with as many classes as the data, or number the labels from 0",
+        )
 
 
 def _class_index(label: Any) -> int | None:

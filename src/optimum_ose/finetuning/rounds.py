@@ -26,6 +26,7 @@ from optimum_ose.finetuning.pool import (
     row_key,
 )
 from optimum_ose.finetuning.tokens import interpolate
+from optimum_ose.modeling.prediction import num_classes
 
 _MAX_SPACING_ROWS = 2048  # training rows that the unit of distance is measured on
 
@@ -250,8 +251,12 @@ class PoolBuilder:
         return generator.choice(num_rows, size=min(num_rows, _MAX_SPACING_ROWS), replace=False)
 
     def _read(self, dataset: Iterable[Mapping[str, Any]]) -> tuple[list[Features], list[Label]]:
-        names = self._tokenizer.model_input_names
-        return labeled_rows(dataset, input_names=names, per_token=answers_per_token(self._labeler))
+        return labeled_rows(
+            dataset,
+            input_names=self._tokenizer.model_input_names,
+            per_token=answers_per_token(self._labeler),
+            num_classes=num_classes(self._labeler),
+        )
 
     def _examine(self, rows: Sequence[Features]) -> Answers:
         return examine(self._labeler, rows, tokenizer=self._tokenizer, batch_size=self._batch_size)

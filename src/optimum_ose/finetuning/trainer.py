@@ -18,7 +18,8 @@ from transformers import (
 from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import AgoraConfig
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.data.given import plain_dataset, require_known_classes
+from optimum_ose.exceptions import InvalidConfigError, ProcessError
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.dropout import WithoutDropout
@@ -26,8 +27,11 @@ from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.metrics import compute_metrics_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
+from optimum_ose.modeling.health import require_trainer_precision
+from optimum_ose.modeling.prediction import num_classes
 from optimum_ose.modeling.tasks import IMAGE_TASKS, TEXT_TRAINABLE_TASKS, Problem, problem_of
 from optimum_ose.preprocessing import Preprocessor, process_images
+from optimum_ose.processes import launched_processes
 
 AGORA_PROBLEMS: tuple[Problem, ...] = ("single-label", "token-labels")
 """Kinds of labels that Agora finds mistakes in and can keep while it changes a text."""
@@ -81,14 +85,15 @@ def build_trainer(
 
     Raises:
         InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
-            if `args` would wrap the model in DataParallel.
+            if `args` would wrap the model in DataParallel, or need a precision that this machine lacks.
+        InvalidDataError: if a set is empty, or has labels that are no classes of the model.
+        ProcessError: if the launcher started several processes that `args` do not connect.
     """
-    if args.n_gpu > 1:
-        raise InvalidConfigError(
-            "Several devices must have a process each, started by `accelerate launch` or `torchrun`",
-            f"one process sees {args.n_gpu}, and a Trainer would wrap the model in torch.nn.DataParallel",
-            "Launch several processes, or set CUDA_VISIBLE_DEVICES to one device",
-        )
+    _require_usable(args)
+    datasets_by_role = {"train_dataset": train_dataset, "eval_dataset": eval_dataset, "test_dataset": test_dataset}
+    for role, rows in datasets_by_role.items():
+        if rows is not None or role != "test_dataset":
+            _require_rows(rows, model, task, role)
     collator: Any
     if isinstance(tokenizer, BaseImageProcessor):
         collator, args = process_images(tokenizer), _for_images(args)
@@ -136,6 +141,28 @@ def build_trainer(
     )
     trainer.model_accepts_loss_kwargs = False
     return trainer
+
+
+def _require_usable(args: TrainingArguments) -> None:
+    if args.n_gpu > 1:
+        raise InvalidConfigError(
+            "Several devices must have a process each, started by `accelerate launch` or `torchrun`",
+            f"one process sees {args.n_gpu}, and a Trainer would wrap the model in torch.nn.DataParallel",
+            "Launch several processes, or set CUDA_VISIBLE_DEVICES to one device",
+        )
+    if args.world_size != (started := launched_processes()):
+        raise ProcessError(
+            "TrainingArguments must connect all processes of a launch",
+            f"the launcher started {started}, and these arguments know of {args.world_size}",
+            "Pass use_cpu=True to TrainingArguments where there is no accelerator, or start a single process",
+        )
+    require_trainer_precision(args)
+
+
+def _require_rows(rows: datasets.Dataset, model: PreTrainedModel, task: str, role: str) -> None:
+    plain = plain_dataset(rows, role)
+    if problem_of(task, model.config) in AGORA_PROBLEMS and "labels" in plain.column_names:
+        require_known_classes(plain, num_classes(model), role)
 
 
 def _for_images(args: TrainingArguments) -> TrainingArguments:

@@ -10,6 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from yaml import YAMLError
 
 from optimum_ose.exceptions import OutputFolderError, UploadError
+from optimum_ose.guards import require_path
 from optimum_ose.hub.repository import require_repository
 from optimum_ose.hub.usage import named_card
 from optimum_ose.wording import listed, one_line
@@ -95,7 +96,7 @@ def push_to_hub(
         UploadError: if the Hub refuses or cannot be reached.
     """
     require_repository(repo_id, role="The repository", remedy="Give user/name or organization/name")
-    root = Path(folder) if isinstance(folder, str | os.PathLike) else folder.path
+    root = require_path(getattr(folder, "path", folder), "folder")
     files = layout_files(root)
     if dry_run:
         _LOGGER.info("would upload to %s: %s", repo_id, ", ".join(files))

@@ -1,9 +1,12 @@
 """Writes an architecture into a config."""
 
+from collections.abc import Mapping
+
 from transformers import PretrainedConfig
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.exceptions import InvalidArchitectureError
+from optimum_ose.guards import require_kind
 from optimum_ose.modeling.axes import derive_axes, require_known
 from optimum_ose.modeling.axis import apply_values
 from optimum_ose.modeling.grids import head_sizes
@@ -20,6 +23,8 @@ def reconfigure(config: PretrainedConfig, architecture: Architecture) -> Pretrai
         InvalidArchitectureError: for an axis that the config does not have, or heads that do not divide the width.
         UnsupportedModelError: if no axis can be derived, or the config's own rules forbid the sizes.
     """
+    require_kind(config, PretrainedConfig, "config", "Load one: transformers.AutoConfig.from_pretrained(folder)")
+    require_kind(architecture, Mapping, "architecture", "Pass an Architecture, such as Architecture(hidden_size=64)")
     axes = derive_axes(config)
     require_known(config, axes, architecture)
     for hidden, heads in head_sizes(axes):

@@ -10,6 +10,7 @@ from optimum_ose.core.constraints import Constraint, Divides
 from optimum_ose.core.costs import CostModel
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.guards import require_kind
 from optimum_ose.modeling.axes import derive_axes, require_known
 from optimum_ose.modeling.axis import Axis
 from optimum_ose.modeling.counting import ParameterCount, SizeModel
@@ -47,6 +48,7 @@ def derive_search_space(
         InvalidArchitectureError: for an axis that the config does not have, or a value beyond the config's.
         InfeasibleError: if no combination of the values is valid.
     """
+    require_kind(config, PretrainedConfig, "config", "Load one: transformers.AutoConfig.from_pretrained(folder)")
     known = derive_axes(config, task)
     require_known(config, known, axes)
     selected = _selected(known, axes)

@@ -6,11 +6,13 @@ import numpy as np
 from datasets import Dataset
 
 from optimum_ose.configuration import DistillationConfig
+from optimum_ose.data.given import plain_dataset
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.perturbation import NeighborReplacement, input_embeddings
 from optimum_ose.optimizer.teacher_task import TeacherTask
+from optimum_ose.optimizer.token_rows import join_unlabeled
 
 _NUM_NEIGHBORS = 10
 """Of a word, one of which replaces it; Agora's default as well."""
@@ -52,3 +54,38 @@ def augmented_copies(task: TeacherTask, dataset: Dataset, config: DistillationCo
         for row in replace_words(sources, generator=np.random.default_rng(copy))
     ]
     return Dataset.from_list(made, features=inputs.features)
+
+
+def rows_to_learn(
+    task: TeacherTask,
+    dataset: Dataset,
+    unlabeled_dataset: Dataset | None,
+    config: DistillationConfig,
+    *,
+    keeps_answers: bool,
+) -> Dataset:
+    """The token rows of a distillation: those of a data set, of further texts without labels, and copies.
+
+    Args:
+        task: makes rows, and answers them.
+        dataset: rows with labels, where the task has them.
+        unlabeled_dataset: further texts, if there are any.
+        config: says how many copies are made.
+        keeps_answers: whether the rows get the teacher's answers here.
+
+    Raises:
+        InvalidDataError: if a set is no data set, or empty.
+        InvalidConfigError, UnsupportedModelError: as `require_copyable`.
+    """
+    plain = plain_dataset(dataset, "train_dataset")
+    texts = task.checked_unlabeled(unlabeled_dataset)
+    further = [] if texts is None else [texts]
+    if config.num_augmented_copies:
+        require_copyable(task)
+    rows_of = task.answered_rows if keeps_answers else task.rows
+    rows = rows_of(plain)
+    if config.num_augmented_copies:
+        further.append(augmented_copies(task, plain, config))
+    for unlabeled in further:
+        rows = join_unlabeled(rows, rows_of(unlabeled, needs_labels=False))
+    return rows

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import final
 
 from datasets import Dataset
@@ -20,6 +19,7 @@ from optimum_ose.configuration import (
 )
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
+from optimum_ose.data.given import plain_dataset, plain_or_none
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.candidates import CandidateSetting
@@ -28,19 +28,22 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
+from optimum_ose.guards import path_or_none, require_config, require_kind, require_whole_number
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import torch_threads
 from optimum_ose.modeling.tasks import require_trainable
-from optimum_ose.optimizer.augmentation import augmented_copies
+from optimum_ose.optimizer.augmentation import rows_to_learn
 from optimum_ose.optimizer.folders import save_into
+from optimum_ose.optimizer.guards import checked_splits, chosen_architecture, journal_file, require_training
 from optimum_ose.optimizer.latency import LatencyFinding
 from optimum_ose.optimizer.search import shared_search
 from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import search_threads
-from optimum_ose.optimizer.token_rows import join_unlabeled
 from optimum_ose.optimizer.training import train
 from optimum_ose.output_folder import claim_for_export, folder_path, working_in
+from optimum_ose.processes import require_single_process
+from optimum_ose.progress import working
 from optimum_ose.question import search_question
 
 
@@ -76,9 +79,11 @@ class OSEOptimizer(TeacherTask):
         """
         require_trainable(self.task)
         self.require_head()
-        settings = config or SearchConfig()
+        require_config(config, SearchConfig)
+        settings, journal_path = config or SearchConfig(), journal_file(journal)
+        train_dataset, eval_dataset, _ = checked_splits(train_dataset, eval_dataset, None)
         with torch_threads(search_threads(settings.num_threads)):
-            rows, eval_rows = self.answered_rows(train_dataset), self.rows(eval_dataset)
+            eval_rows, rows = self.rows(eval_dataset), self.answered_rows(train_dataset)
             self._make_student = StudentMaker(
                 self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
             )
@@ -97,14 +102,14 @@ class OSEOptimizer(TeacherTask):
                 partial(self.search_space, settings),
                 setting,
                 question=lambda: search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows),
-                journal=Path(journal) if journal is not None else None,
+                journal=journal_path,
                 listener=self.listener,
             )
             return result
 
     def initialize(
         self,
-        architecture: Architecture,
+        architecture: Architecture | SearchResult,
         *,
         calibration_dataset: Dataset | None = None,
         layer_selection: LayerSelection | None = None,
@@ -113,7 +118,7 @@ class OSEOptimizer(TeacherTask):
         """A student of an architecture that inherits the teacher's weights by importance.
 
         Args:
-            architecture: from the teacher's search space.
+            architecture: from the teacher's search space, or the result of the search that found it.
             calibration_dataset: rows on which importance is measured; None: the training rows of the last `extract`.
             layer_selection: which of the teacher's layers the student inherits; None: as in the last `extract` without
                 `calibration_dataset`, evenly with it.
@@ -121,11 +126,14 @@ class OSEOptimizer(TeacherTask):
 
         Raises:
             InvalidConfigError: if there are no calibration rows, or a selection of layers is given without them.
+            InvalidDataError: if the calibration rows cannot be used.
             UnsupportedModelError: if layers are to be selected by what they are worth, and importance cannot be
                 measured.
         """
+        chosen = chosen_architecture(architecture, self.teacher.config, self.task)
         if scratch_seed is not None:
-            return from_scratch(self.teacher, architecture, task=self.task, seed=scratch_seed)
+            require_whole_number(scratch_seed, "scratch_seed", least=0)
+            return from_scratch(self.teacher, chosen, task=self.task, seed=scratch_seed)
         if calibration_dataset is not None:
             self._make_student = StudentMaker(
                 self.teacher,
@@ -140,7 +148,7 @@ class OSEOptimizer(TeacherTask):
                 "none were given",
                 "Pass calibration_dataset, or call extract first",
             )
-        return self._make_student(architecture)
+        return self._make_student(chosen)
 
     def distill(
         self,
@@ -168,27 +176,25 @@ class OSEOptimizer(TeacherTask):
             UnsupportedModelError: if copies are wanted and the teacher has no matrix of input embeddings.
         """
         self.require_head()
+        self.require_student(student)
+        require_config(config, DistillationConfig)
         settings = config or DistillationConfig()
-        rows_of = self.answered_rows if answers_folder is None and self.problem not in NOT_KEPT else self.rows
-        rows = rows_of(train_dataset)
-        further = [unlabeled_dataset] if unlabeled_dataset is not None else []
-        if settings.num_augmented_copies:
-            further.append(augmented_copies(self, train_dataset, settings))
-        for unlabeled in further:
-            rows = join_unlabeled(rows, rows_of(unlabeled, needs_labels=False))
-        self.listener.stage("distill", settings.num_steps)
-        report = distill(
-            student,
-            self.teacher,
-            rows=rows,
-            tokenizer=self.tokenizer,
-            config=settings,
-            task=self.task,
-            checkpoint_folder=Path(checkpoint_folder) if checkpoint_folder is not None else None,
-            answers_folder=Path(answers_folder) if answers_folder is not None else None,
-            on_step=lambda step, loss: self.listener.advance(step, f"loss {loss:.3f}"),
-        )
-        self.listener.finish()
+        states = path_or_none(checkpoint_folder, "checkpoint_folder")
+        answers = path_or_none(answers_folder, "answers_folder")
+        keeps = answers is None and self.problem not in NOT_KEPT
+        rows = rows_to_learn(self, train_dataset, unlabeled_dataset, settings, keeps_answers=keeps)
+        with working(self.listener, "distill", settings.num_steps):
+            report = distill(
+                student,
+                self.teacher,
+                rows=rows,
+                tokenizer=self.tokenizer,
+                config=settings,
+                task=self.task,
+                checkpoint_folder=states,
+                answers_folder=answers,
+                on_step=lambda step, loss: self.listener.advance(step, f"loss {loss:.3f}"),
+            )
         if report.resumed_from:
             self.listener.say(f"distillation went on from step {report.resumed_from}")
         return student
@@ -215,16 +221,20 @@ class OSEOptimizer(TeacherTask):
         """
         require_trainable(self.task)
         self.require_head()
+        self.require_student(student)
+        require_training(args, callbacks)
+        require_config(agora, AgoraConfig, "agora")
+        train_rows, eval_rows, test_rows = checked_splits(train_dataset, eval_dataset, test_dataset)
         trainer = build_trainer(
             student,
             args,
-            train_dataset=self.rows(train_dataset),
-            eval_dataset=self.rows(eval_dataset),
+            train_dataset=self.rows(train_rows),
+            eval_dataset=self.rows(eval_rows),
             tokenizer=self.tokenizer,
             agora=agora,
             labeler=self.teacher if agora is not None else None,
-            labeler_logits=lambda: self.answered_rows(train_dataset)[TEACHER_LOGITS][:],
-            test_dataset=self.rows(test_dataset) if test_dataset is not None else None,
+            labeler_logits=lambda: self.answered_rows(train_rows)[TEACHER_LOGITS][:],
+            test_dataset=self.rows(test_rows) if test_rows is not None else None,
             callbacks=callbacks,
             task=self.task,
         )
@@ -254,7 +264,10 @@ class OSEOptimizer(TeacherTask):
             OutputFolderError: if the folder holds files of somebody else, or the teacher's own, or cannot be written.
             UnsupportedModelError: if the model cannot be exported in this way.
         """
-        path, dataset = folder_path(folder), calibration_dataset
+        require_kind(student, PreTrainedModel, "student", "Pass the model that initialize returned, without a wrapper")
+        require_config(config, ExportConfig)
+        require_single_process("export")
+        path, dataset = folder_path(folder), plain_or_none(calibration_dataset, "calibration_dataset")
         claim_for_export(path, teacher=getattr(self.teacher, "name_or_path", None))
         save_into(student, self.tokenizer, path)
         write_formats(
@@ -280,7 +293,13 @@ class OSEOptimizer(TeacherTask):
         from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.optimizer.run import Rows, open_run
 
-        rows = Rows(train=train_dataset, validation=eval_dataset, test=test_dataset, unlabeled=unlabeled_dataset)
+        require_config(config, OSEConfig)
         path = folder_path(folder)
+        require_single_process("optimize")
+        test_dataset = plain_dataset(test_dataset, "test_dataset")
+        train, validation, test = checked_splits(train_dataset, eval_dataset, test_dataset)
+        for later in (validation, test):
+            self.rows(later)  # refused now, not after the search
+        rows = Rows(train=train, validation=validation, test=test, unlabeled=self.checked_unlabeled(unlabeled_dataset))
         with working_in(path):
             return run_stages(open_run(self, path, rows, config or OSEConfig()))

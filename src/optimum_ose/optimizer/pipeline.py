@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.distillation.local_process import num_processes
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError, ProcessError
 from optimum_ose.optimizer.dependencies import (
     STAGES,
@@ -24,7 +25,7 @@ from optimum_ose.optimizer.stages import (
     teacher_export,
     use_finished_teacher,
 )
-from optimum_ose.optimizer.team import is_first_process, num_processes, wait_for_all
+from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.output_folder import writing
 from optimum_ose.records import read_benchmark
 from optimum_ose.report.writing import write_report

@@ -23,7 +23,7 @@ from optimum_ose.journal import Journal
 from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency, latency_meter
 from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.optimizer.team import Team
-from optimum_ose.progress import Listener
+from optimum_ose.progress import Listener, working
 
 
 def shared_search(
@@ -48,8 +48,10 @@ def shared_search(
     def search() -> tuple[SearchResult, LatencyFinding | None]:
         with TemporaryDirectory() as folder:
             kept = Journal(journal or Path(folder) / "journal.jsonl", question=question())
+            with working(listener, "search space", None):
+                space = derive_space()
             return search_architecture(
-                derive_space(),
+                space,
                 setting,
                 measure=team.measure,
                 journal=kept,
@@ -132,27 +134,25 @@ def _extract(
         listener.advance(num_done, f"error {evaluation.objectives.error:.3f}")
 
     error = CandidateError(measure, journal=journal)
-    listener.stage("extract", settings.budget)
-    result = extract(
-        space,
-        parameter_size=space.parameter_size,
-        inference_cost=_inference_cost(space, setting, finding),
-        error=error,
-        hyperparameters=[dict(theta) for theta in settings.hyperparameters],
-        epsilon=settings.epsilon,
-        method=settings.method,
-        objective=settings.objective,
-        interval_size=settings.interval_size,
-        noise=settings.noise,
-        constraints=_constraints(space, settings, allowed),
-        max_error=settings.max_error,
-        max_evaluations=settings.budget,
-        seed=settings.seed,
-        on_evaluation=advance,
-        on_plan=error.plan,
-    )
-    listener.finish()
-    return result
+    with working(listener, "extract", settings.budget):
+        return extract(
+            space,
+            parameter_size=space.parameter_size,
+            inference_cost=_inference_cost(space, setting, finding),
+            error=error,
+            hyperparameters=[dict(theta) for theta in settings.hyperparameters],
+            epsilon=settings.epsilon,
+            method=settings.method,
+            objective=settings.objective,
+            interval_size=settings.interval_size,
+            noise=settings.noise,
+            constraints=_constraints(space, settings, allowed),
+            max_error=settings.max_error,
+            max_evaluations=settings.budget,
+            seed=settings.seed,
+            on_evaluation=advance,
+            on_plan=error.plan,
+        )
 
 
 def _inference_cost(space: SearchSpace, setting: CandidateSetting, finding: LatencyFinding | None) -> Cost:

@@ -10,10 +10,13 @@ from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.given import plain_dataset, plain_or_none
+from optimum_ose.display import default_listener
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.trainer import build_trainer
+from optimum_ose.guards import require_config, require_kind, require_whole_number
 from optimum_ose.modeling.length import usable_length
 from optimum_ose.modeling.loading import (
     load_checkpoint,
@@ -36,10 +39,11 @@ from optimum_ose.modeling.tasks import (
     require_distillable,
     require_trainable,
 )
+from optimum_ose.optimizer.guards import LEAST_TOKENS, require_parts, require_student, require_training
 from optimum_ose.optimizer.token_rows import give_head, token_rows
 from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
-from optimum_ose.progress import Listener, SilentListener
+from optimum_ose.progress import Listener, working
 
 
 class TeacherTask:
@@ -51,7 +55,7 @@ class TeacherTask:
         task: what both do.
         has_head: whether the teacher's head for the task is trained; without it, `finetune_teacher` comes first.
         max_length: tokens per text; longer ones are cut.
-        listener: hears of progress.
+        listener: hears of progress; None: bars on a terminal, lines elsewhere. `progress.SilentListener()` is silent.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class TeacherTask:
         listener: Listener | None = None,
     ) -> None:
         require_distillable(task)
+        require_parts(teacher, tokenizer, max_length)
         if isinstance(tokenizer, BaseImageProcessor) != (task in IMAGE_TASKS):
             raise InvalidConfigError(
                 f"The task {task} needs {'an image processor' if task in IMAGE_TASKS else 'a tokenizer'}",
@@ -77,7 +82,7 @@ class TeacherTask:
         self.task = task
         self.has_head = has_head
         self.max_length = max_length
-        self.listener: Listener = listener or SilentListener()
+        self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
 
     @classmethod
@@ -108,6 +113,9 @@ class TeacherTask:
             UnsupportedModelError: if the task is not handled.
         """
         require_distillable(task)
+        require_whole_number(max_length, "max_length", least=LEAST_TOKENS)
+        if num_labels is not None:
+            require_whole_number(num_labels, "num_labels", least=1)
         source = require_source(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
         load = load_image_processor if task in IMAGE_TASKS else load_tokenizer
@@ -132,6 +140,7 @@ class TeacherTask:
 
     def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
         """The search space of the teacher's config, with the task's head counted."""
+        require_config(config, SearchConfig)
         axes = (config or SearchConfig()).axes
         return derive_search_space(self.teacher.config, task=self.task, **axes)
 
@@ -152,8 +161,10 @@ class TeacherTask:
 
     def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
         """What a PyTorch model of the task scores on a data set with labels, by the task's main metric."""
-        rows = self.rows(dataset)
-        return self.metric.score(predict_logits(model, rows, tokenizer=self.tokenizer), rows)
+        require_kind(model, PreTrainedModel, "model", "Pass a model of Transformers, without a wrapper")
+        rows = self.rows(plain_dataset(dataset, "dataset"))
+        with working(self.listener, "scoring", None):
+            return self.metric.score(predict_logits(model, rows, tokenizer=self.tokenizer), rows)
 
     def rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
         """Rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, or `image`, and `label`: token
@@ -164,13 +175,24 @@ class TeacherTask:
             InvalidDataError: if the columns are others, or the classes are not the teacher's.
         """
         return token_rows(
-            dataset,
+            plain_dataset(dataset, "dataset"),
             self.teacher.config if self.has_head else None,
             self.tokenizer,
             task=self.task,
             max_length=self.max_length,
             needs_labels=needs_labels,
         )
+
+    def checked_unlabeled(self, dataset: Dataset | None) -> Dataset | None:
+        """Rows of text without labels, if there are any; their first row is tried out.
+
+        Raises:
+            InvalidDataError: if it is no data set, empty, or has other columns.
+        """
+        plain = plain_or_none(dataset, "unlabeled_dataset")
+        if plain is not None:
+            self.rows(plain.select(range(1)), needs_labels=False)
+        return plain
 
     def finetune_teacher(
         self,
@@ -184,6 +206,9 @@ class TeacherTask:
         Training goes on from the last checkpoint in `args.output_dir`, if there is one.
         """
         require_trainable(self.task)
+        require_training(args, callbacks)
+        train_dataset = plain_dataset(train_dataset, "train_dataset")
+        eval_dataset = plain_dataset(eval_dataset, "eval_dataset")
         rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
         give_head(self.teacher, train_dataset)
         trainer = build_trainer(
@@ -212,16 +237,25 @@ class TeacherTask:
                 "Call finetune_teacher first",
             )
 
+    def require_student(self, student: PreTrainedModel) -> None:
+        """Pass if a model can be trained as the teacher's student.
+
+        Raises:
+            InvalidConfigError: if it is no model, the teacher itself, or has other answers or fewer tokens.
+        """
+        num_tokens = 0 if self.text_tokenizer is None else len(self.text_tokenizer)
+        require_student(student, self.teacher, self.problem, num_tokens=num_tokens)
+
     def answered_rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
         """Rows with the teacher's logits; those of the last three data sets are kept: training rows, texts, copies."""
+        dataset = plain_dataset(dataset, "dataset")
         key = dataset._fingerprint
         if key not in self._answered:
             rows = self.rows(dataset, needs_labels=needs_labels)
             last = dict(list(self._answered.items())[-2:])
-            self.listener.stage("the teacher answers", len(rows))
-            answered = with_teacher_logits(
-                rows, self.teacher, tokenizer=self.tokenizer, on_rows=lambda done: self.listener.advance(done, "")
-            )
-            self.listener.finish()
+            with working(self.listener, "the teacher answers", len(rows)):
+                answered = with_teacher_logits(
+                    rows, self.teacher, tokenizer=self.tokenizer, on_rows=lambda done: self.listener.advance(done, "")
+                )
             self._answered = {**last, key: answered}
         return self._answered[key]

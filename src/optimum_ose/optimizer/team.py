@@ -1,6 +1,5 @@
 """The processes of one launch, sharing the candidates of a search: the first one decides and writes, all train."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, final
 
@@ -8,28 +7,12 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object
 
 from optimum_ose.distillation.candidates import CandidateRun, CandidateTrainer
-from optimum_ose.distillation.local_process import process_state
+from optimum_ose.distillation.local_process import num_processes, process_state
 from optimum_ose.exceptions import OSEError, ProcessError
 from optimum_ose.export.machine import usable_cores
 
 _Entry = dict[str, Any]
 _Found = TypeVar("_Found")
-
-
-def num_processes() -> int:
-    """Processes of this launch; 1 without a launcher.
-
-    Raises:
-        ProcessError: if the launcher started several that Accelerate did not connect.
-    """
-    connected, started = int(process_state().num_processes), int(os.environ.get("WORLD_SIZE", "1"))
-    if connected != started:
-        raise ProcessError(
-            "Accelerate must connect all processes of a launch",
-            f"{started} were started, and this one knows of {connected}",
-            "Look at the launcher's settings, or start a single process",
-        )
-    return connected
 
 
 def is_first_process() -> bool:
@@ -124,7 +107,7 @@ def _stopped(rank: int, error: Exception) -> ProcessError:
     return ProcessError(
         "All processes of a launch must come to the end of the search",
         f"process {rank} stopped with {type(error).__name__}: {error}",
-        "Mend that and start again: what was finished is kept",
+        "Fix this and run the command again: what was finished is kept",
     )
 
 

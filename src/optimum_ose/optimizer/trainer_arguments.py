@@ -72,12 +72,15 @@ class ProgressCallback(TrainerCallback):
     def __init__(self, listener: Listener, name: str) -> None:
         self._listener = listener
         self._name = name
+        self._is_open = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """See `TrainerCallback`."""
+        self.close()
         self._listener.stage(self._name, state.max_steps)
+        self._is_open = True
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """See `TrainerCallback`."""
@@ -87,4 +90,10 @@ class ProgressCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """See `TrainerCallback`."""
-        self._listener.finish()
+        self.close()
+
+    def close(self) -> None:
+        """End the stage, if one has begun; a training that fails does not come to its end."""
+        if self._is_open:
+            self._listener.finish()
+        self._is_open = False

@@ -1,0 +1,65 @@
+"""Whether weights are finite numbers, and whether this machine can compute in a precision."""
+
+from collections.abc import Callable
+
+import torch
+from transformers import PreTrainedModel, TrainingArguments
+
+from optimum_ose.exceptions import DivergedError, InvalidConfigError
+from optimum_ose.wording import listed
+
+
+def require_finite_weights(model: PreTrainedModel, when: str, setting: str) -> None:
+    """Pass if every weight of a model is a finite number.
+
+    Args:
+        model: after a training.
+        when: for the message, such as "after fine-tuning".
+        setting: what to lower.
+
+    Raises:
+        DivergedError: if a weight is infinite or no number.
+    """
+    broken = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise DivergedError(
+            f"The weights of {type(model).__name__} must be finite {when}",
+            f"those of {listed(broken, limit=3)} are not: the training diverged",
+            f"Lower {setting}, begin with a new model, and run the command again",
+        )
+
+
+def require_precision(name: str) -> None:
+    """Pass if this machine can train in a precision.
+
+    Args:
+        name: "no" (float32), "bf16" or "fp16", as Accelerate names them, or "tf32".
+
+    Raises:
+        InvalidConfigError: if it cannot.
+    """
+    cuda = torch.cuda.is_available()
+    can: dict[str, Callable[[], bool]] = {
+        "no": lambda: True,
+        "fp16": lambda: torch.accelerator.is_available(),
+        "bf16": lambda: not cuda or torch.cuda.is_bf16_supported(),
+        "tf32": lambda: cuda and torch.cuda.get_device_capability()[0] >= 8,  # Ampere
+    }
+    if name not in can or not can[name]():
+        device = torch.cuda.get_device_name() if cuda else "it has no GPU"
+        raise InvalidConfigError(
+            f"This machine must be able to train in the precision {name}",
+            f"it cannot: {device}" if name in can else "there is no such precision",
+            "Use mixed_precision='no', or 'bf16' where it is supported",
+        )
+
+
+def require_trainer_precision(args: TrainingArguments) -> None:
+    """Pass if this machine can train in the precision that a Trainer is told to use.
+
+    Raises:
+        InvalidConfigError: if it cannot.
+    """
+    for name in ("fp16", "bf16", "tf32"):
+        if getattr(args, name, None):
+            require_precision("no" if name == "bf16" and args.use_cpu else name)

@@ -1,0 +1,189 @@
+"""Checks what the verbs of OSEOptimizer are given, before work is spent on it."""
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from datasets import Dataset
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers.image_processing_utils import BaseImageProcessor
+
+from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.results import SearchResult
+from optimum_ose.data.given import plain_dataset
+from optimum_ose.exceptions import InvalidArchitectureError, InvalidConfigError, UntouchedSplitWarning
+from optimum_ose.guards import described, path_or_none, require_kind, require_whole_number
+from optimum_ose.modeling.axes import derive_axes, require_known
+from optimum_ose.modeling.reconfiguration import reconfigure
+from optimum_ose.modeling.tasks import Problem
+from optimum_ose.wording import listed
+
+LEAST_TOKENS = 8
+"""Fewer hold no text beside the special tokens."""
+_HEAD = re.compile(r"(For|LMHead)[A-Z]?\w*$")
+_INPUTS = ("text", "text_pair", "tokens", "input_ids")
+
+_Test = TypeVar("_Test", Dataset, Dataset | None)
+
+
+def require_parts(teacher: object, processor: object, max_length: object) -> None:
+    """Pass if teacher, tokenizer or image processor, and the number of tokens are of the right kinds.
+
+    Raises:
+        InvalidConfigError: if one is not.
+    """
+    remedy = "Load both with OSEOptimizer.from_pretrained(folder_or_hub_id)"
+    require_kind(teacher, PreTrainedModel, "teacher", remedy)
+    require_kind(processor, (PreTrainedTokenizerBase, BaseImageProcessor), "tokenizer", remedy)
+    require_whole_number(max_length, "max_length", least=LEAST_TOKENS)
+
+
+def require_student(student: Any, teacher: PreTrainedModel, problem: Problem, *, num_tokens: int = 0) -> None:
+    """Pass if a model can be trained as the teacher's student: in place, with the same answers and tokens.
+
+    Args:
+        student: what was passed.
+        teacher: of the optimizer.
+        problem: what an answer is.
+        num_tokens: size of the tokenizer; 0 without one.
+
+    Raises:
+        InvalidConfigError: if it is no model of Transformers, the teacher, or has other answers or fewer tokens.
+    """
+    require_kind(student, PreTrainedModel, "student", "Pass the model that initialize returned, without a wrapper")
+    if student is teacher or _share_weights(student, teacher):
+        raise InvalidConfigError(
+            "The student must be another model than the teacher, for it is changed in place",
+            "the two are one, or share their weights",
+            "Make a student with initialize, or pass copy.deepcopy(model)",
+        )
+    if _HEAD.search(type(teacher).__name__) and student.base_model is student:
+        raise InvalidConfigError(
+            "The student must have a head for the task, as the teacher has",
+            f"got a {type(student).__name__}, without one, for a {type(teacher).__name__}",
+            "Make a student with initialize, or load it with the Auto class of the task",
+        )
+    has_classes = problem in ("single-label", "multi-label", "regression", "token-labels")
+    if has_classes and student.config.num_labels != teacher.config.num_labels:
+        raise InvalidConfigError(
+            "Student and teacher must answer with the same classes",
+            f"the student has {student.config.num_labels}, the teacher {teacher.config.num_labels}",
+            "Initialize the student from this teacher",
+        )
+    known, wanted = _num_embeddings(student), min(num_tokens, _num_embeddings(teacher))
+    if num_tokens and known < wanted:
+        raise InvalidConfigError(
+            "The student must have an embedding for each token of the teacher's tokenizer",
+            f"it has {known:,} of {wanted:,}",
+            "Initialize the student from this teacher",
+        )
+
+
+def require_training(args: object, callbacks: object = ()) -> None:
+    """Pass if arguments and callbacks of a Trainer are of the right kinds.
+
+    Raises:
+        InvalidConfigError: if they are not.
+    """
+    require_kind(args, TrainingArguments, "args", "Pass transformers.TrainingArguments(output_dir, ...)")
+    require_kind(callbacks, (list, tuple), "callbacks", "Pass a list of transformers.TrainerCallback")
+    found: Any = callbacks
+    for callback in found:
+        is_class = isinstance(callback, type) and issubclass(callback, TrainerCallback)
+        if not is_class:
+            require_kind(callback, TrainerCallback, "each of callbacks", "Pass transformers.TrainerCallback objects")
+
+
+def chosen_architecture(value: object, config: PretrainedConfig, task: str) -> Architecture:
+    """The architecture that was passed, or that a search found.
+
+    Args:
+        value: what was passed.
+        config: of the teacher.
+        task: of the teacher.
+
+    Raises:
+        InvalidConfigError: if it is neither.
+        InvalidArchitectureError: if its axes or values are none that the teacher's model type can have, or larger than
+            the teacher's.
+    """
+    found = value.architecture if isinstance(value, SearchResult) else value
+    if isinstance(found, Mapping) and not isinstance(found, Architecture):
+        found = Architecture({str(name): size for name, size in found.items()})
+    if not isinstance(found, Architecture):
+        raise InvalidConfigError(
+            "initialize needs an Architecture, or the SearchResult of extract",
+            f"got {described(value)}",
+            "Call extract first, and pass what it returns",
+        )
+    axes = derive_axes(config, task)
+    require_known(config, axes, found)
+    larger = {name: size for name, size in found.items() if size > axes[name].value}
+    if larger:
+        raise InvalidArchitectureError(
+            "A student must not be larger than its teacher in any axis",
+            f"got {listed(f'{name}={size}' for name, size in larger.items())}; the teacher has "
+            + listed(f"{name}={axes[name].value}" for name in larger),
+            "Choose smaller values, as in the teacher's search space",
+        )
+    reconfigure(config, found)
+    return found
+
+
+def journal_file(journal: object) -> Path | None:
+    """The file that a search keeps its trainings in; None: none.
+
+    Raises:
+        InvalidConfigError: if it is a folder, or no path.
+    """
+    path = path_or_none(journal, "journal")
+    if path is None:
+        return None
+    if path.is_dir() or str(journal).endswith((os.sep, "/")):
+        raise InvalidConfigError("journal must be a file", f"{path} is a folder", f"Pass a file: {path}/journal.jsonl")
+    return path
+
+
+def checked_splits(train: Dataset, validation: Dataset, test: _Test) -> tuple[Dataset, Dataset, _Test]:
+    """The three sets of a training in Python's own types; a warning says if test rows stand in the development set.
+
+    Raises:
+        InvalidDataError: if one is no data set, or empty.
+    """
+    train, validation = plain_dataset(train, "train_dataset"), plain_dataset(validation, "eval_dataset")
+    if test is None:
+        return train, validation, test
+    plain = plain_dataset(test, "test_dataset")
+    _tell_shared_rows(validation, plain)
+    return train, validation, plain
+
+
+def _tell_shared_rows(eval_dataset: Dataset, test_dataset: Dataset) -> None:
+    names = [name for name in _INPUTS if name in eval_dataset.column_names and name in test_dataset.column_names]
+    if not names:
+        return
+    steering = {repr(row) for row in eval_dataset.select_columns(names)}
+    num_shared = sum(repr(row) in steering for row in test_dataset.select_columns(names))
+    if num_shared:
+        warnings.warn(
+            f"{num_shared:,} of the {len(test_dataset):,} rows of test_dataset stand in eval_dataset too: the score on "
+            "them is optimistic. Pass test rows that nothing else uses.",
+            UntouchedSplitWarning,
+            stacklevel=4,
+        )
+
+
+def _share_weights(student: PreTrainedModel, teacher: PreTrainedModel) -> bool:
+    own = {parameter.data_ptr() for parameter in teacher.parameters() if parameter.numel()}
+    return any(parameter.data_ptr() in own for parameter in student.parameters() if parameter.numel())
+
+
+def _num_embeddings(model: PreTrainedModel) -> int:
+    try:
+        embeddings: Any = model.get_input_embeddings()
+    except NotImplementedError:
+        return 0
+    return int(getattr(embeddings, "num_embeddings", 0) or 0)
