@@ -90,9 +90,12 @@ def test_an_inner_stage_is_told_until_it_ends(told: Told) -> None:
 
 
 def test_a_stage_that_fails_is_over(told: Told) -> None:
-    with pytest.raises(ValueError, match="broken"), working(told.listener, "export", None):
+    def fail() -> None:
         told.listener.stage("of a library that does not end it", 3)
         raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"), working(told.listener, "export", None):
+        fail()
     told.after(100)
     assert told.lines == []
 

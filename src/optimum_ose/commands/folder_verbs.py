@@ -26,7 +26,8 @@ class BenchCommand(Verb):
     def execute(self) -> None:
         """See `Verb`."""
         from optimum_ose.commands.request import reopen
-        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.commands.terminal import quiet_libraries
+        from optimum_ose.display import default_listener
         from optimum_ose.optimizer.pipeline import measure_again
         from optimum_ose.output_folder import working_again_in
         from optimum_ose.records import read_benchmark
@@ -35,7 +36,7 @@ class BenchCommand(Verb):
         quiet_libraries()
         trusted = self.args.trust_remote_code
         with working_again_in(self.args.folder):
-            artifact = measure_again(reopen(self.args.folder, TerminalListener(), trust_remote_code=trusted))
+            artifact = measure_again(reopen(self.args.folder, default_listener(), trust_remote_code=trusted))
         print(comparison_table(read_benchmark(artifact.benchmark)))
 
 

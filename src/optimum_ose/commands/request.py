@@ -15,7 +15,7 @@ from optimum_ose.configuration.kinds import STRICT, Filled, Seed, Settings
 from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.configuration.rules import check
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.progress import Listener
+from optimum_ose.progress import Listener, working
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -92,6 +92,11 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
     Raises:
         OSEError: if anything asked for is not there or does not fit.
     """
+    with working(listener, "loading", None):
+        return _open(request, folder, listener)
+
+
+def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.columns import Columns
     from optimum_ose.data.splits import make_splits
     from optimum_ose.data.unlabeled import read_unlabeled

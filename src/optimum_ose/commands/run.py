@@ -39,14 +39,15 @@ class RunCommand(Verb):
             self._print_config()
             return
         from optimum_ose.commands.summary import print_summary, require_bound_kept
-        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.commands.terminal import quiet_libraries
+        from optimum_ose.display import default_listener
         from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.output_folder import working_in
 
         quiet_libraries()
         request = request_of(self.args)
         with working_in(self.args.output):
-            artifact = run_stages(open_request(request, self.args.output, TerminalListener()))
+            artifact = run_stages(open_request(request, self.args.output, default_listener()))
         print_summary(artifact)
         require_bound_kept(artifact)
         if request.push_to_hub:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class ExtractCommand(Verb):
     """Find the architecture; a teacher without a head is fine-tuned first. Every finished training is kept."""
 
+    SHARES_WORK = True
     EXAMPLE = "optimum-cli ose extract --model path/to/teacher --dataset reviews.csv --epsilon 0.1 --output out"
 
     @staticmethod
@@ -25,7 +26,8 @@ class ExtractCommand(Verb):
 
     def execute(self) -> None:
         """See `Verb`."""
-        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.commands.terminal import quiet_libraries
+        from optimum_ose.display import default_listener
         from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.optimizer.team import is_first_process
         from optimum_ose.output_folder import working_in
@@ -35,7 +37,7 @@ class ExtractCommand(Verb):
         quiet_libraries()
         request = request_of(self.args)
         with working_in(self.args.output):
-            run = open_request(request, self.args.output, TerminalListener())
+            run = open_request(request, self.args.output, default_listener())
             artifact = run_stages(run, only=("teacher", "extract"))
         if is_first_process():
             print(search_table(read_search(artifact.search)))
@@ -55,14 +57,15 @@ class _StageCommand(Verb):
 
     def execute(self) -> None:
         """See `Verb`."""
-        from optimum_ose.commands.terminal import TerminalListener, quiet_libraries
+        from optimum_ose.commands.terminal import quiet_libraries
+        from optimum_ose.display import default_listener
         from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.output_folder import working_again_in
 
         quiet_libraries()
         trusted = self.args.trust_remote_code
         with working_again_in(self.args.output):
-            run = reopen(self.args.output, TerminalListener(), trust_remote_code=trusted)
+            run = reopen(self.args.output, default_listener(), trust_remote_code=trusted)
             artifact = run_stages(run, only=(self.STAGE,))
         facts = {name: value for name, value in (artifact.stage(self.STAGE) or {}).items() if name != "seconds"}
         print(

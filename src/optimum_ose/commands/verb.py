@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 
 from optimum_ose.commands.failures import machine_refusal, tell_unforeseen
 from optimum_ose.exceptions import OSEError
+from optimum_ose.processes import may_print, require_single_process
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -27,6 +28,8 @@ class Verb(BaseOptimumCLICommand):  # type: ignore[misc]
     """
 
     EXAMPLE: ClassVar[str] = ""
+    SHARES_WORK: ClassVar[bool] = False
+    """Whether several processes of one launch do this together."""
 
     @classmethod
     def describe(cls, parser: ArgumentParser) -> None:
@@ -48,6 +51,8 @@ class Verb(BaseOptimumCLICommand):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, _terminate)
         sys.excepthook = tell_unforeseen
         try:
+            if not self.SHARES_WORK:
+                require_single_process(type(self).__name__.removesuffix("Command").lower())
             self.execute()
             sys.stdout.flush()
         except BrokenPipeError:
@@ -68,10 +73,10 @@ def _leave_closed_pipe() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"optimum-ose: {message}", file=sys.stderr)
+    if may_print():  # one process of a launch tells
+        print(f"optimum-ose: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    print("optimum-ose: terminated; run the same command again to resume", file=sys.stderr)
-    raise SystemExit(TERMINATED)
+    _fail("terminated; run the same command again to resume", TERMINATED)

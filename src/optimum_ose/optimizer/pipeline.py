@@ -27,6 +27,7 @@ from optimum_ose.optimizer.stages import (
 )
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.output_folder import writing
+from optimum_ose.progress import working
 from optimum_ose.records import read_benchmark
 from optimum_ose.report.writing import write_report
 from optimum_ose.serialization import canonical_json, write_atomic
@@ -65,7 +66,7 @@ def _do(run: Run, stage: Stage, reason: str) -> None:
     if run.artifact.stage(stage) is not None:
         run.optimizer.listener.say(f"stage {stage} is done again: {reason}")
     start = time.perf_counter()
-    with writing(run.artifact.path):
+    with writing(run.artifact.path), working(run.optimizer.listener, stage, None):
         record = STAGE_FUNCTIONS[stage](run)
     if is_first_process():
         finish(run, stage, {**record, "seconds": round(time.perf_counter() - start, 1)})
