@@ -11,11 +11,12 @@ from datasets import Dataset
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 from transformers.image_processing_utils import BaseImageProcessor
 
+from optimum_ose.configuration import AgoraConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_dataset
 from optimum_ose.exceptions import InvalidArchitectureError, InvalidConfigError, UntouchedSplitWarning
-from optimum_ose.guards import described, path_or_none, require_kind, require_whole_number
+from optimum_ose.guards import described, path_or_none, require_config, require_kind, require_whole_number
 from optimum_ose.modeling.axes import derive_axes, require_known
 from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.modeling.tasks import Problem
@@ -82,13 +83,14 @@ def require_student(student: Any, teacher: PreTrainedModel, problem: Problem, *,
         )
 
 
-def require_training(args: object, callbacks: object = ()) -> None:
-    """Pass if arguments and callbacks of a Trainer are of the right kinds.
+def require_training(args: object, callbacks: object = (), agora: object = None) -> None:
+    """Pass if arguments and callbacks of a Trainer, and the settings of Agora, are of the right kinds.
 
     Raises:
         InvalidConfigError: if they are not.
     """
     require_kind(args, TrainingArguments, "args", "Pass transformers.TrainingArguments(output_dir, ...)")
+    require_config(agora, AgoraConfig, "agora")
     require_kind(callbacks, (list, tuple), "callbacks", "Pass a list of transformers.TrainerCallback")
     found: Any = callbacks
     for callback in found:

@@ -126,9 +126,7 @@ class OSEOptimizer(TeacherTask):
 
         Raises:
             InvalidConfigError: if there are no calibration rows, or a selection of layers is given without them.
-            InvalidDataError: if the calibration rows cannot be used.
-            UnsupportedModelError: if layers are to be selected by what they are worth, and importance cannot be
-                measured.
+            UnsupportedModelError: if layers are to be selected by their worth, and importance cannot be measured.
         """
         chosen = chosen_architecture(architecture, self.teacher.config, self.task)
         if scratch_seed is not None:
@@ -222,8 +220,7 @@ class OSEOptimizer(TeacherTask):
         require_trainable(self.task)
         self.require_head()
         self.require_student(student)
-        require_training(args, callbacks)
-        require_config(agora, AgoraConfig, "agora")
+        require_training(args, callbacks, agora)
         train_rows, eval_rows, test_rows = checked_splits(train_dataset, eval_dataset, test_dataset)
         trainer = build_trainer(
             student,
@@ -298,8 +295,7 @@ class OSEOptimizer(TeacherTask):
         require_single_process("optimize")
         test_dataset = plain_dataset(test_dataset, "test_dataset")
         train, validation, test = checked_splits(train_dataset, eval_dataset, test_dataset)
-        for later in (validation, test):
-            self.rows(later)  # refused now, not after the search
+        _ = self.rows(validation), self.rows(test)  # refused now, not after the search
         rows = Rows(train=train, validation=validation, test=test, unlabeled=self.checked_unlabeled(unlabeled_dataset))
         with working_in(path):
             return run_stages(open_run(self, path, rows, config or OSEConfig()))
