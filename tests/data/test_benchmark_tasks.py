@@ -115,6 +115,38 @@ def test_a_label_of_another_task_is_refused():
         benchmark_tables(BENCHMARK_TASKS["glue/sst2"], {"train": table_of("glue/sst2", label="neutral")})
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("glue/stsb", {"label": "high"}, "must be a number; got 'high'"),
+        ("glue/stsb", {"label": "nan"}, "must be a number; got 'nan'"),
+        ("glue/sst2", {"label": "x" * 100_000}, "must be one of negative, positive, or its number; got 'xxx"),
+        ("glue/sst2", {"label": 0.5}, "must be one of negative, positive, or its number; got 0.5"),
+        ("superglue/copa", {"question": "reason"}, r"row 0 does not \(KeyError: 'reason'\)"),
+        ("superglue/copa", {"label": "left"}, r"row 0 does not \(ValueError"),
+        ("race/all", {"answer": "E"}, r"row 0 does not \(ValueError"),
+        ("superglue/record", {"entities": None}, r"row 0 does not \(TypeError"),
+    ],
+)
+def test_a_row_that_no_benchmark_holds_is_refused(name, change, message):
+    table = table_of(name).astype(object)
+    for column, value in change.items():
+        table.at[0, column] = value
+    with pytest.raises(InvalidDataError, match=message) as found:
+        benchmark_tables(BENCHMARK_TASKS[name], {"train": table})
+    assert len(str(found.value)) < 1_000
+
+
+def test_whole_numbers_may_be_written_with_a_fraction_of_zero():
+    made = benchmark_tables(BENCHMARK_TASKS["glue/sst2"], {"train": table_of("glue/sst2", label="1.0")})
+    assert made["train"]["label"].to_list() == ["positive"]
+
+
+def test_training_rows_without_any_label_are_refused():
+    with pytest.raises(InvalidDataError, match="training rows must have labels; none of them has one"):
+        benchmark_tables(BENCHMARK_TASKS["glue/sst2"], {"train": table_of("glue/sst2", label=-1)})
+
+
 def test_an_unknown_name_is_answered_with_all_names():
     with pytest.raises(InvalidConfigError, match=r"one of glue/cola, .*race/high; got 'sst2'\. Choose"):
         benchmark_task("sst2")

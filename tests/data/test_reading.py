@@ -90,3 +90,39 @@ def test_a_folder_without_train_is_refused(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "rows.csv", index=False)
     with pytest.raises(InvalidDataError, match=r"must hold a file train\.\* .*it holds rows.csv"):
         read_tables(str(tmp_path))
+
+
+def test_two_files_of_one_name_are_refused_and_other_names_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("train.csv", "validation.csv", "dev.csv"):
+        TABLE.to_csv(tmp_path / name, index=False)
+    assert sorted(read_tables(str(tmp_path))) == ["train", "validation"]
+    assert "validation.csv is read for validation; not read: dev.csv" in caplog.text
+    TABLE.to_json(tmp_path / "train.jsonl", orient="records", lines=True)
+    with pytest.raises(InvalidDataError, match=r"must hold one file train\.\*; it holds train.csv, train.jsonl"):
+        read_tables(str(tmp_path))
+
+
+def test_capital_ends_of_names_are_known(tmp_path: Path) -> None:
+    TABLE.to_csv(tmp_path / "train.CSV", index=False)
+    assert len(read_tables(str(tmp_path))["train"]) == len(TABLE)
+
+
+@pytest.mark.parametrize("source", ["", "x" * 5_000, "./nowhere.csv", "/nowhere", "a\x00b"])
+def test_what_is_no_path_is_refused(source: str) -> None:
+    with pytest.raises(InvalidDataError, match="must name a file, a folder or a Hub id") as found:
+        read_tables(source)
+    assert len(str(found.value)) < 1_200
+
+
+def test_splits_of_one_file_cannot_be_named(tmp_path: Path) -> None:
+    TABLE.to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(InvalidDataError, match="rows.csv is one file; held was asked for"):
+        read_tables(str(tmp_path / "rows.csv"), split_names={"test": "held"})
+
+
+def test_a_damaged_folder_of_save_to_disk_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{}")
+    with pytest.raises(InvalidDataError, match="one that `save_to_disk` of datasets has written"):
+        read_tables(str(tmp_path))

@@ -2,10 +2,12 @@
 
 import pandas as pd
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimum_ose.data.columns import Columns
+from optimum_ose.data.overlaps import told_overlaps
 from optimum_ose.data.splits import make_splits
 from optimum_ose.exceptions import InvalidDataError
 
@@ -96,3 +98,74 @@ def test_a_split_without_the_columns_is_refused() -> None:
     tables = {"train": table(40), "validation": table(10, 50).drop(columns="label")}
     with pytest.raises(InvalidDataError, match="validation lacks label"):
         make_splits(tables, Columns(), seed=0)
+
+
+def test_what_is_held_out_is_told_in_true_numbers() -> None:
+    made = make_splits(
+        {"train": table(200, labels="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")}, Columns(), seed=0
+    )
+    assert "no test split: 52 of the 200 rows of train (26.0%) are held out (stratified, seed 0)" in made.warnings
+    assert len(made.test) == 52
+
+
+@pytest.mark.parametrize("columns", [{}, {"text_pair": "the same"}])
+def test_rows_that_validation_and_test_share_are_told(columns: dict[str, str]) -> None:
+    tables = {"train": table(40), "validation": table(20, 100), "test": table(20, 115)}
+    pair = Columns(text_pair="text_pair" if columns else None)
+    made = make_splits({split: rows.assign(**columns) for split, rows in tables.items()}, pair, seed=0)
+    assert any("5 of the 20 rows of test (25.0%) also stand in validation" in warning for warning in made.warnings)
+
+
+def test_shared_rows_of_python_data_sets_are_told_for_every_kind_of_row() -> None:
+    texts = Dataset.from_dict({"text": ["a", "B  c", "d"]})
+    others = Dataset.from_dict({"text": ["b c", "e"]})
+    (told,) = told_overlaps({"validation": texts.with_format("numpy"), "test": others})
+    assert "1 of the 2 rows of test (50.0%) also stand in validation" in told
+    words = Dataset.from_dict({"tokens": [["a", "b"], ["c"]]})
+    assert told_overlaps({"validation": words, "test": words})
+    tokens = Dataset.from_dict({"input_ids": [[1, 2], [3]]})
+    assert told_overlaps({"validation": tokens, "test": tokens.select([1])})
+    pixels = Dataset.from_dict({"image": [[[0]], [[1]]]})
+    assert told_overlaps({"validation": pixels, "test": pixels})
+    assert not told_overlaps({"validation": texts.select([0]), "test": others})
+
+
+def test_repeated_texts_of_another_label_are_told() -> None:
+    twice = pd.concat([table(40), table(4, labels="ba")])
+    made = make_splits({"train": twice}, Columns(), seed=0)
+    assert (
+        "4 rows with a repeated text were removed; 4 of them had another label than the row that is kept"
+        in made.warnings
+    )
+
+
+def test_classes_alike_but_for_case_are_kept_apart_and_told() -> None:
+    made = make_splits({"train": table(60).assign(label=["Yes", "yes", "no"] * 20)}, Columns(), seed=0)
+    assert made.label_names == ("Yes", "no", "yes")
+    assert "classes that differ in case only are kept apart: 'Yes', 'yes'" in made.warnings
+
+
+@pytest.mark.parametrize(
+    "columns", [Columns(text="label"), Columns(text_pair="text"), Columns(text="text", label="text")]
+)
+def test_one_column_cannot_be_text_and_label(columns: Columns) -> None:
+    with pytest.raises(InvalidDataError, match="must stand in columns of their own"):
+        make_splits({"train": table(40)}, columns, seed=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": pd.Series([["x" * 9] * 50_000] * 40)},
+        {"label": pd.Series([{"x": "y" * 500_000}] * 40)},
+        {"label": [f"class {number} " + "x" * 9_000 for number in range(40)]},
+    ],
+)
+def test_messages_do_not_grow_with_the_data(change: dict[str, object]) -> None:
+    rows = table(40).assign(**{f"column {number}": 0 for number in range(90)}, **change)
+    with pytest.raises(InvalidDataError) as found:
+        make_splits({"train": rows}, Columns(), seed=0)
+    assert len(str(found.value)) < 1_200
+    with pytest.raises(InvalidDataError) as found:
+        make_splits({"train": rows}, Columns(label="y" * 100_000), seed=0)
+    assert len(str(found.value)) < 1_200

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from optimum_ose.data.targets import clean_label
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.wording import listed, shown
 
 ProblemType = Literal["single_label_classification", "regression"]
 Metric = Literal["accuracy", "f1", "matthews", "spearman", "accuracy_of_groups", "f1_of_groups"]
@@ -49,7 +51,7 @@ def benchmark_task(name: str) -> BenchmarkTask:
     """
     if name not in BENCHMARK_TASKS:
         raise InvalidConfigError(
-            f"--benchmark-task must be one of {', '.join(BENCHMARK_TASKS)}", f"got {name!r}", "Choose one of these"
+            f"--benchmark-task must be one of {', '.join(BENCHMARK_TASKS)}", f"got {shown(name)}", "Choose one of these"
         )
     task = BENCHMARK_TASKS[name]
     if task.trains_on is not None:
@@ -75,23 +77,39 @@ def benchmark_tables(task: BenchmarkTask, tables: Mapping[str, pd.DataFrame]) ->
         InvalidDataError: if a column is missing, or a label is none of the task's.
     """
     made = {split: _examples_of(task, table, split) for split, table in tables.items()}
-    return {split: table for split, table in made.items() if len(table)}
+    kept = {split: table for split, table in made.items() if len(table)}
+    if "train" in made and "train" not in kept:
+        raise InvalidDataError(
+            "The training rows must have labels", "none of them has one", "Give the benchmark's own training split"
+        )
+    return kept
 
 
 def _examples_of(task: BenchmarkTask, table: pd.DataFrame, split: str) -> pd.DataFrame:
     missing = [name for name in (*task.columns, task.label_column) if name not in table.columns]
     if missing:
         raise InvalidDataError(
-            f"The {split} split of this task must have the columns {', '.join((*task.columns, task.label_column))}",
-            f"it lacks {', '.join(missing)}",
+            f"The {split} split of this task must have the columns {listed((*task.columns, task.label_column))}",
+            f"it lacks {listed(missing)}",
             "Give the benchmark's own files, or name the columns yourself without --benchmark-task",
         )
     rows = []
     for group, row in enumerate(table.to_dict("records")):
         if not _is_unlabeled(row[task.label_column]):
-            rows += [(text, pair, _label(task, label), group) for text, pair, label in task.examples(row)]
+            rows += [(text, pair, _label(task, label), group) for text, pair, label in _examples(task, row, group)]
     made = pd.DataFrame(rows, columns=["text", "text_pair", "label", "group"])
     return made.drop(columns="text_pair") if made["text_pair"].isna().all() else made
+
+
+def _examples(task: BenchmarkTask, row: Mapping[str, Any], number: int) -> Sequence[Example]:
+    try:
+        return task.examples(row)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InvalidDataError(
+            "Every row of this task must hold what the benchmark's own rows hold",
+            f"row {number} does not ({type(error).__name__}: {error}): {shown(dict(row), limit=200)}",
+            "Give the benchmark's own files",
+        ) from error
 
 
 def _is_unlabeled(value: Any) -> bool:
@@ -101,15 +119,20 @@ def _is_unlabeled(value: Any) -> bool:
 
 
 def _label(task: BenchmarkTask, value: Any) -> Any:
-    if task.problem_type == "regression":
-        return float(value)
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    try:
+        if task.problem_type == "regression":
+            return clean_label(value, "number")
+        text = clean_label(value, "class").removesuffix(".0")
+    except ValueError as error:
+        raise InvalidDataError(
+            f"A label of this task must be {error}", f"got {shown(value)}", "Give the benchmark's own files"
+        ) from error
     known = {name.casefold(): name for name in task.label_names}
     known |= {str(index): name for index, name in enumerate(task.label_names)}
     if text.casefold() not in known:
         raise InvalidDataError(
             f"A label of this task must be one of {', '.join(task.label_names)}, or its number",
-            f"got {value!r}",
+            f"got {shown(value)}",
             "Give the benchmark's own files",
         )
     return known[text.casefold()]
@@ -126,7 +149,7 @@ def _pair(text: str, other: str) -> Callable[[Mapping[str, Any]], Sequence[Examp
 def _copa(row: Mapping[str, Any]) -> Sequence[Example]:
     link = {"cause": "because", "effect": "so"}[row["question"]]
     return [
-        (row["premise"], f"{link} {row[choice]}", int(int(row["label"]) == index))
+        (row["premise"], f"{link} {row[choice]}", int(int(float(row["label"])) == index))
         for index, choice in enumerate(("choice1", "choice2"))
     ]
 
