@@ -51,7 +51,9 @@ def benchmark_task(name: str) -> BenchmarkTask:
     """
     if name not in BENCHMARK_TASKS:
         raise InvalidConfigError(
-            f"--benchmark-task must be one of {', '.join(BENCHMARK_TASKS)}", f"got {shown(name)}", "Choose one of these"
+            f"--benchmark-task must be one of {', '.join(BENCHMARK_TASKS)}",
+            f"got {shown(name)}",
+            "Choose one of these",
         )
     task = BENCHMARK_TASKS[name]
     if task.trains_on is not None:
@@ -91,7 +93,7 @@ def _examples_of(task: BenchmarkTask, table: pd.DataFrame, split: str) -> pd.Dat
         raise InvalidDataError(
             f"The {split} split of this task must have the columns {listed((*task.columns, task.label_column))}",
             f"it lacks {listed(missing)}",
-            "Give the benchmark's own files, or name the columns yourself without --benchmark-task",
+            "Give the benchmark's own files, or name the columns yourself without a benchmark task",
         )
     rows = []
     for group, row in enumerate(table.to_dict("records")):

@@ -77,14 +77,14 @@ def _require_columns(chosen: Mapping[str, str | None], present: Sequence[str]) -
             raise InvalidDataError(
                 f"The data must have a {role} column" + (f" named {shown(name)}" if name else ""),
                 f"its columns are {listed(present, limit=20)}",
-                f"Name the right one with --{_option(role)}-column",
+                f"Name the right one (--{_option(role)}-column)",
             )
     found = {role: name for role, name in chosen.items() if name is not None}
     if len(set(found.values())) < len(found):
         raise InvalidDataError(
             "Texts and labels must stand in columns of their own",
             f"chosen were {', '.join(f'{shown(name)} for the {_option(role)}' for role, name in found.items())}",
-            "Name another column with --text-column, --text-pair-column or --label-column",
+            "Name other columns (--text-column, --text-pair-column, --label-column)",
         )
     return found
 
@@ -159,5 +159,5 @@ def _wrong_rows(
     return InvalidDataError(
         f"Column {shown(name)} must hold {wanted} in every row",
         f"{int(wrong.sum())} of {len(values)} rows of {split} do not; the first is row {row}: {first}",
-        f"Remove those rows, or name the right column with --{_option(role)}-column",
+        f"Remove those rows, or name the right column (--{_option(role)}-column)",
     )

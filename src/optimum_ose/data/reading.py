@@ -66,7 +66,9 @@ def read_tables(
         is_folder, is_file = bool(source) and path.is_dir(), path.is_file()
     except OSError as error:  # a name too long, or a folder that is closed to us
         raise InvalidDataError(
-            "--dataset must name a file, a folder or a Hub id", one_line(error, limit=300), "Check the path"
+            "The data set (--dataset) must name a file, a folder or a Hub id",
+            one_line(error, limit=300),
+            "Check the path",
         ) from error
     if is_folder:
         if any((path / name).is_file() for name in _ON_DISK):
@@ -82,7 +84,7 @@ def read_tables(
         return {"train": read_file(path)}
     if not source or path.suffix.lower() in SUFFIXES or path.is_absolute() or source.startswith("."):
         raise InvalidDataError(
-            "--dataset must name a file, a folder or a Hub id",
+            "The data set (--dataset) must name a file, a folder or a Hub id",
             f"{source} does not exist" if source else "it is empty",
             "Check the path",
         )
@@ -158,7 +160,7 @@ def _read_folder(folder: Path, wanted: Mapping[str, str]) -> dict[str, pd.DataFr
             raise InvalidDataError(
                 f"The folder {folder} must hold a file {candidates[0]}.* ({', '.join(SUFFIXES)})",
                 f"it holds {listed(path.name for path in sorted(folder.iterdir())) or 'nothing'}",
-                "Add the file, or name the split with --train-split, --eval-split or --test-split",
+                "Add the file, or name the split (--train-split, --eval-split, --test-split)",
             )
     return tables
 
@@ -198,7 +200,7 @@ def _load_from_hub(source: str, subset: str | None) -> Mapping[str, Dataset]:
         loaded = load_dataset(source, subset)
     except (OSError, ValueError, RuntimeError, ConnectionError) as error:
         raise InvalidDataError(
-            "--dataset must name a file, a folder or a Hub id",
+            "The data set (--dataset) must name a file, a folder or a Hub id",
             f"{shown(source)} is no local path, and the Hub did not give it: {one_line(error, limit=300)}",
             "Check the name, the network and HF_HUB_OFFLINE",
         ) from error
@@ -217,6 +219,6 @@ def _chosen_splits(loaded: Mapping[str, Dataset], wanted: Mapping[str, str], sou
             raise InvalidDataError(
                 f"{source} must have a split {candidates[0]} with rows",
                 "that split is empty" if found else f"its splits are {listed(loaded)}",
-                "Name the split with --train-split, --eval-split or --test-split",
+                "Name the split (--train-split, --eval-split, --test-split)",
             )
     return tables

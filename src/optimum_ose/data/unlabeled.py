@@ -25,7 +25,7 @@ def read_unlabeled(path: Path, splits: Splits) -> Dataset:
     """
     if "text_pair" in splits.train.column_names:
         raise InvalidDataError(
-            "--unlabeled joins tasks of single texts", "this one takes pairs of texts", "Leave --unlabeled out"
+            "Unlabeled text (--unlabeled) joins tasks of single texts", "this one takes pairs of texts", "Leave it out"
         )
     lines = read_lines(path)
     if not lines:
