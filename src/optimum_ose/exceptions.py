@@ -20,7 +20,7 @@ class OSEError(Exception):
 
     def __str__(self) -> str:
         """One line of bounded length, whatever data the parts quote."""
-        return f"{one_line(self.expected)}; {one_line(self.actual)}. {one_line(self.remedy)}"
+        return f"{one_line(self.expected)}; {one_line(self.actual).rstrip('.')}. {one_line(self.remedy)}"
 
 
 class InvalidConfigError(OSEError, ValueError):

@@ -116,13 +116,16 @@ def test_what_is_no_path_is_refused(source: str) -> None:
     assert len(str(found.value)) < 1_200
 
 
-def test_splits_of_one_file_cannot_be_named(tmp_path: Path) -> None:
-    TABLE.to_csv(tmp_path / "rows.csv", index=False)
-    with pytest.raises(InvalidDataError, match="rows.csv is one file; held was asked for"):
-        read_tables(str(tmp_path / "rows.csv"), split_names={"test": "held"})
-
-
 def test_a_damaged_folder_of_save_to_disk_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{}")
     with pytest.raises(InvalidDataError, match="one that `save_to_disk` of datasets has written"):
         read_tables(str(tmp_path))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_name_of_a_split_is_refused_where_there_is_one_file(split: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    with pytest.raises(
+        InvalidDataError, match="Splits can be named only where there are several; .* foo was asked for"
+    ):
+        read_tables(str(tmp_path / "rows.csv"), split_names={split: "foo"})

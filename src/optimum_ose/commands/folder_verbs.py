@@ -2,10 +2,10 @@
 
 from argparse import ArgumentParser
 from functools import partial
-from pathlib import Path
 
 from optimum_ose.commands.arguments import add_trust
 from optimum_ose.commands.verb import Verb
+from optimum_ose.commands.words import path
 from optimum_ose.serving.command import add_options, serve
 
 
@@ -20,7 +20,7 @@ class BenchCommand(Verb):
     def parse_args(parser: ArgumentParser) -> None:
         """See `BaseOptimumCLICommand`."""
         BenchCommand.describe(parser)
-        parser.add_argument("folder", type=Path, help="folder of a finished run")
+        parser.add_argument("folder", type=path, help="folder of a finished run")
         add_trust(parser)
 
     def execute(self) -> None:
@@ -49,7 +49,7 @@ class ReportCommand(Verb):
     def parse_args(parser: ArgumentParser) -> None:
         """See `BaseOptimumCLICommand`."""
         ReportCommand.describe(parser)
-        parser.add_argument("folder", type=Path, help="folder of a finished run")
+        parser.add_argument("folder", type=path, help="folder of a finished run")
 
     def execute(self) -> None:
         """See `Verb`."""
@@ -75,7 +75,7 @@ class PushCommand(Verb):
     def parse_args(parser: ArgumentParser) -> None:
         """See `BaseOptimumCLICommand`."""
         PushCommand.describe(parser)
-        parser.add_argument("folder", type=Path, help="folder of a finished run")
+        parser.add_argument("folder", type=path, help="folder of a finished run")
         parser.add_argument("repo", help="Hub repository, user/name")
         parser.add_argument("--private", action="store_true", help="make a new repository private")
         parser.add_argument("--revision", help="branch")

@@ -1,12 +1,12 @@
 """`ose extract`, `distill`, `finetune`, `export`: one stage each, on the same folder."""
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from optimum_ose.commands.arguments import add_run_arguments, add_trust
 from optimum_ose.commands.request import open_request, reopen, request_of
 from optimum_ose.commands.verb import Verb
+from optimum_ose.commands.words import path
 
 if TYPE_CHECKING:
     from optimum_ose.optimizer.dependencies import Stage
@@ -52,7 +52,7 @@ class _StageCommand(Verb):
     def add_folder(cls, parser: ArgumentParser) -> None:
         """Describe the verb and take the folder."""
         cls.describe(parser)
-        parser.add_argument("--output", type=Path, required=True, help="folder of an earlier `extract` or `run`")
+        parser.add_argument("--output", type=path, required=True, help="folder of an earlier `extract` or `run`")
         add_trust(parser)
 
     def execute(self) -> None:

@@ -5,7 +5,9 @@ def quiet_libraries() -> None:
     """Turn off the bars and load reports of the libraries beneath: the stages have bars of their own."""
     import datasets
     import transformers
+    from huggingface_hub.utils import logging as hub_logging
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    hub_logging.set_verbosity_error()  # each retry of a request, twice; the last error is in the message

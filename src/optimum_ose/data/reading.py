@@ -75,10 +75,10 @@ def read_tables(
             return _chosen_splits(_load_from_disk(path), wanted, f"The data set {path}")
         return _read_folder(path, wanted)
     if is_file:
-        if unused := {split: name for split, name in wanted.items() if split != "train"}:
+        if wanted:
             raise InvalidDataError(
                 "Splits can be named only where there are several",
-                f"{path} is one file; {listed(unused.values())} was asked for",
+                f"{path} is one file; {listed(wanted.values())} was asked for",
                 "Name a folder with a file for each split, or name no splits: they are then held out of the file",
             )
         return {"train": read_file(path)}
