@@ -1,5 +1,7 @@
 """What the libraries beneath say on a terminal."""
 
+import logging
+
 
 def quiet_libraries() -> None:
     """Turn off the bars and load reports of the libraries beneath: the stages have bars of their own."""
@@ -10,4 +12,4 @@ def quiet_libraries() -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    hub_logging.set_verbosity_error()  # each retry of a request, twice; the last error is in the message
+    hub_logging.set_verbosity(logging.ERROR)  # not each retry of a request: the message holds the last error
