@@ -17,12 +17,14 @@ from transformers import (
     XLNetConfig,
 )
 
-from export.tiny_text import WORDS, tiny_tokenizer
+from export.tiny_text import WORDS, save, tiny_tokenizer
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import check_parity, open_session, session_outputs
 from optimum_ose.modeling.building import build_on_meta
 from optimum_ose.modeling.operations import count_multiply_adds
 from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.modeling.tokenizers import settle_padding
+from optimum_ose.serving.pipeline import OnnxPipeline
 
 TASK = "text-classification"
 TOKENIZER = tiny_tokenizer(segments=False)
@@ -74,3 +76,18 @@ def test_an_exported_decoder_answers_padded_batches_as_pytorch_answers_each_text
     with torch.inference_mode():
         alone = torch.cat([model(**TOKENIZER(text, return_tensors="pt")).logits for text in texts])
     assert torch.allclose(torch.from_numpy(found), alone, atol=1e-5)
+
+
+def test_a_served_xlnet_answers_texts_together_as_pytorch_answers_each(tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForSequenceClassification.from_config(XLNET).eval()
+    tokenizer = tiny_tokenizer(segments=False)
+    settle_padding(model.config, tokenizer, task=TASK)
+    save(model, tmp_path, tokenizer=tokenizer)
+    export_onnx(model, tokenizer, tmp_path)
+    texts = ["the cat sat on a mat .", "good movie", "bad"]
+    served = OnnxPipeline.from_pretrained(tmp_path)(texts)
+    with torch.inference_mode():
+        alone = [model(**tokenizer(text, return_tensors="pt")).logits.softmax(-1).max().item() for text in texts]
+    assert [answer["score"] for answer in served] == pytest.approx(alone, abs=1e-5)

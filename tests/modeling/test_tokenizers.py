@@ -83,7 +83,19 @@ def test_an_encoder_keeps_the_padding_id_that_its_positions_depend_on() -> None:
 def test_a_model_that_nothing_can_pad_is_refused() -> None:
     made = tokenizer(pad_token=None, eos_token=None)
     with pytest.raises(InvalidConfigError, match="must have a padding token, or an end of text"):
-        settle_padding(GPT2Config(vocab_size=len(WORDS), pad_token_id=None), made, task=TASK)
+        settle_padding(GPT2Config(vocab_size=len(WORDS), pad_token_id=None, eos_token_id=None), made, task=TASK)
+
+
+def test_the_end_of_text_that_only_the_config_names_pads_too() -> None:
+    config, made = GPT2Config(vocab_size=len(WORDS), pad_token_id=None, eos_token_id=3), tokenizer(pad_token=None)
+    settle_padding(config, made, task=TASK)
+    assert (config.pad_token_id, made.pad_token) == (3, "[SEP]")
+
+
+def test_xlnet_is_padded_on_the_left_because_its_classifier_reads_the_last_place() -> None:
+    made = tokenizer(padding_side="right")
+    settle_padding(XLNetConfig(vocab_size=len(WORDS), pad_token_id=0), made, task=TASK)
+    assert made.padding_side == "left"
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ def settle_padding(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase,
 
     A tokenizer without a padding token gets the config's, else its end of text. The config gets the tokenizer's where
     it has none, and where a decoder classifies: its head reads the last token that is not padding. Such decoders are
-    padded on the right, where padding changes neither positions nor what a token sees.
+    padded on the right, where padding changes neither positions nor what a token sees; XLNet's classifiers, which read
+    the last place, on the left.
 
     Raises:
         InvalidConfigError: if neither has a padding token or an end of text.
@@ -99,10 +100,12 @@ def settle_padding(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase,
     named = getattr(text, "pad_token_id", None)
     stated = named if isinstance(named, int) and 0 <= named <= max(tokenizer.get_vocab().values()) else None
     if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = _padding_token(tokenizer, stated)
+        tokenizer.pad_token = _padding_token(tokenizer, stated, getattr(text, "eos_token_id", None))
     reads_last = is_decoder(config) and task != "text-generation"
     if reads_last:
         tokenizer.padding_side = "right"
+    if config.model_type == "xlnet" and task == "text-classification":
+        tokenizer.padding_side = "left"
     if stated is not None and not (reads_last and stated != tokenizer.pad_token_id):
         return
     if named is not None:
@@ -115,9 +118,9 @@ def settle_padding(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase,
         holder.pad_token_id = tokenizer.pad_token_id
 
 
-def _padding_token(tokenizer: PreTrainedTokenizerBase, stated: int | None) -> str:
+def _padding_token(tokenizer: PreTrainedTokenizerBase, stated: int | None, end: object) -> str:
     found = tokenizer.convert_ids_to_tokens(stated) if stated is not None else None
-    token = found or tokenizer.eos_token
+    token = found or tokenizer.eos_token or (tokenizer.convert_ids_to_tokens(end) if isinstance(end, int) else None)
     if not isinstance(token, str):
         raise InvalidConfigError(
             "A tokenizer must have a padding token, or an end of text that can stand for it",

@@ -15,7 +15,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.data.tokenization import evaluation_batches
 from optimum_ose.distillation.layer_scores import Batches, block_influence, losses_when_dropped
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.axes import LAYERS
+from optimum_ose.modeling.axes import HEADS, HIDDEN, KV_HEADS, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance, require_inheritable
 from optimum_ose.modeling.inheritance import Inheritance, Origin, choose, find_origins
@@ -82,7 +82,8 @@ class StudentMaker:
         count = min(NUM_CALIBRATION_ROWS, len(rows))
         chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
         calibration = rows.select_columns([name for name in _INPUTS if name in rows.column_names]).select(chosen)
-        self._maximum_point = derive_search_space(teacher.config, task=task).maximum_point
+        self._own_sizes = derive_search_space(teacher.config, task=task).maximum_point
+        self._maximum_point = self._followed(self._own_sizes)
         ranked = list(evaluation_batches(_evenly_spaced(calibration, _NUM_RANKING_ROWS), tokenizer, batch_size=32))
         self.importance = measure_importance(
             teacher, ranked, dimension_map=self.dimension_map, architecture=self._maximum_point
@@ -96,14 +97,28 @@ class StudentMaker:
         self._calibration = record(teacher, next(iter(evaluation_batches(few, tokenizer, batch_size=len(few)))))
 
     def __call__(self, architecture: Architecture) -> PreTrainedModel:
-        """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher."""
+        """A fresh student: inherited, then repaired; at the teacher's own size it is the teacher.
+
+        One whose size differs in an axis that the dimension map does not follow, such as the width of a head, inherits
+        fronts.
+        """
         if self.refusal is not None:
             return inherit_fronts(self._teacher, architecture, task=self._task)
+        followed = self._followed(architecture)
+        if any(self._own_sizes.get(axis) != architecture[axis] for axis in set(architecture) - set(followed)):
+            return inherit_fronts(self._teacher, architecture, task=self._task)
+        architecture = followed
         chosen = choose(architecture, self.importance, layer_scores=self._layer_scores)
         student, origins = self._inherit(architecture, chosen)
         if architecture != self._maximum_point:
             repair(student, self._calibration, origins)
         return student
+
+    def _followed(self, architecture: Architecture) -> Architecture:
+        """The sizes that the dimension map knows of."""
+        known = {item.axis for tensor in self.dimension_map.tensors for item in tensor.dimensions}
+        known |= {LAYERS, HEADS, KV_HEADS, HIDDEN}
+        return Architecture({axis: value for axis, value in architecture.items() if axis in known})
 
     def _inherit(self, architecture: Architecture, chosen: Inheritance) -> tuple[PreTrainedModel, Mapping[str, Origin]]:
         origins = find_origins(self._teacher, architecture, self.dimension_map, chosen)

@@ -21,13 +21,16 @@ class Padding:
         identifier = config.get("pad_token_id")
         self.pad_id = int(identifier) if identifier is not None and identifier >= 0 else known or 0
         """The token that fills rows up."""
+        self._reads_last_place = config.get("model_type") == "xlnet"
 
     def arrays(self, encodings: list[Encoding], *, left: bool = False) -> dict[str, NDArray[np.int64]]:
         """The model's inputs, int64 of shape (len(encodings), longest).
 
         They are filled on the right, whatever the tokenizer's side: positions are then those of each text alone, as
-        where transformers' pipelines run text by text. A generator, whose new tokens come next, is filled on the left.
+        where transformers' pipelines run text by text. A generator, whose new tokens come next, is filled on the left,
+        and so is XLNet, whose classifiers read the last place.
         """
+        left = left or self._reads_last_place
         shape = (len(encodings), max(1, *map(len, encodings)))
         arrays = {name: np.zeros(shape, dtype=np.int64) for name in INPUT_NAMES}
         arrays["input_ids"][:] = self.pad_id
