@@ -51,6 +51,7 @@ class SpaceCommand(Verb):
         from optimum_ose.modeling.loading import load_config
         from optimum_ose.modeling.search_space import derive_search_space
         from optimum_ose.report.space_table import space_table
+        from optimum_ose.wording import one_line, shown
 
         quiet_libraries()
         config = load_config(self.args.model, trust_remote_code=self.args.trust_remote_code)
@@ -59,4 +60,5 @@ class SpaceCommand(Verb):
         try:
             print(f"AB^nC:\n{model_abnc(config, self.args.task)}")
         except UnsupportedModelError as error:
-            print(f"AB^nC: not decided: {error}")
+            # What came may be the words of a library; what must hold is ours.
+            print(f"AB^nC: not decided for model type {shown(config.model_type)}: {one_line(error.expected)}")
