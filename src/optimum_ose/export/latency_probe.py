@@ -55,7 +55,7 @@ def random_model(
     """A model of an architecture with seeded random weights: latency does not depend on their values."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = auto_class(task).from_config(reconfigure(config, architecture))
+        model: PreTrainedModel = auto_class(task).from_config(reconfigure(config, architecture), dtype=torch.float32)
     model.eval()
     return model
 

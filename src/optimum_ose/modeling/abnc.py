@@ -6,6 +6,7 @@ from transformers import PretrainedConfig
 
 from optimum_ose.core.abnc import Stage, Verdict, check_abnc
 from optimum_ose.core.polynomial import Polynomial
+from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import LAYERS, axis_attributes, derive_axes
 from optimum_ose.modeling.dimension_map import TensorMap, derive_dimension_map
 from optimum_ose.modeling.operations import ATTENTION, multiply_add_polynomial, multiply_add_terms
@@ -23,6 +24,12 @@ def model_abnc(config: PretrainedConfig, task: str | None) -> Verdict:
     multiply_add_polynomial(config, dimension_map, task=task, axes=axes)  # refuses terms that are not the whole
     operations = multiply_add_terms(config, dimension_map, task=task)
     layered = [index for index, tensor in enumerate(tensors) if tensor.is_layered]
+    if not layered:
+        raise UnsupportedModelError(
+            "The AB^nC property is one of models with repeated layers",
+            f"model type {config.model_type!r} has no tensor that every layer repeats",
+            "Choose a model whose config has num_hidden_layers",
+        )
     inner = _stage("each layer", tensors[layered[0] : layered[-1] + 1], operations, also=(ATTENTION,))
     return check_abnc(
         _stage("what precedes the layers", tensors[: layered[0]], operations),
