@@ -5,15 +5,27 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.output_folder import writing
+
 
 def save(accelerator: Accelerator, folder: Path, step: int) -> None:
-    """Write the whole state under a temporary name, rename it, then drop older ones."""
+    """Write the whole state under a temporary name, rename it, then drop older ones.
+
+    Raises:
+        OutputFolderError: if it cannot be written; nothing is left of it.
+    """
     final = folder / f"step-{step:08d}"
     temporary = folder / f".{final.name}.tmp"
     if accelerator.is_main_process:
         shutil.rmtree(temporary, ignore_errors=True)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(temporary))
+    try:
+        with writing(folder):
+            accelerator.save_state(str(temporary))
+    except OutputFolderError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         older = _finished(folder)

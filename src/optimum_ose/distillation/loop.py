@@ -21,7 +21,7 @@ from optimum_ose.data.tokenization import language_collator, pad_rows, training_
 from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.checkpoints import load_latest, save
 from optimum_ose.distillation.local_process import LocalProcess, num_processes
-from optimum_ose.distillation.pupil import Pupil, require_attentions, require_tokens, wanted_internals
+from optimum_ose.distillation.pupil import Pupil, require_tokens, show_attentions, wanted_internals
 from optimum_ose.distillation.teaching import (
     lesson_of,
     require_common_vocabulary,
@@ -100,7 +100,7 @@ def distill(
     elif problem != "representation":
         require_same_answers(student, teacher)
     if config.attention_weight:
-        require_attentions(student, teacher)
+        show_attentions(student, teacher)
     if isinstance(tokenizer, BaseImageProcessor) and any(wanted_internals(config).values()):
         require_tokens(student, teacher)
     if problem not in NOT_KEPT:

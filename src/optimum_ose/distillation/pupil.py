@@ -1,6 +1,7 @@
 """The module that computes the weighted distillation loss of a student."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -42,12 +43,16 @@ def wanted_internals(config: DistillationConfig) -> dict[str, bool]:
     }
 
 
-def require_attentions(*models: PreTrainedModel) -> None:
-    """Refuse models that do not compute the attention maps that they are to show.
+def show_attentions(*models: PreTrainedModel) -> None:
+    """Let models compute the attention maps that they are to show: their answers stay the same.
 
     Raises:
-        InvalidConfigError: if one runs another attention than the eager one.
+        InvalidConfigError: if one runs another attention than the eager one, and cannot be switched.
     """
+    for model in models:
+        if model.config._attn_implementation != "eager" and hasattr(model, "set_attn_implementation"):
+            with suppress(ValueError, ImportError):
+                model.set_attn_implementation("eager")
     others = sorted({str(model.config._attn_implementation) for model in models} - {"eager"})
     if others:
         raise InvalidConfigError(

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.onnx import _constants
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.exceptions import ExportError, UnsupportedModelError
+from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.computation import Computation, free_axes
 from optimum_ose.export.example_inputs import example_inputs
@@ -20,6 +21,9 @@ from optimum_ose.export.rewriting import rewrite_for_runtime
 from optimum_ose.modeling.building import BUILD_ERRORS
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
+
+
+_MAX_OPSET: int = getattr(_constants, "ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET", _constants.ONNX_MAX_OPSET)
 
 
 def export_onnx(
@@ -56,10 +60,17 @@ def export_onnx(
 
     Raises:
         UnsupportedModelError: if the model's inputs, outputs, precision or size cannot be exported.
+        InvalidConfigError: if torch.onnx does not know the operator set.
         ExportError: if the model cannot be traced, or the file differs from the model by more than the tolerance.
         OutputFolderError: if the file cannot be written.
     """
-    _check_weights(model)
+    require_exportable_weights(model)
+    if opset > _MAX_OPSET:  # torch would print the whole graph before it says so
+        raise InvalidConfigError(
+            "opset must be one that torch.onnx can write",
+            f"got {opset}",
+            f"Use {_MAX_OPSET} or lower; the default is 17",
+        )
     path = Path(folder) / "onnx" / "model.onnx"
     with atomic_file(path) as temporary:
         try:
@@ -126,7 +137,12 @@ def _trace(
         )
 
 
-def _check_weights(model: PreTrainedModel) -> None:
+def require_exportable_weights(model: PreTrainedModel) -> None:
+    """Pass if a model's weights fit into one ONNX file.
+
+    Raises:
+        UnsupportedModelError: if they are not float32, or take 2 GiB and more.
+    """
     floating = {str(tensor.dtype) for tensor in model.parameters() if tensor.is_floating_point()}
     if floating != {"torch.float32"}:
         raise UnsupportedModelError(

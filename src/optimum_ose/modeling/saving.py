@@ -1,7 +1,10 @@
 """Saves tokenizers in the form that transformers 4 and 5 both read."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -11,6 +14,8 @@ _GENERIC_CLASS = "PreTrainedTokenizerFast"
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write the tokenizer's files, so that optimum-onnx, which needs transformers 4, loads them as well.
+
+    Truncation and padding of the last call are left out: the same tokenizer gives the same bytes before and after use.
 
     transformers 5 writes two things that 4 refuses: a class of its own for tokenizers without one, and the added
     special tokens as a list `extra_special_tokens`.
@@ -23,7 +28,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         OSError: if the folder cannot be written or the disk is full.
     """
     try:
-        tokenizer.save_pretrained(folder)
+        with _unused(getattr(tokenizer, "backend_tokenizer", None)):
+            tokenizer.save_pretrained(folder)
     except Exception as error:
         if type(error) is Exception:  # what the library tokenizers makes of every failure to write
             raise OSError(str(error)) from error
@@ -35,3 +41,20 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     if isinstance(settings.get("extra_special_tokens"), list):
         settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
     path.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _unused(backend: Any) -> Iterator[None]:
+    """A fast tokenizer as if nothing had been tokenized with it; its state is put back."""
+    truncation, padding = getattr(backend, "truncation", None), getattr(backend, "padding", None)
+    if truncation is not None:
+        backend.no_truncation()
+    if padding is not None:
+        backend.no_padding()
+    try:
+        yield
+    finally:
+        if truncation is not None:
+            backend.enable_truncation(**truncation)
+        if padding is not None:
+            backend.enable_padding(**padding)

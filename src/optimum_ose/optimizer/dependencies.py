@@ -222,7 +222,7 @@ def _name(path: Path, folder: Path) -> str:
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, item in value.items():
-        if isinstance(item, Mapping) and item:
+        if isinstance(item, Mapping):
             yield from _flat(item, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", item

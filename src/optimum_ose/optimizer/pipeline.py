@@ -17,6 +17,7 @@ from optimum_ose.optimizer.dependencies import (
     stages_to_do,
 )
 from optimum_ose.optimizer.evaluation import measure
+from optimum_ose.optimizer.preflight import check_labeler_of, preflight
 from optimum_ose.optimizer.run import Run
 from optimum_ose.optimizer.stages import (
     STAGE_FUNCTIONS,
@@ -47,16 +48,18 @@ def run_stages(run: Run, *, only: tuple[Stage, ...] = STAGES) -> OSEArtifact:
     to_do = stages_to_do(run.artifact)
     _require_one_process(run, only, to_do)
     _require_finished(run.artifact, STAGES[: STAGES.index(only[0])], only[0], to_do)
-    if "teacher" not in only:
+    if "teacher" not in only or "teacher" not in to_do:
         use_finished_teacher(run)
+    if {"teacher", "finetune"} & set(only):
+        preflight(run)
     wait_for_all()
     for stage in only:
         reason = to_do.get(stage) or changed_input(stage, run.artifact)
         wait_for_all()
         if reason is not None:
             _do(run, stage, reason)
-        elif stage == "teacher":
-            use_finished_teacher(run)
+            if stage == "teacher" and "finetune" in to_do:
+                check_labeler_of(run)
         wait_for_all()
     return run.artifact
 

@@ -61,7 +61,7 @@ def open_run(
         JournalError: if a finished stage in it had other settings.
     """
     if config.distillation.num_augmented_copies:
-        require_copyable(optimizer)  # refused now, not after the search
+        require_copyable(optimizer)
     question = {
         "task": optimizer.task,
         "model": model_digest(optimizer.teacher),

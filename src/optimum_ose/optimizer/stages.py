@@ -1,28 +1,34 @@
 """What each stage of a run does, and the record that it leaves."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.exceptions import OtherQuestionError
 from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.loading import load_config, load_teacher
-from optimum_ose.optimizer.dependencies import Stage
+from optimum_ose.optimizer.dependencies import Stage, inputs_of, settings_of
 from optimum_ose.optimizer.evaluation import compare
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.latency import check_bound
 from optimum_ose.optimizer.run import Run, winner
 from optimum_ose.optimizer.sample_answers import sample_answers
-from optimum_ose.optimizer.team import is_first_process
+from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.records import read_search
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.writing import write_report
-from optimum_ose.serialization import canonical_json, plain, result_to_dict, write_atomic
+from optimum_ose.serialization import canonical_json, digest, plain, result_to_dict, write_atomic
+
+_MARK = ".settings"
+"""Beside the checkpoints of a training: a digest of the settings and inputs that they answer."""
 
 
 def _teacher(run: Run) -> dict[str, Any]:
@@ -33,7 +39,7 @@ def _teacher(run: Run) -> dict[str, Any]:
     found = optimizer.finetune_teacher(
         run.rows.train,
         run.rows.validation,
-        teacher_arguments(run.artifact.checkpoints / "teacher", optimizer.teacher.config, run.config.teacher_arguments),
+        teacher_arguments(_checkpoints(run, "teacher"), optimizer.teacher.config, run.config.teacher_arguments),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )
     save_as(optimizer.teacher, optimizer.tokenizer, run.artifact.teacher)
@@ -43,9 +49,23 @@ def _teacher(run: Run) -> dict[str, Any]:
 
 def _extract(run: Run) -> dict[str, Any]:
     optimizer, config = run.optimizer, run.config.search
-    result = optimizer.extract(
-        config, train_dataset=run.rows.train, eval_dataset=run.rows.validation, journal=run.artifact.journal
+    search = partial(
+        optimizer.extract,
+        config,
+        train_dataset=run.rows.train,
+        eval_dataset=run.rows.validation,
+        journal=run.artifact.journal,
     )
+    try:
+        result = search()
+    except OtherQuestionError as error:
+        if run.artifact.request.get("search_from") is not None:
+            raise
+        wait_for_all()
+        if is_first_process():
+            _set_journal_aside(run, error)
+        wait_for_all()
+        result = search()
     space = optimizer.search_space(config)
     described = {
         "axes": {axis: list(values) for axis, values in space.axes.items()},
@@ -70,7 +90,7 @@ def _distill(run: Run) -> dict[str, Any]:
         run.rows.train,
         run.config.distillation,
         unlabeled_dataset=run.rows.unlabeled,
-        checkpoint_folder=run.artifact.checkpoints / "distill",
+        checkpoint_folder=_checkpoints(run, "distill"),
     )
     score = optimizer.score(student, run.rows.validation)
     save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled")
@@ -83,11 +103,8 @@ def _finetune(run: Run) -> dict[str, Any]:
     optimizer, artifact = run.optimizer, run.artifact
     distilled = (artifact.stage("distill") or {})["validation_score"]
     agora = run.config.agora if takes_agora(optimizer.task, optimizer.teacher.config) else None
-    if agora is None and run.config.agora is not None:
-        kind = optimizer.task if optimizer.text_tokenizer is None else f"{optimizer.problem} problems"
-        optimizer.listener.say(f"Agora does not make rows for {kind}: fine-tuning is plain")
     student = load_model(run, artifact.checkpoints / "distilled")
-    arguments = student_arguments(artifact.checkpoints / "finetune", run.config.student_arguments)
+    arguments = student_arguments(_checkpoints(run, "finetune"), run.config.student_arguments)
     optimizer.finetune(
         student,
         train_dataset=run.rows.train,
@@ -156,6 +173,31 @@ def bound_check(run: Run, default_file: str) -> dict[str, Any]:
 def _report(run: Run) -> dict[str, Any]:
     write_report(run.artifact)
     return {}
+
+
+def _checkpoints(run: Run, stage: Stage) -> Path:
+    """Where a training keeps its state; a state of other settings or inputs is removed, and that is said."""
+    artifact = run.artifact
+    asked = {**artifact.question, "request": artifact.request}
+    settings = settings_of(stage, asked, has_head=False)
+    wanted = digest({"settings": settings, "inputs": inputs_of(stage, artifact)})
+    folder = artifact.checkpoints / stage
+    mark = folder / _MARK
+    if folder.is_dir() and not (mark.is_file() and mark.read_text(encoding="utf-8") == wanted):
+        run.optimizer.listener.say(f"stage {stage} begins anew: its unfinished training had other settings")
+        shutil.rmtree(folder)
+    write_atomic(mark, wanted)
+    return folder
+
+
+def _set_journal_aside(run: Run, error: OtherQuestionError) -> None:
+    """Rename the journal of an unfinished search with other settings; that of these settings, if one was, returns."""
+    journal = run.artifact.journal
+    with journal.open("rb") as stream:
+        found = hashlib.sha256(stream.readline()).hexdigest()[:8]
+    aside = journal.with_name(f"journal-{found}.jsonl")
+    run.optimizer.listener.say(f"stage extract begins anew ({error.actual}); what was trained is kept in {aside.name}")
+    journal.replace(aside)
 
 
 def teacher_export(artifact: OSEArtifact) -> Path:

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, final
+from typing import Any, final, get_type_hints
 
 import transformers
 from packaging.version import Version
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from transformers import PretrainedConfig, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.progress import Listener
+from optimum_ose.serialization import plain
+from optimum_ose.wording import one_line, shown
 
 _RATE_TIMES_WIDTH = 0.06
 _BASE_WIDTH = 768
@@ -23,15 +27,21 @@ def teacher_arguments(folder: Path, config: PretrainedConfig, overrides: Mapping
     banking77's development rows.
     """
     rate = _RATE_TIMES_WIDTH / getattr(config, "hidden_size", _BASE_WIDTH)
-    return _arguments(folder, {"num_train_epochs": 5, "learning_rate": rate, "weight_decay": 0.01}, overrides)
+    return _arguments(
+        "teacher_arguments", folder, {"num_train_epochs": 5, "learning_rate": rate, "weight_decay": 0.01}, overrides
+    )
 
 
 def student_arguments(folder: Path, overrides: Mapping[str, Any]) -> TrainingArguments:
     """Arguments for a distilled student that studies its mistakes: three gentle epochs, so three rounds of Agora."""
-    return _arguments(folder, {"num_train_epochs": 3, "learning_rate": 1e-4, "weight_decay": 0.01}, overrides)
+    return _arguments(
+        "student_arguments", folder, {"num_train_epochs": 3, "learning_rate": 1e-4, "weight_decay": 0.01}, overrides
+    )
 
 
-def _arguments(folder: Path, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> TrainingArguments:
+def _arguments(
+    owner: str, folder: Path, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> TrainingArguments:
     by_length: dict[str, Any] = (
         {"train_sampling_strategy": "group_by_length"}
         if Version(transformers.__version__).major >= 5
@@ -57,7 +67,40 @@ def _arguments(folder: Path, defaults: Mapping[str, Any], overrides: Mapping[str
             f"got {', '.join(unknown) or 'output_dir'}",
             "Remove or rename them",
         )
-    return TrainingArguments(**{**common, **defaults, **overrides})
+    given = _of_their_types(owner, overrides)
+    try:
+        return TrainingArguments(**{**common, **defaults, **given})
+    except BUILD_ERRORS as error:
+        raise refused_arguments(owner, error) from error
+
+
+def refused_arguments(owner: str, error: Exception) -> InvalidConfigError:
+    """What to raise where a Trainer does not take its arguments."""
+    return InvalidConfigError(
+        f"{owner} must hold arguments with which a Trainer can train here",
+        f"transformers refuses them: {one_line(error, limit=300).rstrip('. ') or type(error).__name__}",
+        "Correct or remove the argument, and run the command again",
+    )
+
+
+def _of_their_types(owner: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as the types that their fields are annotated with: YAML's `5e-5` is text.
+
+    Raises:
+        InvalidConfigError: if a value cannot be one.
+    """
+    hints, found = get_type_hints(TrainingArguments), dict[str, Any]()
+    for name, value in overrides.items():
+        try:
+            kind: TypeAdapter[Any] = TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))
+            found[name] = kind.validate_python(plain(value))
+        except ValidationError as error:
+            raise InvalidConfigError(
+                f"{name} in {owner} must be what TrainingArguments takes",
+                f"got {shown(value)}: {error.errors(include_url=False)[0]['msg']}",
+                "Correct the value",
+            ) from error
+    return found
 
 
 @final

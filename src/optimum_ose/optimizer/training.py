@@ -1,12 +1,15 @@
 """Runs a stock Trainer: from its last checkpoint to the end, and what it scores then."""
 
+from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback, Trainer
 
+from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.modeling.health import require_finite_weights
 from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback
+from optimum_ose.output_folder import writing
 
 
 def train(trainer: Trainer, *, needed: tuple[str, ...] = ()) -> None:
@@ -14,10 +17,16 @@ def train(trainer: Trainer, *, needed: tuple[str, ...] = ()) -> None:
 
     Raises:
         DivergedError: if its weights are no finite numbers then.
+        OutputFolderError: if a checkpoint cannot be written.
     """
     trainer.remove_callback(PrinterCallback)
+    folder = str(trainer.args.output_dir)
     try:
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(trainer.args.output_dir, needed=needed))
+        with writing(Path(folder)):
+            trainer.train(resume_from_checkpoint=last_complete_checkpoint(folder, needed=needed))
+    except OutputFolderError:
+        last_complete_checkpoint(folder, needed=needed)  # removes what was half written
+        raise
     finally:
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, ProgressCallback):

@@ -1,0 +1,185 @@
+"""Checks before the first training: what would fail in a later stage is refused now."""
+
+import shutil
+from collections.abc import Mapping
+
+import torch
+from accelerate.tracking import filter_trackers
+from transformers import TrainingArguments
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+
+from optimum_ose.configuration import AgoraConfig, DistillationConfig, OSEConfig
+from optimum_ose.core.labeler import check_labeler
+from optimum_ose.distillation.candidates import short_run
+from optimum_ose.distillation.pupil import show_attentions
+from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
+from optimum_ose.export.onnx_export import require_exportable_weights
+from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
+from optimum_ose.finetuning.pool import labeled_rows
+from optimum_ose.finetuning.trainer import takes_agora
+from optimum_ose.optimizer.dependencies import Stage, stages_to_do
+from optimum_ose.optimizer.rehearsal import rehearse_export, rehearse_training, smallest_student
+from optimum_ose.optimizer.run import Run
+from optimum_ose.optimizer.team import num_processes
+from optimum_ose.optimizer.token_rows import give_head
+from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
+from optimum_ose.wording import listed, one_line, shown
+
+_FOLDER = "rehearsal"
+"""Output folder of arguments that are built and thrown away."""
+_COPIES_OF_TEACHER = 3
+"""Teachers' sizes that a run writes: its ONNX files, its weights beside them, checkpoints of students."""
+_COPIES_OF_TRAINING = 4
+"""Of a teacher that is fine-tuned here: its weights, and a checkpoint with two moments of the optimizer."""
+
+
+def preflight(run: Run) -> None:
+    """Refuse now what a stage that is still to do would refuse later. Takes seconds.
+
+    Raises:
+        OSEError: naming the setting, file or model at fault.
+    """
+    to_do = stages_to_do(run.artifact)
+    if not to_do.keys() - {"benchmark", "report"}:
+        return
+    if not run.optimizer.has_head and "label" in run.rows.train.column_names:
+        give_head(run.optimizer.teacher, run.rows.train)  # as its fine-tuning will: the problem is known from now on
+    arguments = _checked_arguments(run, to_do)
+    _check_distillation(run.config.distillation, to_do)
+    _check_search(run.config, to_do)
+    _check_disk(run, to_do)
+    if {"distill", "extract"} & to_do.keys() and run.config.distillation.attention_weight:
+        show_attentions(run.optimizer.teacher)
+    if "finetune" in to_do:
+        _check_agora(run)
+    if num_processes() == 1:
+        _rehearse(run, to_do, arguments)
+
+
+def fitting_agora(run: Run) -> AgoraConfig | None:
+    """The run's Agora, if it can make rows of this task."""
+    optimizer = run.optimizer
+    return run.config.agora if takes_agora(optimizer.task, optimizer.teacher.config) else None
+
+
+def check_labeler_of(run: Run) -> None:
+    """Pass if the teacher, whose head is trained, is accurate enough on the validation rows to label Agora's new rows.
+
+    Raises:
+        LabelerError: if it is not.
+    """
+    optimizer, agora = run.optimizer, fitting_agora(run)
+    tokenizer = optimizer.text_tokenizer
+    if agora is None or tokenizer is None:
+        return
+    teacher, rows = optimizer.teacher, optimizer.rows(run.rows.validation)
+    per_token = answers_per_token(teacher)
+    features, gold = labeled_rows(rows, input_names=tokenizer.model_input_names, per_token=per_token)
+    logits = answer(teacher, features, tokenizer=tokenizer, batch_size=64)
+    found = [label_of(of_row, label) for of_row, label in zip(logits, gold, strict=True)]
+    check_labeler(flat_labels(found), flat_labels(gold), minimum_accuracy=agora.minimum_labeler_accuracy)
+
+
+def _checked_arguments(run: Run, to_do: Mapping[Stage, str]) -> dict[str, TrainingArguments]:
+    """The arguments of the trainings that are to do, built as the stages build them."""
+    config, teacher, found = run.config, run.optimizer.teacher.config, dict[str, TrainingArguments]()
+    folder = run.artifact.checkpoints / _FOLDER
+    if "teacher" in to_do:
+        found["teacher_arguments"] = teacher_arguments(folder, teacher, config.teacher_arguments)
+    if "finetune" in to_do:
+        found["student_arguments"] = student_arguments(folder, config.student_arguments)
+    for name, arguments in found.items():
+        _check_reports(name, arguments)
+        _check_precision(f"fp16 in {name}", wants_half=arguments.fp16)
+    return found
+
+
+def _check_reports(name: str, arguments: TrainingArguments) -> None:
+    try:
+        for callback in get_reporting_integration_callbacks(arguments.report_to):
+            callback()
+    except (ImportError, RuntimeError, ValueError, KeyError) as error:
+        raise InvalidConfigError(
+            f"report_to in {name} must name trackers that are installed",
+            f"got {shown(arguments.report_to)}: {one_line(error, limit=200).rstrip('. ')}",
+            "Install the package, or leave the tracker out",
+        ) from error
+
+
+def _check_distillation(config: DistillationConfig, to_do: Mapping[Stage, str]) -> None:
+    if "distill" not in to_do:
+        return
+    try:
+        known = {str(tracker) for tracker in filter_trackers(list(config.log_with), ".")}
+    except ValueError:
+        known = set()
+    if missing := sorted(set(config.log_with) - known):
+        raise InvalidConfigError(
+            "log_with must name trackers of Accelerate whose package is installed",
+            f"got {listed(missing)}",
+            "Install the package, or leave the tracker out",
+        )
+    _check_precision("mixed_precision: fp16", wants_half=config.mixed_precision == "fp16")
+
+
+def _check_precision(setting: str, *, wants_half: bool) -> None:
+    if wants_half and not torch.accelerator.is_available():
+        raise InvalidConfigError(f"{setting} needs an accelerator", "this machine has none", "Use bf16, or neither")
+
+
+def _check_search(config: OSEConfig, to_do: Mapping[Stage, str]) -> None:
+    if "extract" in to_do:
+        for theta in config.search.hyperparameters:
+            short_run(config.search, theta, 0)
+
+
+def _check_disk(run: Run, to_do: Mapping[Stage, str]) -> None:
+    size = sum(tensor.numel() * tensor.element_size() for tensor in run.optimizer.teacher.parameters())
+    copies = _COPIES_OF_TEACHER if "export" in to_do else 1
+    copies += _COPIES_OF_TRAINING if "teacher" in to_do and not run.optimizer.has_head else 0
+    free = shutil.disk_usage(run.artifact.path).free
+    if free < copies * size:
+        raise OutputFolderError(
+            f"The disk of {run.artifact.path} must have room for the run, about {copies * size / 1e6:,.1f} MB",
+            f"{free / 1e6:,.1f} MB are free",
+            "Free disk space, or choose another folder; the same command then continues",
+        )
+
+
+def _check_agora(run: Run) -> None:
+    """Agora that was asked for must fit the task; the default one that does not is left out, and said to be."""
+    optimizer, agora = run.optimizer, run.config.agora
+    if agora is None:
+        return
+    if fitting_agora(run) is None:
+        kind = optimizer.task if optimizer.text_tokenizer is None else f"{optimizer.problem} problems"
+        if _is_asked_for(run):
+            raise InvalidConfigError(
+                "Agora makes new rows of texts with a class each, or a class for each word",
+                f"the run is for {kind}",
+                "Set agora: null, or leave agora out",
+            )
+        optimizer.listener.say(f"Agora does not make rows for {kind}: fine-tuning is plain")
+    elif optimizer.has_head:
+        check_labeler_of(run)
+
+
+def _is_asked_for(run: Run) -> bool:
+    agora = run.config.agora
+    asked = run.artifact.request.get("config", {}).get("agora") is not None
+    return asked or (agora is not None and agora != AgoraConfig(seed=agora.seed))
+
+
+def _rehearse(run: Run, to_do: Mapping[Stage, str], arguments: Mapping[str, TrainingArguments]) -> None:
+    optimizer, config, rows = run.optimizer, run.config, run.rows.train
+    if not {"extract", "finetune", "export"} & to_do.keys():
+        return
+    student = smallest_student(optimizer, optimizer.search_space(config.search), config.search)
+    if "export" in to_do:
+        require_exportable_weights(optimizer.teacher)
+        rehearse_export(optimizer, student, rows, config.export)
+    for name, found in arguments.items():
+        if name == "teacher_arguments" and optimizer.has_head:
+            continue  # nobody trains with them
+        agora = fitting_agora(run) if name == "student_arguments" and optimizer.has_head else None
+        rehearse_training(optimizer, student, rows, found, name=name, agora=agora)

@@ -1,0 +1,144 @@
+"""What a later stage would refuse is refused before the first training."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Value
+
+from optimum_ose import OSEConfig, OSEOptimizer
+from optimum_ose.exceptions import ExportError, InvalidConfigError, LabelerError, OSEError, OutputFolderError
+from optimum_ose.optimizer.preflight import preflight
+from optimum_ose.optimizer.run import Rows, Run, open_run
+from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
+from optimum_ose.serialization import ose_config_from_dict
+from themes import THEMES, theme_table
+
+BASE: dict[str, Any] = {
+    "max_length": 32,
+    "search": {"max_training_steps": 1, "max_evaluations": 3, "num_eval_rows": 16, "sequence_length": 16},
+    "distillation": {"num_steps": 4},
+}
+
+
+def themes(num_rows: int, seed: int) -> Dataset:
+    table = theme_table(num_rows, seed)
+    features = Features({"text": Value("string"), "label": ClassLabel(names=list(THEMES))})
+    labels = [list(THEMES).index(theme) for theme in table["label"]]
+    return Dataset.from_dict({"text": table["text"].to_list(), "label": labels}, features=features)
+
+
+ROWS = Rows(train=themes(40, 1), validation=themes(20, 2), test=themes(20, 3))
+
+
+@pytest.fixture(scope="module")
+def optimizer(teacher_folder: Path) -> OSEOptimizer:
+    return OSEOptimizer.from_pretrained(teacher_folder, max_length=32)
+
+
+def opened(optimizer: OSEOptimizer, folder: Path, changes: dict[str, Any]) -> Run:
+    values = {
+        name: {**BASE.get(name, {}), **value} if isinstance(value, dict) else value for name, value in changes.items()
+    }
+    return open_run(optimizer, folder / "out", ROWS, ose_config_from_dict({**BASE, **values}))
+
+
+CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
+    ({"student_arguments": {"lr_scheduler_type": "foo"}}, InvalidConfigError, "student_arguments must hold"),
+    ({"student_arguments": {"optim": "nonsense"}}, InvalidConfigError, "student_arguments must hold"),
+    ({"teacher_arguments": {"optim": "nonsense"}}, InvalidConfigError, "teacher_arguments must hold"),
+    ({"student_arguments": {"report_to": "nonsense"}}, InvalidConfigError, "report_to in student_arguments"),
+    ({"student_arguments": {"learning_rate": "fast"}}, InvalidConfigError, "learning_rate in student_arguments"),
+    ({"student_arguments": {"num_train_epochs": [1]}}, InvalidConfigError, "num_train_epochs in student_arguments"),
+    ({"student_arguments": {"per_device_train_batch_size": 1.5}}, InvalidConfigError, "per_device_train_batch_size"),
+    ({"student_arguments": {"epochs": 1}}, InvalidConfigError, "must name fields of TrainingArguments"),
+    ({"distillation": {"log_with": ["nonsense"]}}, InvalidConfigError, "log_with must name trackers"),
+]
+LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
+    ({"student_arguments": {"lr_scheduler_type": "cosine_with_min_lr"}}, InvalidConfigError, "lr_scheduler_kwargs"),
+    (
+        {"student_arguments": {"per_device_train_batch_size": -1}, "agora": None},
+        InvalidConfigError,
+        "student_arguments",
+    ),
+    ({"student_arguments": {"per_device_train_batch_size": 1}}, InvalidConfigError, "pool_share"),
+    ({"export": {"opset": 99}}, InvalidConfigError, "opset must be one that torch.onnx can write"),
+    ({"export": {"tolerance": 1e-12}}, ExportError, "must compute what the model computes"),
+    ({"export": {"pooling": "mean"}}, OSEError, "Pooling needs a model without a head"),
+    ({"search": {"axes": {"nonsense": [1]}}}, OSEError, "has the axes"),
+    ({"search": {"max_parameters": 10}}, OSEError, "the smallest possible size is"),
+]
+
+
+@pytest.mark.parametrize(("changes", "kind", "message"), CHEAP + LESS_CHEAP, ids=lambda value: str(value)[:60])
+def test_a_setting_that_a_later_stage_would_refuse_is_refused_now(
+    optimizer: OSEOptimizer, tmp_path: Path, changes: dict[str, Any], kind: type[OSEError], message: str
+) -> None:
+    run = opened(optimizer, tmp_path, changes)
+    with pytest.raises(kind, match=message):
+        preflight(run)
+    assert run.artifact.stage("teacher") is None
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="here fp16 can be used")
+@pytest.mark.parametrize(
+    "changes", [{"distillation": {"mixed_precision": "fp16"}}, {"student_arguments": {"fp16": True}}]
+)
+def test_precision_that_this_machine_lacks_is_refused(
+    optimizer: OSEOptimizer, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidConfigError, match="fp16.* needs an accelerator; this machine has none"):
+        preflight(opened(optimizer, tmp_path, changes))
+
+
+def test_a_labeler_that_will_not_do_is_refused_before_the_search(
+    optimizer: OSEOptimizer, teacher_folder: Path, tmp_path: Path
+) -> None:
+    poor = OSEOptimizer.from_pretrained(teacher_folder, max_length=32)
+    with torch.no_grad():
+        poor.teacher.classifier.weight.zero_()
+    with pytest.raises(LabelerError, match="the labeler must be right"):
+        preflight(opened(poor, tmp_path / "default", {}))
+    preflight(opened(poor, tmp_path / "without", {"agora": None}))
+
+
+def states() -> tuple[Any, ...]:
+    """Of all global generators."""
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+
+def test_a_run_that_can_end_passes_and_draws_nothing(optimizer: OSEOptimizer, tmp_path: Path) -> None:
+    run = opened(optimizer, tmp_path, {})
+    before = states()
+    preflight(run)
+    assert states() == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ose"]
+
+
+def test_attention_maps_are_shown_where_they_are_wanted(teacher_folder: Path, tmp_path: Path) -> None:
+    optimizer = OSEOptimizer.from_pretrained(teacher_folder, max_length=32)
+    preflight(opened(optimizer, tmp_path, {"distillation": {"attention_weight": 1.0}}))
+    assert optimizer.teacher.config._attn_implementation == "eager"
+
+
+def test_a_disk_without_room_is_told(optimizer: OSEOptimizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened(optimizer, tmp_path, {})
+    monkeypatch.setattr("optimum_ose.optimizer.preflight._COPIES_OF_TEACHER", 10**12)
+    with pytest.raises(OutputFolderError, match=r"must have room for the run, about .* MB; .* MB are free"):
+        preflight(run)
+
+
+def test_a_finished_search_is_not_rehearsed_again(optimizer: OSEOptimizer, tmp_path: Path) -> None:
+    run = opened(optimizer, tmp_path, {"export": {"opset": 99}})
+    for stage in ("teacher", "extract", "distill", "finetune", "export"):
+        run.artifact.finish_stage(stage, {})
+    preflight(run)
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path) -> None:
+    assert student_arguments(tmp_path, {"learning_rate": "5e-5"}).learning_rate == 5e-5
+    config = OSEConfig().search
+    assert teacher_arguments(tmp_path, config, {"per_device_train_batch_size": 8.0}).per_device_train_batch_size == 8  # type: ignore[arg-type]
