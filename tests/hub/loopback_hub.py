@@ -18,6 +18,7 @@ from hub.card_rules import card_faults
 Files = dict[str, bytes]
 LFS_SUFFIXES = (".safetensors", ".onnx", ".png")
 ROUTES = (
+    (("GET",), r"/api/whoami-v2", "whoami"),
     ("POST", r"/api/repos/create", "create"),
     ("POST", r"/api/validate-yaml", "validate"),
     ("POST", r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)", "preupload"),
@@ -146,6 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _visible(self, repo: str) -> bool:
         repository = self.hub.repositories.get(repo)
         return repository is not None and (self._authorized() or not repository.private)
+
+    def _whoami(self) -> None:
+        if self._authorized():
+            self._reply(200, {"type": "user", "name": "me", "orgs": [{"name": "our-lab"}]})
+        else:
+            self._reply(401, {"error": "Invalid credentials"})
 
     def _create(self) -> None:
         asked = json.loads(self.body)

@@ -10,11 +10,11 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Value
 
 from optimum_ose import OSEConfig, OSEOptimizer
+from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.exceptions import ExportError, InvalidConfigError, LabelerError, OSEError, OutputFolderError
 from optimum_ose.optimizer.preflight import preflight
 from optimum_ose.optimizer.run import Rows, Run, open_run
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
-from optimum_ose.serialization import ose_config_from_dict
 from themes import THEMES, theme_table
 
 BASE: dict[str, Any] = {
@@ -43,7 +43,7 @@ def opened(optimizer: OSEOptimizer, folder: Path, changes: dict[str, Any]) -> Ru
     values = {
         name: {**BASE.get(name, {}), **value} if isinstance(value, dict) else value for name, value in changes.items()
     }
-    return open_run(optimizer, folder / "out", ROWS, ose_config_from_dict({**BASE, **values}))
+    return open_run(optimizer, folder / "out", ROWS, config_from_dict(OSEConfig, {**BASE, **values}))
 
 
 CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [

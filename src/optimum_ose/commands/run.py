@@ -46,6 +46,10 @@ class RunCommand(Verb):
 
         quiet_libraries()
         request = request_of(self.args)
+        if request.push_to_hub:
+            from optimum_ose.hub.rights import require_uploadable
+
+            require_uploadable(request.push_to_hub)  # now, not after hours of work
         with working_in(self.args.output):
             artifact = run_stages(open_request(request, self.args.output, default_listener()))
         print_summary(artifact)
