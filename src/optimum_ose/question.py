@@ -42,8 +42,12 @@ def model_digest(model: PreTrainedModel) -> str:
 
 
 def rows_digest(rows: Dataset) -> str:
-    """SHA-256 over every row of a data set; of images over their pixels, whatever their files are."""
-    return digest({name: _values(rows, name) for name in sorted(rows.column_names)})
+    """SHA-256 over every row of a data set and the names of its classes; of images over their pixels, whatever their
+    files are.
+    """
+    values = {name: _values(rows, name) for name in sorted(rows.column_names)}
+    names = {name: list(found) for name in sorted(rows.column_names) if (found := _class_names(rows.features[name]))}
+    return digest({"values": values, "names": names} if names else values)
 
 
 def search_question(
@@ -66,6 +70,11 @@ def _values(rows: Dataset, name: str) -> list[Any]:
     if not isinstance(rows.features[name], Image):
         return rows[name][:]  # type: ignore[no-any-return]
     return [_pixel_digest(row[name]) for row in rows.select_columns([name])]  # one image in memory at a time
+
+
+def _class_names(feature: Any) -> list[str]:
+    """Of a column of classes, or of lists of them."""
+    return list(getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None) or ())
 
 
 def _pixel_digest(image: Any) -> str:

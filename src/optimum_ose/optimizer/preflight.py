@@ -11,6 +11,7 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, OSEConfig
 from optimum_ose.core.labeler import check_labeler
 from optimum_ose.distillation.candidates import short_run
+from optimum_ose.distillation.local_process import num_processes
 from optimum_ose.distillation.pupil import show_attentions
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.export.onnx_export import require_exportable_weights
@@ -20,7 +21,6 @@ from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.optimizer.dependencies import Stage, stages_to_do
 from optimum_ose.optimizer.rehearsal import rehearse_export, rehearse_training, smallest_student
 from optimum_ose.optimizer.run import Run
-from optimum_ose.optimizer.team import num_processes
 from optimum_ose.optimizer.token_rows import give_head
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.wording import listed, one_line, shown
