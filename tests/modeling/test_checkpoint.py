@@ -23,6 +23,8 @@ from optimum_ose.modeling.configs import load_config
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.search_space import derive_search_space
 
+# transformers 4.57 imports two of the models with torch.jit.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 TASK = "text-classification"
 Weights = dict[str, torch.Tensor]
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
