@@ -23,6 +23,11 @@ def one_line(text: object, *, limit: int = 500) -> str:
     return kept if is_whole else f"{kept[:limit]}... ({len(whole):,} characters)"
 
 
+def printable(text: str) -> str:
+    """A text of several lines with its control characters escaped, but for the ends of lines."""
+    return "\n".join(line.translate(_ESCAPES) for line in text.split("\n"))
+
+
 def shown(value: object, *, limit: int = 80) -> str:
     """The `repr` of a value on one line, cut at `limit` characters."""
     try:

@@ -31,13 +31,17 @@ class BenchCommand(Verb):
         from optimum_ose.optimizer.pipeline import measure_again
         from optimum_ose.output_folder import working_again_in
         from optimum_ose.records import read_benchmark
+        from optimum_ose.report.older_records import reading_records
         from optimum_ose.report.table import comparison_table
+        from optimum_ose.wording import printable
 
         quiet_libraries()
         trusted = self.args.trust_remote_code
         with working_again_in(self.args.folder):
             artifact = measure_again(reopen(self.args.folder, default_listener(), trust_remote_code=trusted))
-        print(comparison_table(read_benchmark(artifact.benchmark)))
+        with reading_records(artifact.path):
+            text = comparison_table(read_benchmark(artifact.benchmark))
+        print(printable(text))
 
 
 class ReportCommand(Verb):
@@ -56,14 +60,18 @@ class ReportCommand(Verb):
         from optimum_ose.artifact import OSEArtifact
         from optimum_ose.output_folder import working_again_in
         from optimum_ose.records import read_search
+        from optimum_ose.report.older_records import reading_records
         from optimum_ose.report.search_table import search_table
         from optimum_ose.report.writing import write_report
+        from optimum_ose.wording import one_line, printable
 
         with working_again_in(self.args.folder):
             artifact = OSEArtifact.open(self.args.folder)
-            write_report(artifact)
-        print(search_table(read_search(artifact.search)))
-        print(f"\nwritten: {artifact.card}, {artifact.page}, {artifact.pareto_plot}, {artifact.environment}")
+            card = write_report(artifact)
+        with reading_records(artifact.path):
+            text = search_table(read_search(artifact.search))
+        written = (card, artifact.page, artifact.pareto_plot, artifact.environment)
+        print(printable(f"{text}\n\nwritten: {', '.join(map(one_line, written))}"))
 
 
 class PushCommand(Verb):

@@ -5,23 +5,29 @@ from optimum_ose.exceptions import LatencyBoundError
 from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.examples import answer_line
 from optimum_ose.report.latency_text import bound_sentence
+from optimum_ose.report.older_records import reading_records
 from optimum_ose.report.table import comparison_table
-from optimum_ose.wording import one_line
+from optimum_ose.wording import one_line, printable
 
 
 def print_summary(artifact: OSEArtifact) -> None:
     """The comparison, the certificate, three example predictions, and where everything lies."""
+    with reading_records(artifact.path):
+        text = _summary(artifact)
+    print(text)
+
+
+def _summary(artifact: OSEArtifact) -> str:
     benchmark, search = read_benchmark(artifact.benchmark), read_search(artifact.search)
     chosen = ", ".join(f"{axis}={value}" for axis, value in search["winner"]["architecture"].items())
-    print(comparison_table(benchmark))
-    print(f"\nArchitecture: {chosen}\n{search['certificate']['statement']}")
+    lines = [comparison_table(benchmark), f"\nArchitecture: {chosen}\n{search['certificate']['statement']}"]
     examples = (artifact.stage("benchmark") or {}).get("examples", [])
     if examples:
-        print("\nRows of the test split, answered by the default ONNX file:")
-    for example in examples:
-        print(f"  {answer_line(example)}")
+        lines.append("\nRows of the test split, answered by the default ONNX file:")
+    lines += [f"  {answer_line(example)}" for example in examples]
     place = one_line(artifact.path)
-    print(f"\nEverything is in {place}; try: optimum-cli ose serve {place}")
+    lines.append(f"\nEverything is in {place}; try: optimum-cli ose serve {place}")
+    return "\n".join(printable(line) for line in lines)
 
 
 def require_bound_kept(artifact: OSEArtifact) -> None:

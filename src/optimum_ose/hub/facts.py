@@ -10,6 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.wording import shown
 
 Role = Literal["teacher", "student"]
 
@@ -148,7 +149,7 @@ class CardFacts:
             except HFValidationError as error:
                 raise InvalidConfigError(
                     f"CardFacts: {name} must be a Hub id such as user/name",
-                    f"got {value!r}",
+                    f"got {shown(value)}",
                     "Leave it out for a local folder",
                 ) from error
 

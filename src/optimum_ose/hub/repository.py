@@ -4,6 +4,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.wording import shown
 
 
 def require_repository(repo_id: str, *, role: str, remedy: str) -> None:
@@ -20,4 +21,6 @@ def require_repository(repo_id: str, *, role: str, remedy: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise InvalidConfigError(f"{role} must be a Hub id such as user/name", f"got {repo_id!r}", remedy) from error
+        raise InvalidConfigError(
+            f"{role} must be a Hub id such as user/name", f"got {shown(repo_id)}", remedy
+        ) from error

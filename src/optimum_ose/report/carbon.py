@@ -6,6 +6,7 @@ from pathlib import Path
 
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.hub.facts import Carbon
+from optimum_ose.wording import one_line
 
 
 def read_carbon(path: Path) -> Carbon | None:
@@ -28,10 +29,10 @@ def read_carbon(path: Path) -> Carbon | None:
     except (KeyError, IndexError, TypeError, ValueError, csv.Error) as error:
         raise InvalidConfigError(
             f"{path} must hold what codecarbon writes, with a column `emissions` in kg",
-            f"reading it failed: {type(error).__name__} {error}",
+            f"reading it failed: {type(error).__name__} {one_line(error, limit=80)}",
             "Remove it, or track a run again",
         ) from error
-    if not math.isfinite(kilograms):
+    if not math.isfinite(kilograms) or kilograms < 0:
         raise InvalidConfigError(f"{path} must hold finite emissions", f"they sum up to {kilograms}", "Remove the file")
     return Carbon(
         grams=kilograms * 1e3,

@@ -28,7 +28,7 @@ def _teacher(record: dict[str, Any]) -> str:
     if "finetuned_here" not in record:
         return ""
     if not record["finetuned_here"]:
-        return "The teacher came fine-tuned."
+        return "The teacher was already fine-tuned."
     found = ", ".join(f"{name} {value:.4f}" for name, value in record.get("validation", {}).items())
     return f"The teacher was fine-tuned here first{f' ({found} on the development rows)' if found else ''}."
 
@@ -54,7 +54,7 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
     if after is None:
         return f"{text}."
     agora = " with Agora" if config.get("agora") and finetune.get("agora", True) else ""
-    return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune['kept']} one was kept."
+    return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune.get('kept', 'better')} one was kept."
 
 
 def _score(record: dict[str, Any]) -> float | None:

@@ -1,16 +1,21 @@
 """Writes plot, page, environment and model card of a finished run, from what is on disk."""
 
+import logging
 import platform
+from pathlib import Path
 from typing import Any
 
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.export.machine import installed_versions
 from optimum_ose.hub.card import build_model_card
-from optimum_ose.hub.facts import Candidate, CardFacts, Score, Size
+from optimum_ose.hub.facts import Candidate, Carbon, CardFacts, Score, Size
+from optimum_ose.hub.repository import require_repository
 from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.carbon import read_carbon
+from optimum_ose.report.card_file import write_card
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
+from optimum_ose.report.older_records import reading_records
 from optimum_ose.report.page import build_page
 from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.search_table import ranked_candidates, score_name
@@ -19,6 +24,7 @@ from optimum_ose.report.table import main_metric
 from optimum_ose.report.training_text import training_sentences
 from optimum_ose.serialization import canonical_json, write_atomic
 
+_LOGGER = logging.getLogger(__name__)
 _PACKAGES = (
     "optimum-ose",
     "torch",
@@ -34,12 +40,22 @@ _NUM_RUNNERS_UP = 5
 _ROWS = ("train", "validation", "test", "unlabeled")
 
 
-def write_report(artifact: OSEArtifact) -> None:
+def write_report(artifact: OSEArtifact) -> Path:
     """Write `ose/environment.json`, `ose/pareto.png`, `ose/report.html` and `README.md`.
 
+    A README that somebody has edited stays: see `write_card`.
+
+    Returns:
+        Where the card is.
+
     Raises:
-        OutputFolderError: if the run is not finished.
+        OutputFolderError: if the run is not finished, or its records are damaged.
     """
+    with reading_records(artifact.path):
+        return _write(artifact)
+
+
+def _write(artifact: OSEArtifact) -> Path:
     for path in (artifact.search, artifact.benchmark):
         if not path.is_file():
             raise OutputFolderError(
@@ -59,7 +75,7 @@ def write_report(artifact: OSEArtifact) -> None:
     examples = (artifact.stage("benchmark") or {}).get("examples", ())
     page = build_page(search, benchmark, title=artifact.path.resolve().name, examples=examples, plot=plot)
     write_atomic(artifact.page, page)
-    write_atomic(artifact.card, build_model_card(_facts(artifact, search, benchmark)))
+    return write_card(artifact, build_model_card(_facts(artifact, search, benchmark)))
 
 
 def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
@@ -84,14 +100,14 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         model_name=artifact.path.resolve().name,
         task=artifact.question.get("task", request.get("task", "text-classification")),
         takes_pairs=bool(request.get("takes_pairs")),
-        repo_id=request.get("push_to_hub"),
-        base_model=request.get("base_model"),
+        repo_id=_hub_id(request, "push_to_hub"),
+        base_model=_hub_id(request, "base_model"),
         license=request.get("license"),
         license_name=request.get("license_name"),
         license_link=request.get("license_link"),
         languages=tuple(request.get("languages", ())),
         dataset_name=request.get("dataset_name"),
-        dataset_id=request.get("dataset_id"),
+        dataset_id=_hub_id(request, "dataset_id"),
         num_rows={name: num_rows[name] for name in _ROWS if name in num_rows},
         labels=tuple(benchmark["label_names"]),
         scores=scores,
@@ -110,10 +126,32 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         ),
         plot=artifact.pareto_plot.relative_to(artifact.path).as_posix(),
         training=training_sentences(artifact, search),
-        carbon=read_carbon(artifact.emissions),
+        carbon=_carbon(artifact),
         score_name=score_name(search),
         versions=installed_versions(_PACKAGES),
     )
+
+
+def _hub_id(request: dict[str, Any], name: str) -> str | None:
+    """A Hub id of the request; one that can be none is left out of the card, and told."""
+    value = request.get(name)
+    if value is None:
+        return None
+    try:
+        require_repository(value, role=f"`{name}` in ose/run.json", remedy="The card leaves it out")
+    except InvalidConfigError as error:
+        _LOGGER.warning("%s", error)
+        return None
+    return str(value)
+
+
+def _carbon(artifact: OSEArtifact) -> Carbon | None:
+    """The emissions; a file that is not codecarbon's is left out of the card, and told."""
+    try:
+        return read_carbon(artifact.emissions)
+    except InvalidConfigError as error:
+        _LOGGER.warning("The card tells no emissions: %s", error)
+        return None
 
 
 def _candidates(search: dict[str, Any]) -> tuple[Candidate, ...]:
