@@ -13,6 +13,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
 
 from optimum_ose.data.columns import Columns
+from optimum_ose.data.given import plain_dataset, plain_or_none
 from optimum_ose.data.python_rows import checked_rows
 from optimum_ose.data.reading import read_file, read_tables
 from optimum_ose.data.splits import make_splits
@@ -206,3 +207,12 @@ def test_ignored_tags_from_python_are_none() -> None:
 def test_rows_from_python_without_text_or_label_are_refused(columns: dict[str, list[Any]], message: str) -> None:
     with pytest.raises(InvalidDataError, match=message):
         checked_rows(Dataset.from_dict(columns), role="train")
+
+
+def test_every_verb_of_python_checks_its_rows_so() -> None:
+    rows = Dataset.from_dict({"text": ["x", "y"], "label": [0, None]})
+    with pytest.raises(InvalidDataError, match="1 of 2 rows of train_dataset have none"):
+        plain_dataset(rows, "train_dataset")
+    assert plain_or_none(rows, "unlabeled_dataset") is rows
+    vectors = Dataset.from_dict({"text": ["x", "y"], "label": list(BOTH)})
+    assert plain_dataset(vectors.with_format("torch"), "train_dataset")["label"][:] == [[0, 2], [1, 2]]

@@ -113,14 +113,14 @@ def test_rows_that_validation_and_test_share_are_told(columns: dict[str, str]) -
     tables = {"train": table(40), "validation": table(20, 100), "test": table(20, 115)}
     pair = Columns(text_pair="text_pair" if columns else None)
     made = make_splits({split: rows.assign(**columns) for split, rows in tables.items()}, pair, seed=0)
-    assert any("5 of the 20 rows of test (25.0%) also stand in validation" in warning for warning in made.warnings)
+    assert any("5 of the 20 rows of test stand in validation too (25.0%)" in warning for warning in made.warnings)
 
 
 def test_shared_rows_of_python_data_sets_are_told_for_every_kind_of_row() -> None:
     texts = Dataset.from_dict({"text": ["a", "B  c", "d"]})
     others = Dataset.from_dict({"text": ["b c", "e"]})
     (told,) = told_overlaps({"validation": texts.with_format("numpy"), "test": others})
-    assert "1 of the 2 rows of test (50.0%) also stand in validation" in told
+    assert "1 of the 2 rows of test stand in validation too (50.0%)" in told
     words = Dataset.from_dict({"tokens": [["a", "b"], ["c"]]})
     assert told_overlaps({"validation": words, "test": words})
     tokens = Dataset.from_dict({"input_ids": [[1, 2], [3]]})

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from optimum_ose.data.python_rows import checked_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.guards import described
 from optimum_ose.wording import listed
@@ -19,15 +20,18 @@ _REMEDIES = {
 }
 
 
-def plain_dataset(dataset: object, role: str) -> Dataset:
-    """A data set with rows, in Python's own types whatever format it was set to.
+def plain_dataset(dataset: object, role: str, *, needs_labels: bool = True) -> Dataset:
+    """A data set with rows, in Python's own types whatever format it was set to; texts and labels are checked as those
+    of files are: see `python_rows.checked_rows`.
 
     Args:
         dataset: what was passed.
         role: name of the argument.
+        needs_labels: whether every row must have a label, where there is a `label` column.
 
     Raises:
-        InvalidDataError: if it is no `datasets.Dataset`, has no row, or makes its rows by a transform.
+        InvalidDataError: if it is no `datasets.Dataset`, has no row, makes its rows by a transform, or a row has no
+            text or no label.
     """
     if not isinstance(dataset, Dataset):
         remedy = _REMEDIES.get(type(dataset).__name__, "Make one of your rows: datasets.Dataset.from_list(rows)")
@@ -45,12 +49,12 @@ def plain_dataset(dataset: object, role: str) -> Dataset:
             "Apply it once: dataset.with_format(None).map(function)",
         )
     is_plain = found["type"] is None and set(found["columns"]) == set(dataset.column_names)
-    return dataset if is_plain else dataset.with_format(None)
+    return checked_rows(dataset if is_plain else dataset.with_format(None), role=role, needs_labels=needs_labels)
 
 
 def plain_or_none(dataset: object, role: str) -> Dataset | None:
-    """As `plain_dataset`; None stays None."""
-    return None if dataset is None else plain_dataset(dataset, role)
+    """As `plain_dataset`, labels or not; None stays None."""
+    return None if dataset is None else plain_dataset(dataset, role, needs_labels=False)
 
 
 def iterable_rows(rows: Any, role: str) -> Iterable[Mapping[str, Any]]:

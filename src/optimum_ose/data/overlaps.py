@@ -31,8 +31,8 @@ def told_overlaps(splits: Mapping[str, Dataset | pd.DataFrame]) -> tuple[str, ..
         shared = int(keys[second].isin(set(keys[first])).sum())
         if shared:
             told.append(
-                f"{shared:,} of the {len(keys[second]):,} rows of {second} ({shared / len(keys[second]):.1%}) also "
-                f"stand in {first}: the score on {second} will be too good"
+                f"{shared:,} of the {len(keys[second]):,} rows of {second} stand in {first} too "
+                f"({shared / len(keys[second]):.1%}): the score on {second} is optimistic"
             )
     return tuple(told)
 

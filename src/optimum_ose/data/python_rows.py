@@ -29,7 +29,7 @@ def checked_rows(dataset: Dataset, *, role: str = "data", needs_labels: bool = T
     """
     if len(dataset) == 0:
         raise InvalidDataError(f"{role.capitalize()} rows must be there", "the data set is empty", "Give rows")
-    plain = dataset.with_format(None)
+    plain = dataset if dataset.format["type"] is None else dataset.with_format(None)
     for name in ("text", "text_pair", "tokens"):
         if name in plain.column_names:
             values = pd.Series(plain[name][:], dtype=object)

@@ -15,6 +15,7 @@ from optimum_ose.configuration import AgoraConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_dataset
+from optimum_ose.data.overlaps import told_overlaps
 from optimum_ose.exceptions import InvalidArchitectureError, InvalidConfigError, UntouchedSplitWarning
 from optimum_ose.guards import described, path_or_none, require_config, require_kind, require_whole_number
 from optimum_ose.modeling.axes import derive_axes, require_known
@@ -25,7 +26,6 @@ from optimum_ose.wording import listed
 LEAST_TOKENS = 8
 """Fewer hold no text beside the special tokens."""
 _HEAD = re.compile(r"(For|LMHead)[A-Z]?\w*$")
-_INPUTS = ("text", "text_pair", "tokens", "input_ids")
 
 _Test = TypeVar("_Test", Dataset, Dataset | None)
 
@@ -164,18 +164,8 @@ def checked_splits(train: Dataset, validation: Dataset, test: _Test) -> tuple[Da
 
 
 def _tell_shared_rows(eval_dataset: Dataset, test_dataset: Dataset) -> None:
-    names = [name for name in _INPUTS if name in eval_dataset.column_names and name in test_dataset.column_names]
-    if not names:
-        return
-    steering = {repr(row) for row in eval_dataset.select_columns(names)}
-    num_shared = sum(repr(row) in steering for row in test_dataset.select_columns(names))
-    if num_shared:
-        warnings.warn(
-            f"{num_shared:,} of the {len(test_dataset):,} rows of test_dataset stand in eval_dataset too: the score on "
-            "them is optimistic. Pass test rows that nothing else uses.",
-            UntouchedSplitWarning,
-            stacklevel=4,
-        )
+    for told in told_overlaps({"eval_dataset": eval_dataset, "test_dataset": test_dataset}):
+        warnings.warn(f"{told}. Pass test rows that nothing else uses.", UntouchedSplitWarning, stacklevel=4)
 
 
 def _share_weights(student: PreTrainedModel, teacher: PreTrainedModel) -> bool:
