@@ -143,12 +143,9 @@ def layout_files(folder: Path) -> list[str]:
         OutputFolderError: if the folder lacks the configuration, the weights or the card, or if a file is a link to
             something outside of it, which nobody meant to publish.
     """
-    found = sorted(
-        path.relative_to(folder).as_posix()
-        for pattern in _LAYOUT
-        for path in folder.glob(pattern)
-        if path.is_file() or path.is_symlink()
-    )
+    links = {name for name in _LAYOUT if (folder / name).is_symlink()}  # glob passes over those that lead to nothing
+    files = {path.relative_to(folder).as_posix() for name in _LAYOUT for path in folder.glob(name) if path.is_file()}
+    found = sorted(links | files)
     missing = [name for name in _REQUIRED if name not in found]
     if not any(name.endswith(".safetensors") for name in found):
         missing.append("model.safetensors")
