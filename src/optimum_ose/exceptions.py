@@ -89,3 +89,8 @@ class MissingDependencyError(OSEError, ImportError):
 
 class UntouchedSplitWarning(UserWarning):
     """A figure will be optimistic, because every split that there is has steered what it measures."""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library written in Rust (tokenizers, safetensors) gave up: its panic is no `Exception` in Python."""
+    return type(error).__name__ == "PanicException"

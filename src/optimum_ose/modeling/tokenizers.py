@@ -12,7 +12,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
+from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError, is_panic
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.length import usable_length
 from optimum_ose.modeling.source import damaged, first_line, not_loaded, read_object, require_source
@@ -20,6 +20,8 @@ from optimum_ose.wording import listed, one_line, shown
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _SIDES = ("left", "right")
+_RARE_TEXT = "a \U0010fffd"
+"""Holds a character that is in no vocabulary."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -57,6 +59,7 @@ def load_tokenizer(
             "Choose a teacher whose tokenizer has one",
         )
     _require_sound_settings(source, tokenizer)
+    _require_encoding(source, tokenizer)
     return tokenizer
 
 
@@ -138,6 +141,17 @@ def is_decoder(config: PretrainedConfig) -> bool:
     return is_causal and kind != "xlnet"
 
 
+def _require_encoding(source: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that fails on every text, as one does whose template names a token that it does not have."""
+    try:
+        tokenizer([_RARE_TEXT], ["b"], truncation=True, max_length=8)
+        tokenizer([_RARE_TEXT], truncation=True, max_length=8)
+    except BaseException as error:
+        if not (isinstance(error, BUILD_ERRORS) or type(error) is Exception or is_panic(error)):
+            raise
+        raise _unreadable(source, error, deed="encoding a short text") from error
+
+
 def _require_sound_settings(source: str, tokenizer: PreTrainedTokenizerBase) -> None:
     length = tokenizer.model_max_length
     if isinstance(length, bool) or not isinstance(length, int | float) or not (length >= 1 and length % 1 == 0):
@@ -166,6 +180,6 @@ def _require_sound_settings(source: str, tokenizer: PreTrainedTokenizerBase) -> 
             )
 
 
-def _unreadable(source: str, error: Exception) -> InvalidConfigError:
-    reason = f"loading it failed: {type(error).__name__}: {first_line(error)}"
+def _unreadable(source: str, error: BaseException, *, deed: str = "loading it") -> InvalidConfigError:
+    reason = f"{deed} failed: {type(error).__name__}: {first_line(error)}"
     return damaged(source, "The tokenizer", reason, remedy="Copy the tokenizer files from the original model")

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from tokenizers import Tokenizer
 
-from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
+from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError, is_panic
 from optimum_ose.serving.decoding import Decoder, token_id
 from optimum_ose.serving.fill_mask import MaskFiller
 from optimum_ose.serving.folder import has_file, read_object, read_tokenizer
@@ -15,6 +15,7 @@ from optimum_ose.serving.padding import Padding
 from optimum_ose.serving.runner import Runner, open_session
 from optimum_ose.serving.settings import check_config, check_tokenizer_settings, stated_length
 from optimum_ose.serving.trial import Trial
+from optimum_ose.wording import one_line
 
 _TASKS = {
     "ForSequenceClassification": "text-classification",
@@ -25,6 +26,8 @@ _TASKS = {
     "LMHeadModel": "text-generation",
     "Model": "feature-extraction",
 }
+_RARE_TEXT = "a \U0010fffd"
+"""Holds a character that is in no vocabulary."""
 
 
 @final
@@ -144,7 +147,23 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
         ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    _require_encoding(tokenizer)
     return tokenizer
+
+
+def _require_encoding(tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer that fails on every text, as one does whose template names a token that it does not have."""
+    try:
+        tokenizer.encode(_RARE_TEXT)
+        tokenizer.encode(_RARE_TEXT, "b")
+    except BaseException as error:
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
+        raise InvalidConfigError(
+            "tokenizer.json must be a tokenizer that encodes texts and pairs of texts",
+            f"it fails on a short one: {one_line(error, limit=120)}",
+            "Export the model again",
+        ) from error
 
 
 def _cut(tokenizer: Tokenizer, limit: int | None, settings: Mapping[str, Any]) -> None:
