@@ -76,7 +76,7 @@ class LineListener:
     Args:
         write: gets each line, without its end.
         clock: seconds.
-        pulse: whether a thread tells that a stage lives which does not say how far it is.
+        pulse: whether a thread writes lines for stages that report no progress themselves.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class BarListener:
             self._bars.pop().close()
 
     def _refresh(self) -> None:
-        """Let the seconds of a stage run on that does not say how far it is."""
+        """Update the elapsed time of a stage that reports no progress."""
         for bar in tuple(self._bars[-1:]):
             if bar.format_dict["elapsed"] >= _BAR_AFTER_S:
                 bar.refresh()

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from optimum_ose.exceptions import OSEError, OutputFolderError
+from optimum_ose.processes import is_first
 from optimum_ose.serialization import write_atomic
 from optimum_ose.wording import listed, one_line, shown
 
@@ -82,7 +83,7 @@ def claim_for_run(path: Path) -> None:
         raise OutputFolderError(
             f"The output folder {path} must be empty or hold a run",
             "it holds a model that `export` wrote without a run",
-            "Choose another folder with --output",
+            "Choose another folder (--output)",
         )
     if (path / "ose").is_dir() and _is_evidently_ours(path / "ose"):
         search = f", with --search-from {path} to keep its search" if (path / "ose" / "journal.jsonl").is_file() else ""
@@ -94,7 +95,7 @@ def claim_for_run(path: Path) -> None:
     raise OutputFolderError(
         f"The output folder {path} must be empty or written by optimum-ose",
         f"it holds {listed(strange, limit=5)}",
-        "Choose another folder with --output",
+        "Choose another folder (--output)",
     )
 
 
@@ -108,7 +109,7 @@ def require_run(path: Path) -> None:
         raise OutputFolderError(
             f"{path} must be a folder written by optimum-ose",
             f"it has no {RUN_FILE}",
-            "Give the --output folder of an earlier `run` or `extract`",
+            "Give the folder (--output) of an earlier `run` or `extract`",
         )
 
 
@@ -184,7 +185,7 @@ def only_process(path: Path) -> Iterator[None]:
     Raises:
         OutputFolderError: if another process holds it, or the folder cannot be written.
     """
-    if int(os.environ.get("RANK", "0") or 0) > 0:
+    if not is_first():
         yield
         return
     with writing(path, always=True):

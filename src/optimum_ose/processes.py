@@ -68,7 +68,7 @@ def require_single_process(what: str) -> None:
 def is_first(environment: Mapping[str, str] | None = None) -> bool:
     """Whether this is the process of the launch that shows progress; always without a launcher."""
     found = os.environ if environment is None else environment
-    return all(found.get(name, "0") in ("0", "") for name in _RANKS)
+    return all(found.get(name, "0") in ("0", "", "-1") for name in _RANKS)
 
 
 def may_print(environment: Mapping[str, str] | None = None) -> bool:

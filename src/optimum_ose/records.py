@@ -164,7 +164,9 @@ def read_run(path: Path) -> dict[str, Any]:
     Raises:
         OutputFolderError: if it is damaged.
     """
-    return _read(path, _RUN, "Restore it from a copy, or choose another folder: --search-from keeps a finished search")
+    return _read(
+        path, _RUN, "Restore it from a copy, or choose another folder; a finished search can be kept (--search-from)"
+    )
 
 
 def read_search(path: Path) -> dict[str, Any]:

@@ -23,6 +23,11 @@ def one_line(text: object, *, limit: int = 500) -> str:
     return kept if is_whole else f"{kept[:limit]}... ({len(whole):,} characters)"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that is not blank, else the name of its type."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def printable(text: str) -> str:
     """A text of several lines with its control characters escaped, but for the ends of lines."""
     return "\n".join(line.translate(_ESCAPES) for line in text.split("\n"))

@@ -110,7 +110,7 @@ class PushCommand(Verb):
 class ServeCommand(Verb):
     """Answer POST /predict and the Open Inference Protocol from the ONNX file, without torch or transformers.
 
-    GET /health, /ready and /metrics tell how it fares. SIGTERM and SIGINT end it after the answers under way.
+    GET /health, /ready and /metrics report its health. SIGTERM and SIGINT end it after the answers under way.
     """
 
     EXAMPLE = "optimum-cli ose serve out --port 8080"

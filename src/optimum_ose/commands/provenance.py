@@ -1,13 +1,26 @@
 """What the model card may say about where model and data come from: no paths of this machine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from optimum_ose.commands.request import RunRequest
+from typing import Any, Protocol
 
 
-def provenance(request: "RunRequest") -> dict[str, Any]:
+class Sources(Protocol):
+    """Where a run's model and data come from."""
+
+    @property
+    def model(self) -> str:
+        """Folder or Hub id of the teacher."""
+
+    @property
+    def dataset(self) -> str:
+        """File, folder or Hub id of the data."""
+
+    @property
+    def base_model(self) -> str | None:
+        """Hub id of a teacher that is a folder."""
+
+
+def provenance(request: Sources) -> dict[str, Any]:
     """Teacher, data set, and what the student inherits from the teacher's own card: license and languages.
 
     Raises:

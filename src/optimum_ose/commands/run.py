@@ -9,7 +9,7 @@ from optimum_ose.commands.words import text
 
 
 class RunCommand(Verb):
-    """Search, distil, fine-tune, export, measure and report; the same command again goes on where it stopped."""
+    """Search, distil, fine-tune, export, measure and report; the same command resumes a run that stopped."""
 
     EXAMPLE = "optimum-cli ose run --model path/to/teacher --dataset reviews.csv --epsilon 0.05 --output out"
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from optimum_ose.data.targets import clean_label
+from optimum_ose.data.targets import clean_label, is_list
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.wording import listed, shown
 
@@ -115,7 +114,7 @@ def _examples(task: BenchmarkTask, row: Mapping[str, Any], number: int) -> Seque
 
 
 def _is_unlabeled(value: Any) -> bool:
-    if isinstance(value, list | tuple | np.ndarray):
+    if is_list(value):
         return len(value) == 0
     return bool(pd.isna(value)) or str(value).strip() in {"-1", "-1.0", ""}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optimum_ose.data.label_column import LabelForm, without_vectors
-from optimum_ose.data.targets import clean_label, has_surrogates
+from optimum_ose.data.targets import clean_label, has_surrogates, is_list
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, shown
 
@@ -129,8 +129,9 @@ def _is_text(value: Any) -> bool:
 
 
 def _are_words(value: Any) -> bool:
-    is_list = isinstance(value, list | tuple | np.ndarray) and len(value) > 0
-    return is_list and all(isinstance(word, str) and not has_surrogates(word) for word in value)
+    if not is_list(value) or len(value) == 0:
+        return False
+    return all(isinstance(word, str) and not has_surrogates(word) for word in value)
 
 
 def _clean_labels(table: pd.DataFrame, *, form: LabelForm, name: str, split: str) -> list[Any]:

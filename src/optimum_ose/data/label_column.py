@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from optimum_ose.data.tables import CLASS_NAMES, UNTYPED
-from optimum_ose.data.targets import Kind, are_written_numbers, is_missing, kind_of_problem, kind_of_values
+from optimum_ose.data.targets import Kind, are_written_numbers, is_list, is_missing, kind_of_problem, kind_of_values
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, shown
 
 _LIKE_MISSING = frozenset({"nan", "na", "n/a", "null", "none"})
 """Texts that often stand for no label, in lower case."""
-_CLASSES = "multi_label_classification"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +110,7 @@ def _quoted(names: Iterable[str]) -> str:
 
 
 def _texts_of(value: Any) -> list[str]:
-    items = value if isinstance(value, list | tuple | np.ndarray) else [value]
+    items = value if is_list(value) else [value]
     return [item for item in items if isinstance(item, str)]
 
 
@@ -150,7 +149,7 @@ def _vector_size(values: Sequence[Any], label: str) -> int | None:
     Raises:
         InvalidDataError: if they can be read in both ways.
     """
-    lists = [tuple(value) for value in values if isinstance(value, list | tuple | np.ndarray)]
+    lists = [tuple(value) for value in values if is_list(value)]
     numeric = [items for items in lists if all(_is_zero_or_one(item) for item in items)]
     if not lists or len(numeric) < len(lists) or not any(numeric):
         return None
@@ -173,8 +172,7 @@ def _is_zero_or_one(value: Any) -> bool:
 
 
 def _is_vector(value: Any, size: int) -> bool:
-    is_list = isinstance(value, list | tuple | np.ndarray)
-    return is_list and len(value) == size and all(map(_is_zero_or_one, value))
+    return is_list(value) and len(value) == size and all(map(_is_zero_or_one, value))
 
 
 def _names_of_ones(vector: Sequence[Any]) -> list[str]:

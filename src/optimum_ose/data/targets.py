@@ -40,7 +40,7 @@ def kind_of_values(values: Iterable[Any]) -> Kind:
     Where all numbers are whole they are classes, unless the user says that they are not. What is missing says nothing.
     """
     kept = [value for value in values if not is_missing(value)]
-    if any(_is_list(value) for value in kept):
+    if any(is_list(value) for value in kept):
         return "classes"
     is_numeric = all(
         isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool) for value in kept
@@ -61,9 +61,14 @@ def are_written_numbers(texts: Iterable[str]) -> bool:
     return all(int(text) == found[text] for text in kept if _WHOLE.fullmatch(text))
 
 
+def is_list(value: Any) -> bool:
+    """Whether a value is a list, a tuple or an array."""
+    return isinstance(value, list | tuple | np.ndarray)
+
+
 def is_missing(value: Any) -> bool:
     """Whether a single value stands for no value: None, NaN, NaT, `pandas.NA`."""
-    return value is None or (not _is_list(value) and not isinstance(value, str | dict | bytes) and bool(pd.isna(value)))
+    return value is None or (not is_list(value) and not isinstance(value, str | dict | bytes) and bool(pd.isna(value)))
 
 
 def kind_of_problem(problem_type: str) -> Kind:
@@ -152,9 +157,9 @@ def _class_name(value: Any) -> str:
 
 
 def _class_names(value: Any) -> list[str]:
-    if not _is_list(value):
+    if not is_list(value):
         raise ValueError("a list of classes")
-    if any(_is_list(item) or _has_fraction(item) for item in value):
+    if any(is_list(item) or _has_fraction(item) for item in value):
         raise ValueError("a list of classes, or a list of zeros and ones, one for each class,")
     return sorted({_class_name(item) for item in value})
 
@@ -173,7 +178,7 @@ def _number(value: Any) -> float:
 
 def _tags(value: Any) -> list[str | None]:
     """The names of tags; None for a word that has none, which Transformers marks by -100."""
-    if not _is_list(value) or len(value) == 0:
+    if not is_list(value) or len(value) == 0:
         raise ValueError("a list of tags, one for each word")
     return [None if is_missing(item) or _is_ignored(item) else _class_name(item) for item in value]
 
@@ -189,10 +194,6 @@ def _is_ignored(value: Any) -> bool:
 
 def _has_fraction(value: Any) -> bool:
     return isinstance(value, float | Decimal | np.floating) and math.isfinite(value) and bool(value % 1)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple | np.ndarray)
 
 
 def _order(name: str) -> tuple[int, int, str]:

@@ -77,8 +77,8 @@ def distill(
         tokenizer: pads the batches; of images their processor.
         config: the recipe.
         task: what both models do.
-        checkpoint_folder: where the state is kept every `config.checkpoint_steps`; a state found there is gone on from.
-            Trackers write there.
+        checkpoint_folder: where the state is kept every `config.checkpoint_steps`; training resumes from a
+            state found there. Trackers write there.
         answers_folder: where the teacher's answers are kept, for the next distillation from the same rows.
         teacher_tokenizer: of the teacher, if it is another object; it must have the same vocabulary.
         on_step: listener.

@@ -19,6 +19,7 @@ from optimum_ose.export.past import random_past
 from optimum_ose.export.pooling import Pooling
 from optimum_ose.export.rewriting import rewrite_for_runtime
 from optimum_ose.modeling.building import BUILD_ERRORS
+from optimum_ose.wording import first_line
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
 
@@ -80,7 +81,7 @@ def export_onnx(
         except BUILD_ERRORS as error:
             raise ExportError(
                 f"{type(model).__name__} must be traceable by torch.onnx",
-                f"tracing failed: {(str(error) or type(error).__name__).splitlines()[0]}",
+                f"tracing failed: {first_line(error)}",
                 "Set pad_token_id if the model has none; decoder-only models need transformers 5",
             ) from error
         rewrite_for_runtime(temporary)

@@ -19,6 +19,7 @@ from optimum_ose.export.example_inputs import example_inputs, rows_and_length
 from optimum_ose.export.past import PAST, empty_past, logits_in_parts, past_shapes, positions
 from optimum_ose.export.pooling import Pooling
 from optimum_ose.modeling.prediction import evaluating
+from optimum_ose.wording import first_line, one_line
 
 _SHAPES = ((1, 8), (3, 24), (2, 128))
 """Batch x length: one row without padding, several rows, and longer than the trace."""
@@ -109,7 +110,7 @@ def _answered(
     except _RUNTIME_ERRORS as error:
         raise ExportError(
             "The ONNX file must answer batches and lengths other than those it was traced with",
-            f"ONNX Runtime failed on {rows_and_length(inputs)}: {str(error).splitlines()[0][:300]}",
+            f"ONNX Runtime failed on {rows_and_length(inputs)}: {one_line(first_line(error), limit=300)}",
             "Export another model type: this one's code fixes sizes while it is traced",
         ) from error
 

@@ -72,12 +72,3 @@ def plan_rounds(
             f"Set steps_per_round={max(1, max_steps // 3)} in AgoraConfig, or train for more steps",
         )
     return RoundSchedule(num_rounds=num_rounds, epochs_per_round=config.epochs_per_round, steps_per_round=steps)
-
-
-def planned_steps(args: TrainingArguments, *, num_train_rows: int) -> int:
-    """Optimizer steps that a Trainer will take on a set of rows, before there is a Trainer."""
-    if args.max_steps > 0:
-        return int(args.max_steps)
-    batches = math.ceil(num_train_rows / (args.train_batch_size * args.world_size))
-    epoch: int = math.ceil(batches / args.gradient_accumulation_steps)
-    return math.ceil(float(args.num_train_epochs) * epoch)

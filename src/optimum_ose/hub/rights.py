@@ -23,10 +23,14 @@ def require_uploadable(repo_id: str) -> None:
         InvalidConfigError: if `repo_id` is no Hub id.
         UploadError: if an upload there would be refused.
     """
-    require_repository(repo_id, role="--push-to-hub", remedy="Give user/name or organization/name")
+    require_repository(
+        repo_id, role="The repository to push to (--push-to-hub)", remedy="Give user/name or organization/name"
+    )
     expected = f"The Hub must take an upload to {repo_id} when the run is finished"
     if constants.HF_HUB_OFFLINE:
-        raise UploadError(expected, "HF_HUB_OFFLINE is set", "Unset it, or leave out --push-to-hub and push later")
+        raise UploadError(
+            expected, "HF_HUB_OFFLINE is set", "Unset it, or leave the upload out (--push-to-hub) and push later"
+        )
     try:
         account = HfApi().whoami()
     except _FAILURES as error:

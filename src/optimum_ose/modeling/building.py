@@ -11,6 +11,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.attributes import resize_list, write_path
 from optimum_ose.modeling.tasks import auto_class
+from optimum_ose.wording import one_line
 
 Shapes = dict[str, tuple[int, ...]]
 """Shape of every parameter tensor, tied tensors once, by its dotted name."""
@@ -45,7 +46,7 @@ def build_on_meta(config: PretrainedConfig, task: str | None) -> PreTrainedModel
     except BUILD_ERRORS as error:
         raise UnsupportedModelError(
             f"transformers must be able to build model type {config.model_type!r} from its config",
-            f"building it failed: {_one_line(error)}",
+            f"building it failed: {one_line(error, limit=300) or type(error).__name__}",
             "Check the config and the optional packages that it names, or choose another model",
         ) from error
     torch.nn.Module.to(model, "meta")  # XLNet makes some parameters on the CPU
@@ -97,10 +98,6 @@ def edit_config(
     except BUILD_ERRORS as error:
         raise UnsupportedModelError(
             f"a config of model type {config.model_type!r} must stay valid when {', '.join(values)} change",
-            f"it does not: {_one_line(error)}",
+            f"it does not: {one_line(error, limit=300) or type(error).__name__}",
             "Choose other values, or another model",
         ) from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Whether weights are finite numbers, and whether this machine can compute in a precision."""
+"""Whether weights are finite numbers, and whether this machine can train in a precision."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,11 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from optimum_ose.exceptions import DivergedError, InvalidConfigError
 from optimum_ose.wording import listed
+
+
+def not_finite(model: torch.nn.Module) -> list[str]:
+    """Names of the weights that hold NaN or infinity."""
+    return [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
 
 
 def require_finite_weights(model: PreTrainedModel, when: str, setting: str) -> None:
@@ -20,8 +25,7 @@ def require_finite_weights(model: PreTrainedModel, when: str, setting: str) -> N
     Raises:
         DivergedError: if a weight is infinite or no number.
     """
-    broken = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
-    if broken:
+    if broken := not_finite(model):
         raise DivergedError(
             f"The weights of {type(model).__name__} must be finite {when}",
             f"those of {listed(broken, limit=3)} are not: the training diverged",
@@ -29,11 +33,12 @@ def require_finite_weights(model: PreTrainedModel, when: str, setting: str) -> N
         )
 
 
-def require_precision(name: str) -> None:
+def require_precision(name: str, *, remedy: str = "Use mixed_precision='no', or 'bf16' where it is supported") -> None:
     """Pass if this machine can train in a precision.
 
     Args:
         name: "no" (float32), "bf16" or "fp16", as Accelerate names them, or "tf32".
+        remedy: what to do if it cannot.
 
     Raises:
         InvalidConfigError: if it cannot.
@@ -50,16 +55,21 @@ def require_precision(name: str) -> None:
         raise InvalidConfigError(
             f"This machine must be able to train in the precision {name}",
             f"it cannot: {device}" if name in can else "there is no such precision",
-            "Use mixed_precision='no', or 'bf16' where it is supported",
+            remedy,
         )
 
 
-def require_trainer_precision(args: TrainingArguments) -> None:
+def require_trainer_precision(args: TrainingArguments, owner: str = "the training arguments") -> None:
     """Pass if this machine can train in the precision that a Trainer is told to use.
+
+    Args:
+        args: of the Trainer.
+        owner: the setting that they come from, for the message.
 
     Raises:
         InvalidConfigError: if it cannot.
     """
     for name in ("fp16", "bf16", "tf32"):
         if getattr(args, name, None):
-            require_precision("no" if name == "bf16" and args.use_cpu else name)
+            remedy = f"Remove {name} from {owner}, or use bf16 where it is supported"
+            require_precision("no" if name == "bf16" and args.use_cpu else name, remedy=remedy)

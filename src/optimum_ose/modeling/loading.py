@@ -1,4 +1,4 @@
-"""Loads image processors and teachers, and says plainly what is wrong where that fails."""
+"""Loads image processors and teachers; each failure names the file or setting at fault."""
 
 from typing import Any
 
@@ -11,10 +11,11 @@ from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.checkpoint import Checkpoint, load_checkpoint
 from optimum_ose.modeling.configs import load_config
 from optimum_ose.modeling.prediction import evaluating
-from optimum_ose.modeling.source import damaged, first_line, not_loaded, read_object, require_source
+from optimum_ose.modeling.source import damaged, not_loaded, read_object, require_source
 from optimum_ose.modeling.tokenizers import load_tokenizer, require_fitting_tokenizer, settle_padding
 from optimum_ose.modeling.weights import require_float32
 from optimum_ose.preprocessing import IMAGE, process_images
+from optimum_ose.wording import first_line
 
 __all__ = [
     "Checkpoint",

@@ -10,11 +10,11 @@ from huggingface_hub.utils._validators import validate_repo_id
 from transformers.utils.hub import cached_file
 
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.wording import one_line, shown
+from optimum_ose.wording import first_line, one_line, shown
 
 _EXPECTED = (
-    "--model must be a folder or Hub id with a Transformers model in safetensors and its tokenizer, or for images its "
-    "image processor"
+    "A model (--model) must be a folder or Hub id with a Transformers model in safetensors and its tokenizer, or for "
+    "images its image processor"
 )
 
 
@@ -108,8 +108,3 @@ def not_loaded(source: str, error: Exception | str, *, remedy: str = "") -> Inva
         f"loading {shown(source, limit=120)} failed: {one_line(reason, limit=250)}",
         remedy or "Check the name, the network and HF_HUB_OFFLINE",
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, else its type."""
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

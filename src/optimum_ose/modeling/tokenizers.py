@@ -15,8 +15,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError, is_panic
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.length import usable_length
-from optimum_ose.modeling.source import damaged, first_line, not_loaded, read_object, require_source
-from optimum_ose.wording import listed, one_line, shown
+from optimum_ose.modeling.source import damaged, not_loaded, read_object, require_source
+from optimum_ose.wording import first_line, listed, one_line, shown
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _SIDES = ("left", "right")

@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from transformers import PretrainedConfig
 
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
-from optimum_ose.modeling.source import damaged, find_file, first_line, not_loaded
-from optimum_ose.wording import listed, one_line
+from optimum_ose.modeling.health import not_finite
+from optimum_ose.modeling.source import damaged, find_file, not_loaded
+from optimum_ose.wording import first_line, listed, one_line
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
@@ -92,8 +93,7 @@ def require_finite(model: torch.nn.Module, source: str) -> None:
     Raises:
         InvalidConfigError: naming the tensors with NaN or infinity.
     """
-    bad = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
-    if bad:
+    if bad := not_finite(model):
         raise InvalidConfigError(
             "Every weight of a model must be a finite number",
             f"in {one_line(source, limit=120)} NaN or infinity is in {listed(bad, limit=4)}",

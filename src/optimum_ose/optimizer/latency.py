@@ -1,4 +1,4 @@
-"""Latency inside the search: the model fitted to measured candidates, whom its bound admits, and the final check."""
+"""Latency inside the search: the model fitted to measured candidates, those within its bound, and the final check."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

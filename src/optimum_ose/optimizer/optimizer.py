@@ -69,8 +69,7 @@ class OSEOptimizer(TeacherTask):
             config: how to search.
             train_dataset: rows to distil on.
             eval_dataset: development rows; the first `config.num_eval_rows` of a seeded shuffle measure the error.
-            journal: file of finished evaluations and latencies, gone on from if it exists; None: nothing is kept. The
-                ONNX files of candidates whose latency is measured lie beside it meanwhile.
+            journal: file of finished evaluations and latencies, resumed if it exists; timed ONNX files lie beside it.
 
         Raises:
             InvalidConfigError: if the teacher has no trained head yet, or the space is too small for a latency model.
@@ -165,7 +164,7 @@ class OSEOptimizer(TeacherTask):
             train_dataset: rows to learn from; for tasks without labels of people, plain text.
             config: the recipe.
             unlabeled_dataset: further rows of text, on which the student learns from the teacher alone.
-            checkpoint_folder: where the state is kept; a state found there is gone on from.
+            checkpoint_folder: where the state is kept; training resumes from a state found there.
             answers_folder: where the teacher's answers are kept, for the next distillation from the same rows.
 
         Raises:
@@ -286,7 +285,7 @@ class OSEOptimizer(TeacherTask):
         test_dataset: Dataset,
         unlabeled_dataset: Dataset | None = None,
     ) -> OSEArtifact:
-        """All stages, one after the other; called again with the same arguments it goes on where it stopped."""
+        """All stages, one after the other; called again with the same arguments it resumes."""
         from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.optimizer.run import Rows, open_run
 

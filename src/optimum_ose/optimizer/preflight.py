@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Mapping
 
-import torch
 from accelerate.tracking import filter_trackers
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
@@ -18,6 +17,7 @@ from optimum_ose.export.onnx_export import require_exportable_weights
 from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
 from optimum_ose.finetuning.pool import labeled_rows
 from optimum_ose.finetuning.trainer import takes_agora
+from optimum_ose.modeling.health import require_precision, require_trainer_precision
 from optimum_ose.optimizer.dependencies import Stage, stages_to_do
 from optimum_ose.optimizer.rehearsal import rehearse_export, rehearse_training, smallest_student
 from optimum_ose.optimizer.run import Run
@@ -90,7 +90,7 @@ def _checked_arguments(run: Run, to_do: Mapping[Stage, str]) -> dict[str, Traini
         found["student_arguments"] = student_arguments(folder, config.student_arguments)
     for name, arguments in found.items():
         _check_reports(name, arguments)
-        _check_precision(f"fp16 in {name}", wants_half=arguments.fp16)
+        require_trainer_precision(arguments, name)
     return found
 
 
@@ -119,12 +119,7 @@ def _check_distillation(config: DistillationConfig, to_do: Mapping[Stage, str]) 
             f"got {listed(missing)}",
             "Install the package, or leave the tracker out",
         )
-    _check_precision("mixed_precision: fp16", wants_half=config.mixed_precision == "fp16")
-
-
-def _check_precision(setting: str, *, wants_half: bool) -> None:
-    if wants_half and not torch.accelerator.is_available():
-        raise InvalidConfigError(f"{setting} needs an accelerator", "this machine has none", "Use bf16, or neither")
+    require_precision(config.mixed_precision)
 
 
 def _check_search(config: OSEConfig, to_do: Mapping[Stage, str]) -> None:

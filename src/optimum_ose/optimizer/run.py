@@ -90,7 +90,7 @@ def take_over(run: Run, earlier: Path) -> None:
     if not journal.is_file():
         OSEArtifact.open(earlier)
         raise InvalidConfigError(
-            "--search-from must name the folder of an earlier search",
+            "The earlier search (--search-from) must be the folder of one",
             f"{earlier} holds none",
             "Run `ose extract` there",
         )

@@ -30,7 +30,7 @@ class Readiness:
             await asyncio.wait([self._task])
 
     async def state(self) -> Literal["starting", "failing", "ready"]:
-        """How the request fares; one that failed is sent again."""
+        """Whether the request was answered; one that failed is sent again."""
         task = self._task or self.begin()
         await asyncio.wait([task], timeout=_PATIENCE_SECONDS)
         if not task.done():
