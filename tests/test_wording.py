@@ -1,11 +1,15 @@
 """Messages stay short and on one line, whatever they quote."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from optimum_ose.exceptions import OSEError
-from optimum_ose.wording import listed, one_line, shown
+from optimum_ose.wording import listed, one_line, printable, shown
 
 
 @given(st.text(), st.text(), st.text())
@@ -31,6 +35,19 @@ def test_cut_text_tells_its_length() -> None:
 
 def test_terminal_escapes_and_direction_marks_are_spelled_out() -> None:
     assert one_line("\x1b[31mred\u202e\u2028") == r"\x1b[31mred\u202e\u2028"
+    assert one_line("a\u200eb\u200fc\u061cd") == r"a\u200eb\u200fc\u061cd"
+
+
+def test_what_no_encoding_holds_is_spelled_out() -> None:
+    assert one_line("a\ud800b\udcff") == printable("a\ud800b\udcff") == r"a\ud800b\udcff"
+
+
+@pytest.mark.parametrize("text", ["caf\u00e9 \U0001f642", "a\udcff"])
+def test_output_in_a_small_encoding_does_not_fail(text: str) -> None:
+    program = f"from optimum_ose.wording import let_output_escape; let_output_escape(); print({text!a})"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == text.encode("ascii", "backslashreplace").decode()
 
 
 def test_what_has_no_repr_is_still_told() -> None:

@@ -1,12 +1,16 @@
 """How values from outside are quoted in messages: short, on one line, without control characters."""
 
+import io
+import sys
 from collections.abc import Iterable
 
 _ESCAPES = {
     **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
-    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+    **{code: f"\\u{code:04x}" for code in (0x61C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F))},
+    **{code: f"\\u{code:04x}" for code in (*range(0x2066, 0x206A), *range(0xD800, 0xE000))},
 }
-"""Control characters, line separators, and marks that turn the direction of text: a terminal would obey them."""
+"""Control characters, line separators, and marks that turn the direction of text: a terminal would obey them. Halves of
+surrogate pairs, which names of files and JSON can hold, are in no encoding: they cannot be written at all."""
 _WHITE = str.maketrans("\t\n\r", "   ")
 
 
@@ -47,3 +51,9 @@ def listed(names: Iterable[object], *, limit: int = 8) -> str:
     found = list(names)
     text = ", ".join(one_line(name, limit=60) for name in found[:limit])
     return text if len(found) <= limit else f"{text} and {len(found) - limit:,} more"
+
+
+def let_output_escape() -> None:
+    """Let standard output escape what its encoding lacks, as standard error does, instead of failing on it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

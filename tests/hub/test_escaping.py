@@ -107,3 +107,8 @@ def test_no_address_in_a_text_becomes_a_link_by_itself() -> None:
 
 def test_templates_are_not_evaluated() -> None:
     assert "{{7*7}}" in build_model_card(CardFacts(model_name="{{7*7}}")).replace("\\", "")
+
+
+def test_a_label_that_no_file_can_hold_does_not_end_a_run() -> None:
+    card = card_of("a\ud800b")
+    assert ModelCard(card.encode().decode()).data.to_dict()["license_name"] == r"a\ud800b"

@@ -113,6 +113,7 @@ def test_pages_of_the_origins_that_are_named_may_ask_and_others_not(exposed: int
         ({"allowed_hosts": "example.com"}, "allowed_hosts must be host names"),
         ({"cors_origins": ("example.com",)}, "cors_origins must be origins"),
         ({"cors_origins": ("https://example.com/",)}, "cors_origins must be origins"),
+        ({"cors_origins": ("https://Example.com",)}, "cors_origins must be origins .* in lower case"),
         ({"tls_key": Path("key.pem")}, "must come with its certificate"),
     ],
 )

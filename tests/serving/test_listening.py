@@ -1,12 +1,18 @@
 """An address that cannot be listened on is named, with what to do."""
 
 import socket
+from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
 
 from optimum_ose.exceptions import AddressError, InvalidConfigError
+from optimum_ose.serving import OnnxPipeline
+from optimum_ose.serving.app import PredictionApp
+from optimum_ose.serving.command import add_options
 from optimum_ose.serving.listening import is_local, listen, reserve_files, url
 from optimum_ose.serving.protocol import ServerLimits
+from optimum_ose.serving.server import create_server
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 70_000, 10**30, "8080", 80.0, None, True])
@@ -66,3 +72,23 @@ def test_more_connections_than_the_system_allows_are_refused() -> None:
 def test_a_limit_that_is_no_positive_number_is_named(value: object) -> None:
     with pytest.raises(InvalidConfigError, match=r"limits of a server must be positive numbers .*; max_texts is "):
         ServerLimits(max_texts=value)  # type: ignore[arg-type]
+
+
+def test_a_taken_port_is_named_before_the_model_is_read(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as one, pytest.raises(AddressError, match=r"must be free; it is in use"):
+        create_server(tmp_path, port=one.getsockname()[1])
+
+
+@pytest.mark.parametrize("option", ["folder", "--api-key-file", "--tls-certificate", "--tls-key"])
+def test_an_empty_path_is_not_the_current_folder(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = ArgumentParser()
+    add_options(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args([""] if option == "folder" else ["folder", option, ""])
+    assert f"argument {option}: must be a path; got ''" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a/b", "", None, 7])
+def test_a_name_that_no_path_can_hold_is_refused(name: object, folder: Path) -> None:
+    with pytest.raises(InvalidConfigError, match=r"The name of a served model must be text without slashes"):
+        PredictionApp(OnnxPipeline.from_pretrained(folder), name=name)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from optimum_ose.commands.failures import machine_refusal, tell_unforeseen
 from optimum_ose.exceptions import OSEError
 from optimum_ose.processes import may_print, require_single_process
+from optimum_ose.wording import let_output_escape
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -48,6 +49,7 @@ class Verb(BaseOptimumCLICommand):  # type: ignore[misc]
         # Threads that spin while they wait made training five times slower beside another process.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        let_output_escape()
         signal.signal(signal.SIGTERM, _terminate)
         sys.excepthook = tell_unforeseen
         try:

@@ -49,9 +49,9 @@ def _metadata(facts: CardFacts) -> ModelCardData:
             task_type=_line(facts.task),
             dataset_type=facts.dataset_id or dataset,
             dataset_name=dataset,
-            dataset_split=score.split,
-            metric_type=score.metric,
-            metric_name=f"{score.metric} ({_format_name(score.format)})",
+            dataset_split=_line(score.split),
+            metric_type=_line(score.metric),
+            metric_name=_line(f"{score.metric} ({_format_name(score.format)})"),
             metric_value=score.value,
         )
         for score in facts.finite_scores
@@ -193,8 +193,8 @@ def _emissions(carbon: Carbon | None) -> dict[str, Any] | None:
         "emissions": carbon.grams,
         "source": _line(carbon.source),
         "training_type": "fine-tuning",
-        "geographical_location": carbon.location,
-        "hardware_used": carbon.hardware,
+        "geographical_location": _optional_line(carbon.location),
+        "hardware_used": _optional_line(carbon.hardware),
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -214,8 +214,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _line(value: str) -> str:
-    """Text on one line, for the metadata."""
-    return " ".join(value.split())
+    """Text on one line, for the metadata; halves of surrogate pairs, which no file can hold, are escaped."""
+    return " ".join(value.split()).encode(errors="backslashreplace").decode()
 
 
 def _optional_line(value: str | None) -> str | None:

@@ -10,6 +10,7 @@ from optimum_ose.report.examples import answer_told, text_told
 from optimum_ose.report.latency_text import prediction_sentence
 from optimum_ose.report.search_table import search_rows
 from optimum_ose.report.table import comparison_notes, comparison_rows
+from optimum_ose.wording import one_line
 
 _NUM_CANDIDATES = 16
 _MAX_CHARACTERS = 2000
@@ -38,7 +39,7 @@ def build_page(
     )
     certificate = search["certificate"]
     return environment.get_template("page.html").render(
-        title=title,
+        title=one_line(title),
         statement=certificate["statement"],
         satisfied=certificate["satisfied"],
         violations=len(certificate["violations"]),

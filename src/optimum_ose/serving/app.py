@@ -29,6 +29,7 @@ from optimum_ose.serving.metrics import CONTENT_TYPE, MeasuredApp, Metrics
 from optimum_ose.serving.open_inference import (
     HEADER_LENGTH,
     VERSION,
+    check_name,
     model_metadata,
     parse_infer,
     render_infer,
@@ -69,7 +70,9 @@ class PredictionApp:
 
         Raises:
             UnsupportedModelError: if the model does not answer text by text.
+            InvalidConfigError: if the name cannot be a part of a path.
         """
+        check_name(name)
         pipeline.require_rows()
         self.limits = limits or ServerLimits()
         self.exposure = exposure or Exposure()

@@ -1,7 +1,7 @@
 """The serving command: its options, and what it does; shared by `ose serve` and `python -m optimum_ose.serving`."""
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from optimum_ose.exceptions import MissingDependencyError
 from optimum_ose.serving.exposure import Exposure, read_api_key
 from optimum_ose.serving.protocol import ServerLimits
+from optimum_ose.wording import one_line, shown
 
 _ENGINE = {"httptools", "prometheus_client", "starlette", "uvicorn"}
 _KEY_VARIABLE = "OSE_API_KEY"
@@ -18,7 +19,7 @@ _SIGNAL_OFFSET = 128
 def add_options(parser: ArgumentParser) -> None:
     """Give a parser the options of the server."""
     parser.usage = "%(prog)s folder [options]"  # the list of all would hide the message of an error
-    parser.add_argument("folder", type=Path, help="exported folder")
+    parser.add_argument("folder", type=_path, help="exported folder")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
     parser.add_argument("--model-name", help="name of the model in the Open Inference Protocol; default: the folder's")
@@ -27,18 +28,25 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--num-threads", type=int, help="threads of one batch; default: ONNX Runtime's choice")
     exposure = parser.add_argument_group("exposure", "who may reach the server; see docs/serving.md")
     exposure.add_argument(
-        "--api-key-file", type=Path, help="file with the key that clients must send; default: the variable OSE_API_KEY"
+        "--api-key-file", type=_path, help="file with the key that clients must send; default: the variable OSE_API_KEY"
     )
     exposure.add_argument("--allowed-host", action="append", default=[], help="name that is answered; default: all")
     exposure.add_argument(
         "--cors-origin", action="append", default=[], help="origin whose web pages may ask; default: none"
     )
-    exposure.add_argument("--tls-certificate", type=Path, help="PEM file with the certificate; default: HTTP")
-    exposure.add_argument("--tls-key", type=Path, help="PEM file with its private key; default: in the same file")
+    exposure.add_argument("--tls-certificate", type=_path, help="PEM file with the certificate; default: HTTP")
+    exposure.add_argument("--tls-key", type=_path, help="PEM file with its private key; default: in the same file")
     limits = parser.add_argument_group("limits", "what the server accepts; see docs/serving.md")
     for field in fields(ServerLimits):
         option = f"--{field.name.replace('_', '-')}"
         limits.add_argument(option, type=type(field.default), default=field.default, help="default: %(default)s")
+
+
+def _path(word: str) -> Path:
+    """A path that is not blank: an empty one would name the current folder."""
+    if not word.strip() or "\0" in word:
+        raise ArgumentTypeError(f"must be a path; got {shown(word)}")
+    return Path(word)
 
 
 def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
@@ -84,5 +92,5 @@ def serve(arguments: Namespace, *, announce: Callable[[str], None]) -> int:
         ),
         limits=ServerLimits(**{field.name: getattr(arguments, field.name) for field in fields(ServerLimits)}),
     )
-    announce(f"serving {arguments.folder} at {server.url}/predict")
+    announce(f"serving {one_line(arguments.folder)} at {server.url}/predict")
     return _SIGNAL_OFFSET + serve_until_signal(server)

@@ -11,7 +11,8 @@ from optimum_ose.wording import one_line, shown
 
 _KEY = re.compile(r"[\x21-\x7e]{16,1024}")
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
-_ORIGIN = re.compile(r"\*|https?://[^\s/?#@]+")
+_ORIGIN = re.compile(r"\*|https?://[^\s/?#@A-Z]+")
+"""As browsers write it, in lower case: another form would never match."""
 _MAX_KEY_FILE_BYTES = 4096
 
 
@@ -39,7 +40,12 @@ class Exposure:
                 "Make one with `openssl rand -hex 32`",
             )
         _check_each("allowed_hosts", self.allowed_hosts, _HOST, "host names such as example.com or *.example.com")
-        _check_each("cors_origins", self.cors_origins, _ORIGIN, "origins such as https://example.com, without a path")
+        _check_each(
+            "cors_origins",
+            self.cors_origins,
+            _ORIGIN,
+            "origins such as https://example.com, in lower case and without a path",
+        )
         if self.tls_key is not None and self.tls_certificate is None:
             raise InvalidConfigError(
                 "A private key for TLS must come with its certificate",

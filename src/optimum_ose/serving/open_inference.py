@@ -10,9 +10,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.protocol import RequestError, ServerLimits, checked_pairs, parse_json
+from optimum_ose.wording import shown
 
 HEADER_LENGTH = "inference-header-content-length"
 VERSION = "1"
@@ -39,6 +41,20 @@ class InferRequest:
     """Names of the tensors to be sent, and whether in binary."""
     identifier: str | None
     """What the client calls this request."""
+
+
+def check_name(name: object) -> None:
+    """Refuse a model's name that `/v2/models/NAME` cannot hold.
+
+    Raises:
+        InvalidConfigError: if it is no text, empty, or holds a slash.
+    """
+    if not isinstance(name, str) or not name or "/" in name:
+        raise InvalidConfigError(
+            "The name of a served model must be text without slashes, as a part of /v2/models/NAME",
+            f"got {shown(name)}",
+            "Give another one",
+        )
 
 
 def model_metadata(name: str, pipeline: OnnxPipeline) -> dict[str, Any]:

@@ -68,10 +68,11 @@ def create_server(
     """
     check_threads("num_workers", num_workers)
     (exposure or Exposure()).check_certificate()
+    listen(host, port).close()  # an address that cannot be had is told before the model is read
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name, num_threads=num_threads)
     app = PredictionApp(
         pipeline,
-        name=name or Path(folder).resolve().name,
+        name=name or Path(folder).resolve().name or "model",
         limits=limits,
         num_workers=num_workers,
         exposure=exposure,
