@@ -121,14 +121,17 @@ def test_a_model_without_input_embeddings_is_refused_before_the_search(
         raise NotImplementedError
 
     monkeypatch.setattr(type(optimizer.teacher), "get_input_embeddings", none)
-    rows = Dataset.from_csv(str(data_folder / "train.csv"), cache_dir=str(tmp_path / "cache"))
+    train, validation, test = (
+        Dataset.from_csv(str(data_folder / f"{split}.csv"), cache_dir=str(tmp_path / "cache"))
+        for split in ("train", "validation", "test")
+    )
     with pytest.raises(UnsupportedModelError, match="input embeddings"):
         optimizer.optimize(
             tmp_path / "out",
             OSEConfig(distillation=COPYING),
-            train_dataset=rows,
-            eval_dataset=rows,
-            test_dataset=rows,
+            train_dataset=train,
+            eval_dataset=validation,
+            test_dataset=test,
         )
     assert not (tmp_path / "out").exists()
 

@@ -122,7 +122,7 @@ def report(benchmark: ModuleType, milliseconds: dict[str, float]) -> object:
         for name, ms in milliseconds.items()
     }
     return latency.LatencyReport(
-        latencies=latencies, contention_checked=True, num_discarded_blocks=0, num_contended_blocks=0
+        latencies=latencies, contention_checked=True, num_discarded_blocks=0, num_contended_blocks=0, undisturbed=True
     )
 
 

@@ -135,9 +135,19 @@ def claim_for_export(path: Path, *, teacher: str | None = None) -> None:
             "Choose another folder",
         )
     make_writable(path)
-    if not is_ours:
+    if is_ours:
+        _remove_left_over(path)
+    else:
         with writing(path, always=True):
             write_atomic(path / EXPORT_MARK, "written by optimum-ose\n")
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what killed processes of ours left in a folder of ours."""
+    for place in (path, path / "ose", path / "onnx"):
+        for pattern in _LEFT_OVER:
+            for item in place.glob(pattern):
+                shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
 
 
 def tidy(path: Path) -> None:

@@ -139,7 +139,9 @@ def test_an_empty_theta_or_a_negative_replay_is_refused(changes):
         agora(**changes)
 
 
-@pytest.mark.parametrize(("changes", "name"), [({"labels": []}, "training"), ({"dev_labels": [0]}, "development")])
+@pytest.mark.parametrize(
+    ("changes", "name"), [({"labels": np.array([])}, "training"), ({"dev_labels": np.array([0])}, "development")]
+)
 def test_points_without_labels_are_refused(changes, name):
     with pytest.raises(InvalidDataError, match=rf"the {name} set needs one label per point.*; got .* Check that"):
         agora(**changes)

@@ -18,7 +18,7 @@ from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import DivergedError, InvalidConfigError, ProcessError
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import predict_logits
-from themes import theme_table, word_tokenizer
+from themes import theme_table, trained_teacher, word_tokenizer
 
 SMALL = Architecture(num_hidden_layers=1, num_attention_heads=2, hidden_size=16, intermediate_size=32)
 CONFIG = DistillationConfig(num_steps=24, batch_size=16, learning_rate=3e-3, checkpoint_steps=8)
@@ -172,9 +172,21 @@ def test_a_term_alone_makes_the_student_imitate(teacher_folder: Path, rows: Data
     assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
 
 
-def test_attention_maps_need_eager_attention(teacher: PreTrainedModel, rows: Dataset) -> None:
-    with pytest.raises(InvalidConfigError, match="attn_implementation='eager'; got sdpa. Load the teacher"):
-        trained(teacher, rows, replace(CONFIG, attention_weight=1.0))
+def test_attention_maps_switch_both_models_to_eager_attention(rows: Dataset) -> None:
+    teacher = trained_teacher()
+    teacher.set_attn_implementation("sdpa")
+    losses: list[float] = []
+    student = student_of(teacher)
+    distill(
+        student,
+        teacher,
+        rows=rows,
+        tokenizer=word_tokenizer(),
+        config=replace(CONFIG, attention_weight=1.0, num_steps=2),
+        on_step=lambda _step, loss: losses.append(loss),
+    )
+    assert len(losses) == 2
+    assert all(np.isfinite(losses))
 
 
 def test_data_parallel_is_refused(teacher: PreTrainedModel, rows: Dataset) -> None:

@@ -41,7 +41,7 @@ def test_every_format_that_exists_is_timed_under_the_same_conditions(tmp_path: P
         ("student", "onnx-fp32"),
         ("student", "onnx-int8"),
     ]
-    assert report["sequence_length"] == 62
+    assert report["sequence_length"] == 64
     assert json.loads(json.dumps(report)) == report
     assert results["student", "onnx-int8"]["size_bytes"] == quantized.stat().st_size
     assert results["student", "pytorch-fp32"]["size_bytes"] == 4 * student.num_parameters()

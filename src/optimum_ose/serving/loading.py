@@ -26,6 +26,9 @@ _TASKS = {
     "LMHeadModel": "text-generation",
     "Model": "feature-extraction",
 }
+_QUANTIZED = "onnx/model_quantized.onnx"
+_EXPORT_MARK = "ose/exported"
+"""Is in folders that an export of ours wrote; `ose/export.json` comes last."""
 _RARE_TEXT = "a \U0010fffd"
 """Holds a character that is in no vocabulary."""
 
@@ -125,14 +128,17 @@ def model_task(config: Mapping[str, Any]) -> str:
 
 
 def default_file(folder: Path) -> str:
-    """The file that the benchmark recommends, else that which the export recommends, else int8, else fp32."""
+    """The file that the benchmark recommends, else that which the export recommends, else int8, else fp32.
+
+    An export of ours that was cut off has compared nothing: fp32.
+    """
     for record in ("ose/benchmark.json", "ose/export.json"):
         if has_file(folder, record):
             recommended = read_object(folder, record).get("default_file")
             if isinstance(recommended, str):
                 return recommended
-    quantized = "onnx/model_quantized.onnx"
-    return quantized if has_file(folder, quantized) else "onnx/model.onnx"
+    is_compared = not has_file(folder, _EXPORT_MARK)
+    return _QUANTIZED if is_compared and has_file(folder, _QUANTIZED) else "onnx/model.onnx"
 
 
 def _load_tokenizer(folder: Path) -> Tokenizer:
