@@ -1,5 +1,6 @@
 """What a later stage would refuse is refused before the first training."""
 
+import logging
 import random
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,15 @@ def states() -> tuple[Any, ...]:
     return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
 
 
-def test_a_run_that_can_end_passes_and_draws_nothing(optimizer: OSEOptimizer, tmp_path: Path) -> None:
+def test_a_run_that_can_end_passes_draws_nothing_and_warns_of_nothing(
+    optimizer: OSEOptimizer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = opened(optimizer, tmp_path, {})
     before = states()
-    preflight(run)
+    with caplog.at_level(logging.WARNING):
+        preflight(run)
     assert states() == before
+    assert not caplog.records
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ose"]
 
 

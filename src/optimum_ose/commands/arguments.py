@@ -40,8 +40,8 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         "--search-from",
         metavar="DIR",
         type=text,
-        help="output folder of an earlier run with the same data and, as --model, its teacher/: reuse its trained "
-        "candidates",
+        help="output folder of an earlier run with the same data and teacher: reuse its trained candidates (--model: "
+        "the same, or the folder's teacher/ if the run fine-tuned it)",
     )
     parser.add_argument(
         "--max-length",

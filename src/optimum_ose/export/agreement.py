@@ -1,6 +1,5 @@
 """Whether an int8 file answers as its fp32 file does, and which of the two a folder serves by default."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ _NUM_MADE_UP, _MAX_WORDS = 48, 24
 """Texts of random tokens, and tokens of the longest, where no rows of the task are given."""
 _IMAGES = 8
 _MAX_ROWS, _BATCH_SIZE = 64, 16
-_LOGGER = logging.getLogger(__name__)
 
 
 @final
@@ -60,13 +58,6 @@ def choose_default(
     what = f"{found:.2f} on {'rows of the task' if given else 'random inputs'}"
     if found >= MIN_AGREEMENT:
         return DefaultFile(default_file=QUANTIZED, reason=f"int8 agrees with fp32: {what}", agreement=found)
-    _LOGGER.warning(
-        "%s agrees with %s by %s only, 1 being the best: the fp32 file stays the default%s",
-        QUANTIZED,
-        FULL,
-        what,
-        "" if given else ". Pass calibration_dataset to compare them on rows of the task",
-    )
     reason = f"int8 agrees with fp32 by {what} only, below {MIN_AGREEMENT:g}"
     return DefaultFile(default_file=FULL, reason=reason, agreement=found)
 

@@ -1,5 +1,6 @@
 """All ONNX files of a model that an `ExportConfig` asks for."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import ExportConfig
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.export.agreement import QUANTIZED, choose_default
+from optimum_ose.export.agreement import FULL, QUANTIZED, choose_default
 from optimum_ose.export.half_precision import write_half_weights
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
 from optimum_ose.serialization import canonical_json, write_atomic
 
+_LOGGER = logging.getLogger(__name__)
 HALF = "onnx/model_fp16.onnx"
 RECORD = "ose/export.json"
 """Which file is served by default, where no benchmark has told better; both relative to the model folder."""
@@ -26,10 +28,11 @@ def write_formats(
     config: ExportConfig,
     *,
     calibration_rows: Callable[[], Sequence[Mapping[str, Any]]],
+    warns: bool = True,
 ) -> None:
     """Write `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx` and `onnx/model_fp16.onnx`.
 
-    `ose/export.json` tells which of the first two is served by default: int8 if it answers as fp32 does.
+    `ose/export.json` names which of the first two is served by default: int8 if it answers as fp32 does.
 
     Args:
         model: what is exported.
@@ -38,6 +41,8 @@ def write_formats(
         config: what is wanted.
         calibration_rows: gives rows as the tokenizer makes them; static int8 needs them, and int8 is compared with fp32
             on them. None: int8 is compared on random inputs.
+        warns: whether a warning says that int8 is not the default. A rehearsal's student has random weights, of which
+            this means nothing.
 
     Raises:
         ExportError: if the ONNX file does not compute what the model computes.
@@ -60,6 +65,9 @@ def write_formats(
         write_half_weights(folder)
     chosen = choose_default(folder, model, tokenizer, rows)
     write_atomic(folder / RECORD, canonical_json(chosen))
+    if warns and chosen.agreement is not None and chosen.default_file == FULL:
+        hint = "" if len(rows) else ". Pass calibration_dataset to compare them on rows of the task"
+        _LOGGER.warning("%s: the fp32 file stays the default%s", chosen.reason, hint)
 
 
 def _remove_stale(folder: Path, config: ExportConfig) -> None:

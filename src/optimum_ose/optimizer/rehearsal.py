@@ -107,6 +107,7 @@ def rehearse_export(task: TeacherTask, student: PreTrainedModel, rows: Dataset, 
             Path(folder),
             config,
             calibration_rows=lambda: task.rows(few, needs_labels=False),
+            warns=False,
         )
 
 
