@@ -1,6 +1,7 @@
 """Stages know what they depend on: settings of unfinished stages may change, lost files are made again."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from optimum_ose.optimizer.dependencies import (
     settings_of,
     stages_to_do,
 )
+from optimum_ose.output_folder import RUN_FILE
 from optimum_ose.serialization import plain
 
 QUESTION: dict[str, Any] = {
@@ -106,6 +108,17 @@ def test_another_model_or_other_data_are_refused_from_the_first_stage_on(tmp_pat
     with pytest.raises(JournalError, match=rf"answers another one: {part} differ") as caught:
         require_unchanged(artifact, asked(**{part: "other"}), has_head=False)
     assert "--search-from" not in str(caught.value)
+
+
+def test_the_refusal_of_an_earlier_versions_folder_says_that_it_is_one(tmp_path: Path) -> None:
+    artifact = done(tmp_path, "teacher", "extract")
+    with pytest.raises(JournalError, match=r"Repeat the arguments of the first run, or use another"):
+        require_unchanged(artifact, asked(train="other"), has_head=False)
+    record = json.loads((artifact.path / RUN_FILE).read_text())
+    del record["dependencies"]
+    (artifact.path / RUN_FILE).write_text(json.dumps(record))
+    with pytest.raises(JournalError, match=r"with the version of optimum-ose that wrote the folder.*, or use another"):
+        require_unchanged(OSEArtifact.open(artifact.path), asked(train="other"), has_head=False)
 
 
 def test_agora_may_be_left_out_before_the_student_is_finetuned(tmp_path: Path) -> None:

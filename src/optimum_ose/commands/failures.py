@@ -85,7 +85,7 @@ def tell_unforeseen(kind: type[BaseException], error: BaseException, trace: Trac
         print(whole, file=sys.stderr)
     first = next(iter(str(error).strip().splitlines()), "")
     print(
-        f"optimum-ose: an error that should have been a plain message: {kind.__name__}: {one_line(first, limit=300)}. "
+        f"optimum-ose: an unexpected error: {kind.__name__}: {one_line(first, limit=300)}. "
         f"{_written(whole)} Please report it. Finished work is kept",
         file=sys.stderr,
     )

@@ -179,10 +179,13 @@ def _refusal(
     ]
     tops = sorted({name.partition(".")[0] for name in differing})
     details = f" ({listed(told, limit=4)})" if told else ""
+    repeat = "Repeat the arguments of the first run"
+    if not artifact.dependencies(stage):
+        repeat += " with the version of optimum-ose that wrote the folder: it is an earlier one"
     return JournalError(
         f"The output folder {artifact.path} must answer the question that is asked now",
         f"it answers another one: {', '.join(tops)} differ{details}, and stage {stage!r} is finished",
-        f"Repeat the arguments of the first run, or use another output folder{_taken_over(artifact, question)}",
+        f"{repeat}, or use another output folder{_taken_over(artifact, question)}",
     )
 
 
