@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, final, get_type_hints
 
+import torch
 import transformers
 from packaging.version import Version
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -57,6 +58,7 @@ def _arguments(
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
+        "use_cpu": not torch.accelerator.is_available(),  # so that processes of a launch are joined there too
         "warmup_steps": 20,
         **by_length,
     }
