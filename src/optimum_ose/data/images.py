@@ -3,7 +3,7 @@
 from datasets import Dataset, Image
 from transformers import PretrainedConfig
 
-from optimum_ose.data.labels import align_labels, row_labels
+from optimum_ose.data.labels import align_labels, row_labels, with_names
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import IMAGE
 
@@ -34,13 +34,7 @@ def image_rows(dataset: Dataset, config: PretrainedConfig | None, *, needs_label
         return dataset.select_columns([IMAGE])
     # Beside another column, but not beside the images, which a cast of the labels would copy.
     labels = dataset.select_columns(["label"]).add_column("row", list(range(len(dataset))))
-    if getattr(labels.features["label"], "dtype", None) in ("string", "large_string"):
-        raise InvalidDataError(
-            "Column 'label' must hold the numbers of classes",
-            "it holds their names",
-            "Encode it, before the splits are made: dataset.class_encode_column('label')",
-        )
-    labels = align_labels(labels, config) if config is not None else labels
+    labels = align_labels(labels, config) if config is not None else with_names(labels)
     return dataset.select_columns([IMAGE]).add_column("labels", row_labels(labels))
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler
 from transformers import (
+    BatchEncoding,
     DataCollatorForLanguageModeling,
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
@@ -19,6 +20,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from optimum_ose.data.labels import row_labels
 from optimum_ose.data.targets import NO_CLASS
+from optimum_ose.data.words import first_tokens_of_rows, tags_on_first_tokens, text_of
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import Collate, Preprocessor, process_images, row_lengths
 
@@ -51,50 +53,102 @@ def _no_label(example: Any, num_tokens: int) -> Any:
     return math.nan if isinstance(example, float) else NO_CLASS
 
 
-def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Dataset:
+def tokenize(
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    on_cut: Callable[[int], None] | None = None,
+) -> Dataset:
     """Token rows: `input_ids`, `attention_mask`, maybe `token_type_ids`, and `labels`; not padded.
 
-    A tag labels the first token of its word; all other tokens have the label -100. Rows without a label column get no
-    `labels`.
+    Words are tokenized as one text, joined by spaces, as served texts are. A tag labels the first token of its word;
+    all other tokens have the label -100. Rows without a label column get no `labels`.
 
     Args:
-        rows: columns `text`, maybe `text_pair`, or `tokens`; and maybe `label`.
+        rows: columns `text`, maybe `text_pair`, or `tokens`; and maybe `label`. An empty partner counts as none, as in
+            serving.
         tokenizer: the teacher's, which is also the student's.
         max_length: longer rows are cut.
+        on_cut: hears how many rows were cut; of tokenizers without a fast form never.
 
     Raises:
         InvalidDataError: if words are to be tagged and the tokenizer does not say which token belongs to which.
     """
     if "tokens" in rows.column_names:
-        return _tokenize_words(rows, tokenizer, max_length=max_length)
+        return _tokenize_words(rows, tokenizer, max_length=max_length, on_cut=on_cut)
     pairs = rows["text_pair"][:] if "text_pair" in rows.column_names else None
-    encoded = dict(tokenizer(rows["text"][:], pairs, truncation=True, max_length=max_length))
+    encoded = _encoded(rows["text"][:], pairs, tokenizer, max_length=max_length, on_cut=on_cut)
     if "label" not in rows.column_names:
         return Dataset.from_dict(encoded)
     return Dataset.from_dict({**encoded, "labels": row_labels(rows)})
 
 
-def _tokenize_words(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Dataset:
+def word_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> list[list[int | None]]:
+    """For each row of the column `tokens` the index of each word's first token: see `words.first_tokens`."""
+    encoded = tokenizer([text_of(words) for words in rows["tokens"]], truncation=True, max_length=max_length)
+    return first_tokens_of_rows(rows["tokens"][:], encoded.encodings or ())
+
+
+def _encoded(
+    texts: list[str],
+    pairs: list[str | None] | None,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    on_cut: Callable[[int], None] | None,
+) -> dict[str, list[Any]]:
+    """Columns of inputs; rows with an empty partner are tokenized without it."""
+    if not texts:
+        return {"input_ids": [], "attention_mask": []}
+    alone = [index for index, pair in enumerate(pairs or [None] * len(texts)) if not pair]
+    paired = [] if pairs is None or len(alone) == len(texts) else sorted(set(range(len(texts))) - set(alone))
+    columns: dict[str, list[Any]] = {}
+    num_cut = 0
+    for members in filter(None, (alone, paired)):
+        partners = [pairs[index] for index in members] if pairs is not None and members is paired else None
+        found = tokenizer([texts[index] for index in members], partners, truncation=True, max_length=max_length)
+        num_cut += _num_cut(found)
+        for name, values in found.items():
+            column = columns.setdefault(name, [None] * len(texts))
+            for index, value in zip(members, values, strict=True):
+                column[index] = value
+    if on_cut is not None:
+        on_cut(num_cut)
+    return columns
+
+
+def _num_cut(encoded: BatchEncoding) -> int:
+    return sum(bool(encoding.overflowing) for encoding in encoded.encodings or ())
+
+
+def _tokenize_words(
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    on_cut: Callable[[int], None] | None,
+) -> Dataset:
     if not tokenizer.is_fast:
         raise InvalidDataError(
             "Token classification needs a tokenizer that tells which token belongs to which word",
             f"{type(tokenizer).__name__} does not",
             "Use a teacher with a tokenizer.json",
         )
-    encoded = tokenizer(rows["tokens"][:], is_split_into_words=True, truncation=True, max_length=max_length)
+    texts = [text_of(words) for words in rows["tokens"]]
+    if not texts:
+        return Dataset.from_dict({"input_ids": [], "attention_mask": [], "labels": []})
+    encoded = tokenizer(texts, truncation=True, max_length=max_length)
+    if on_cut is not None:
+        on_cut(_num_cut(encoded))
     columns = dict(encoded)
     if "label" in rows.column_names:
-        columns["labels"] = [_first_tokens(encoded.word_ids(row), tags) for row, tags in enumerate(rows["label"])]
+        first = first_tokens_of_rows(rows["tokens"][:], encoded.encodings or ())
+        columns["labels"] = [
+            tags_on_first_tokens(tokens, tags, len(ids))
+            for tokens, tags, ids in zip(first, rows["label"], encoded["input_ids"], strict=True)
+        ]
     return Dataset.from_dict(columns)
-
-
-def _first_tokens(words: Sequence[int | None], tags: Sequence[int] | None) -> list[int]:
-    """The tag of each word on its first token."""
-    before = [None, *words]
-    return [
-        NO_CLASS if tags is None or word is None or word == last else tags[word]
-        for word, last in zip(words, before, strict=False)
-    ]
 
 
 def pad_rows(tokenizer: Preprocessor) -> Collate:

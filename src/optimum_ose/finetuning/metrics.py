@@ -20,7 +20,11 @@ from optimum_ose.modeling.tasks import TRAINABLE_TASKS, Problem, problem_of
 
 _AVERAGES = ("micro", "macro")
 _ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
+_OUTSIDE = "O"
 _IGNORED_LABEL = -100  # Transformers' mark for positions without a label
+_ROUNDING = 1e-6  # of float32
+NO_TAG = -1
+"""The predicted tag of a word that has no token."""
 
 
 @final
@@ -62,9 +66,9 @@ class TaskMetric:
     def scores(self, answers: NDArray[Any], rows: datasets.Dataset) -> dict[str, float]:
         """All scores of answers to token rows, as `predict_logits` gives them."""
         if self.problem != "token-labels":
-            return self._row_scores(answers, np.asarray(rows["labels"][:]))
+            return self.judged(self.decided(answers), np.asarray(rows["labels"][:]))
         ends = np.cumsum([len(ids) for ids in rows["input_ids"]])[:-1]
-        return self._tag_scores(np.split(answers.argmax(-1), ends), [np.asarray(tags) for tags in rows["labels"]])
+        return self.tag_scores(np.split(answers.argmax(-1), ends), rows["labels"])
 
     def score(self, answers: NDArray[Any], rows: datasets.Dataset) -> float:
         """The score that decides."""
@@ -76,26 +80,51 @@ class TaskMetric:
         logits = np.asarray(found[0] if isinstance(found, tuple) else found)
         references = np.asarray(prediction.label_ids)
         if self.problem == "token-labels":
-            return self._tag_scores(list(logits.argmax(-1)), list(references))
-        return self._row_scores(logits, references)
+            return self.tag_scores(list(logits.argmax(-1)), list(references))
+        return self.judged(self.decided(logits), references)
 
-    def _row_scores(self, answers: NDArray[Any], references: NDArray[Any]) -> dict[str, float]:
+    def decided(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """What logits of rows say: classes (rows,), sets of classes (rows, classes), or numbers (rows,)."""
         if self.problem == "regression":
-            return _correlations(answers.reshape(-1), references.reshape(-1))
-        if self.problem == "multi-label":
-            return _set_scores(answers > 0, references > 0.5)
-        return _scores(answers.argmax(-1), references)
+            return logits.reshape(-1)
+        return np.asarray(logits > 0 if self.problem == "multi-label" else logits.argmax(-1))
 
-    def _tag_scores(self, answers: Sequence[NDArray[Any]], references: Sequence[NDArray[Any]]) -> dict[str, float]:
-        pairs = [
-            (found[wanted != _IGNORED_LABEL], wanted[wanted != _IGNORED_LABEL])
-            for found, wanted in zip(answers, references, strict=True)
-        ]
+    def judged(self, predictions: NDArray[Any], references: NDArray[Any]) -> dict[str, float]:
+        """All scores of what `decided` gives.
+
+        Args:
+            predictions: of rows.
+            references: classes (rows,), vectors of zeros and ones (rows, classes), or numbers (rows,).
+        """
+        if self.problem == "regression":
+            return _correlations(predictions.reshape(-1), references.reshape(-1))
+        if self.problem == "multi-label":
+            return _set_scores(predictions, references > 0.5)
+        return _scores(predictions, references)
+
+    def tag_scores(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        """All scores of tags of tokens or of words.
+
+        Args:
+            predictions: a tag for each place of each row; `NO_TAG` where a word has no token that could tell one. It
+                counts as O, and as wrong where the tags have no O.
+            references: the tags that are right; -100: the place does not count.
+        """
+        none = self.label_names.index(_OUTSIDE) if _OUTSIDE in self.label_names else NO_TAG
+        pairs = []
+        for found, wanted in zip(predictions, references, strict=True):
+            right = np.asarray(wanted, dtype=np.int64)
+            given = np.asarray(found, dtype=np.int64)
+            counted = right != _IGNORED_LABEL
+            pairs.append((np.where(given == NO_TAG, none, given)[counted], right[counted]))
         scores = _scores(*(np.concatenate(parts) for parts in zip(*pairs, strict=True)))
         if not self._marks_entities:
             return scores
-        found, wanted = ([[self.label_names[tag] for tag in row] for row in rows] for rows in zip(*pairs, strict=True))
-        return {**scores, **_entity_scores(found, wanted)}
+        named = ([[self._tag_name(tag) for tag in row] for row in rows] for rows in zip(*pairs, strict=True))
+        return {**scores, **_entity_scores(*named)}
+
+    def _tag_name(self, tag: int) -> str:
+        return _OUTSIDE if tag == NO_TAG else self.label_names[tag]
 
 
 def metric_for(problem: Problem, config: PretrainedConfig) -> TaskMetric:
@@ -143,11 +172,17 @@ def _set_scores(predictions: NDArray[np.bool_], references: NDArray[np.bool_]) -
     return {"accuracy": float(accuracy_score(references, predictions)), **{k: float(v) for k, v in averages.items()}}
 
 
+def is_constant(values: NDArray[Any]) -> bool:
+    """Whether numbers do not differ by more than rounding, so that their order means nothing."""
+    spread = np.ptp(values) if len(values) else 0.0
+    return not spread > _ROUNDING * max(1.0, float(np.abs(values).max(initial=0.0)))
+
+
 def _correlations(predictions: NDArray[Any], references: NDArray[Any]) -> dict[str, float]:
-    """Correlations; zero where either does not vary, for then there is none."""
-    if np.ptp(predictions) == 0 or np.ptp(references) == 0:
-        return {"spearman": 0.0, "pearson": 0.0}
+    """Correlations; zero where either does not vary, or is not finite, for then there is none."""
     pair = predictions.astype(np.float64), references.astype(np.float64)
+    if any(is_constant(values) or not np.isfinite(values).all() for values in pair):
+        return {"spearman": 0.0, "pearson": 0.0}
     return {"spearman": float(spearmanr(*pair).statistic), "pearson": float(pearsonr(*pair).statistic)}
 
 

@@ -12,7 +12,7 @@ _GENERIC_CLASS = "PreTrainedTokenizerFast"
 """transformers 5 calls it TokenizersBackend, and still knows the old name."""
 
 
-def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path, *, max_length: int | None = None) -> None:
     """Write the tokenizer's files, so that optimum-onnx, which needs transformers 4, loads them as well.
 
     Truncation and padding of the last call are left out: the same tokenizer gives the same bytes before and after use.
@@ -23,10 +23,18 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     Args:
         tokenizer: any tokenizer.
         folder: created if needed.
+        max_length: tokens at which texts were cut in training: the files say so, and whoever loads them cuts there;
+            None: the tokenizer's own limit stays.
 
     Raises:
         OSError: if the folder cannot be written or the disk is full.
     """
+    if tokenizer.is_fast:  # whatever the last call has left in it
+        backend: Any = tokenizer.backend_tokenizer
+        backend.no_padding()
+        backend.no_truncation()
+        if max_length is not None:
+            backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
     try:
         with _unused(getattr(tokenizer, "backend_tokenizer", None)):
             tokenizer.save_pretrained(folder)
@@ -40,6 +48,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         settings["tokenizer_class"] = _GENERIC_CLASS
     if isinstance(settings.get("extra_special_tokens"), list):
         settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
+    if max_length is not None:
+        settings["model_max_length"] = max_length
     path.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -5,36 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
-from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.export.benchmark import benchmark_formats
 from optimum_ose.export.example_inputs import described_image
-from optimum_ose.export.parity import open_session
-from optimum_ose.modeling.prediction import gather_answers, predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.optimizer.optimizer import OSEOptimizer
-from optimum_ose.preprocessing import Preprocessor, row_lengths
+from optimum_ose.optimizer.served import require_same_score
+from optimum_ose.preprocessing import row_lengths
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
 """Format -> file, relative to the model folder."""
 _SHARE_OF_ROWS = 0.95
 """Latency is measured at the length that so many of the test rows do not exceed."""
-
-
-def onnx_logits(path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: Preprocessor) -> NDArray[np.float32]:
-    """What an ONNX file answers to the rows, as `predict_logits` gives it. `model` is the one that it was made of."""
-    session = open_session(path)
-    names = {item.name for item in session.get_inputs()}
-
-    def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        feeds = {name: tensor.cpu().numpy() for name, tensor in batch.items() if name in names}
-        return torch.from_numpy(session.run(["logits"], feeds)[0])
-
-    return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=32)
 
 
 def compare(
@@ -52,24 +37,29 @@ def compare(
         optimizer: with the teacher.
         student: the finished student.
         folders: of "teacher" and "student", each with its ONNX files.
-        validation: rows that decide which file is the default.
-        test: rows that judge; used here and nowhere else.
+        validation: raw rows that decide which file is the default.
+        test: raw rows that judge; used here and nowhere else.
         config: of the run.
+
+    Raises:
+        ExportError: if a served folder does not score what its model scores.
     """
     models = {"teacher": optimizer.teacher, "student": student}
-    tokenizer, metric = optimizer.tokenizer, optimizer.metric
+    metric = optimizer.metric
     scores: dict[str, dict[str, dict[str, float]]] = {}
     steering: dict[str, float] = {}
     for name, model in models.items():
-        scores[name] = {"pytorch-fp32": metric.scores(predict_logits(model, test, tokenizer=tokenizer), test)}
+        scores[name] = {"pytorch-fp32": optimizer.scores(model, test)}
         for label, file in FORMATS.items():
-            path = folders[name] / file
-            if path.is_file():
-                scores[name][label] = metric.scores(onnx_logits(path, model, test, tokenizer=tokenizer), test)
+            if (folders[name] / file).is_file():
+                scores[name][label] = optimizer.served_scores(folders[name], test, file_name=file)
+                if label == "onnx-fp32":
+                    computed = scores[name]["pytorch-fp32"]
+                    require_same_score(scores[name][label], computed, metric=metric.name, num_rows=len(test))
                 if name == "student":
-                    found = onnx_logits(path, model, validation, tokenizer=tokenizer)
-                    steering[label] = metric.score(found, validation)
-    latency = measure(optimizer, student, folders=folders, test=test, config=config)
+                    found = optimizer.served_scores(folders[name], validation, file_name=file)
+                    steering[label] = found[metric.name]
+    latency = measure(optimizer, student, folders=folders, test=optimizer.rows(test), config=config)
     default, reason = _default_file(steering, latency, config)
     return {
         "metric": metric.name,

@@ -14,31 +14,39 @@ from optimum_ose.modeling.saving import save_tokenizer
 from optimum_ose.preprocessing import Preprocessor
 
 
-def save_into(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path) -> None:
+def save_into(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path, *, max_length: int | None = None) -> None:
     """Write a `from_pretrained` folder file by file, each whole or not at all; other files in it stay.
+
+    Args:
+        model: to be saved.
+        tokenizer: or image processor.
+        folder: where to.
+        max_length: tokens at which texts are cut; None: as the tokenizer says.
 
     Raises:
         OutputFolderError: if the folder cannot be written or the disk is full.
     """
-    with _written_aside(model, tokenizer, folder / ".saving") as temporary:
+    with _written_aside(model, tokenizer, folder / ".saving", max_length) as temporary:
         for path in temporary.iterdir():
             path.replace(folder / path.name)
         temporary.rmdir()
 
 
-def save_as(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path) -> None:
+def save_as(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path, *, max_length: int | None = None) -> None:
     """Write a `from_pretrained` folder that appears whole or not at all, instead of what was there.
 
     Raises:
         OutputFolderError: if the folder cannot be written or the disk is full.
     """
-    with _written_aside(model, tokenizer, folder.with_name(f".{folder.name}.tmp")) as temporary:
+    with _written_aside(model, tokenizer, folder.with_name(f".{folder.name}.tmp"), max_length) as temporary:
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
 
 
 @contextmanager
-def _written_aside(model: PreTrainedModel, tokenizer: Preprocessor, temporary: Path) -> Iterator[Path]:
+def _written_aside(
+    model: PreTrainedModel, tokenizer: Preprocessor, temporary: Path, max_length: int | None
+) -> Iterator[Path]:
     """The files under a temporary name, for the block to rename; nothing is left of them if anything fails."""
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -46,7 +54,7 @@ def _written_aside(model: PreTrainedModel, tokenizer: Preprocessor, temporary: P
         if isinstance(tokenizer, BaseImageProcessor):
             tokenizer.save_pretrained(temporary)
         else:
-            save_tokenizer(tokenizer, temporary)
+            save_tokenizer(tokenizer, temporary, max_length=max_length)
         yield temporary
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -265,7 +265,9 @@ class OSEOptimizer(TeacherTask):
         require_single_process("export")
         path, dataset = folder_path(folder), plain_or_none(calibration_dataset, "calibration_dataset")
         claim_for_export(path, teacher=getattr(self.teacher, "name_or_path", None))
-        save_into(student, self.tokenizer, path)
+        if student.config.num_labels == 1 and getattr(student.config, "problem_type", None) is None:
+            student.config.problem_type = self.teacher.config.problem_type  # else served as a probability
+        save_into(student, self.tokenizer, path, max_length=self.saved_length)
         write_formats(
             student,
             self.text_tokenizer,

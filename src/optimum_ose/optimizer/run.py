@@ -62,6 +62,7 @@ def open_run(
     """
     if config.distillation.num_augmented_copies:
         require_copyable(optimizer)
+    optimizer.prepare(rows.train)  # the question names the head's classes
     question = {
         "task": optimizer.task,
         "model": model_digest(optimizer.teacher),

@@ -17,6 +17,7 @@ from optimum_ose.modeling.loading import load_config, load_teacher
 from optimum_ose.optimizer.dependencies import Stage, inputs_of, settings_of
 from optimum_ose.optimizer.evaluation import compare
 from optimum_ose.optimizer.folders import save_as
+from optimum_ose.optimizer.judging import judge_teacher
 from optimum_ose.optimizer.latency import check_bound
 from optimum_ose.optimizer.run import Run, winner
 from optimum_ose.optimizer.sample_answers import sample_answers
@@ -33,8 +34,9 @@ _MARK = ".settings"
 
 def _teacher(run: Run) -> dict[str, Any]:
     optimizer = run.optimizer
+    _tell_lengths(run)
     if optimizer.has_head:
-        return {"finetuned_here": False}
+        return {"finetuned_here": False, **judge_teacher(optimizer, run.rows.validation)}
     optimizer.listener.say("the model has no head for this task: it is fine-tuned first and kept as the teacher")
     found = optimizer.finetune_teacher(
         run.rows.train,
@@ -42,9 +44,16 @@ def _teacher(run: Run) -> dict[str, Any]:
         teacher_arguments(_checkpoints(run, "teacher"), optimizer.teacher.config, run.config.teacher_arguments),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )
-    save_as(optimizer.teacher, optimizer.tokenizer, run.artifact.teacher)
     shutil.rmtree(run.artifact.checkpoints / "teacher", ignore_errors=True)
-    return {"finetuned_here": True, "validation": found}
+    judged = judge_teacher(optimizer, run.rows.validation)
+    save_as(optimizer.teacher, optimizer.tokenizer, run.artifact.teacher, max_length=optimizer.saved_length)
+    return {"finetuned_here": True, "validation": found, **judged}
+
+
+def _tell_lengths(run: Run) -> None:
+    """Say for each split how many rows are cut."""
+    for name in ("train", "validation", "test"):
+        run.optimizer.rows(getattr(run.rows, name), name=name)
 
 
 def _extract(run: Run) -> dict[str, Any]:
@@ -93,7 +102,7 @@ def _distill(run: Run) -> dict[str, Any]:
         checkpoint_folder=_checkpoints(run, "distill"),
     )
     score = optimizer.score(student, run.rows.validation)
-    save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled")
+    save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled", max_length=optimizer.saved_length)
     shutil.rmtree(run.artifact.checkpoints / "distill", ignore_errors=True)
     return {"validation_score": score, "metric": optimizer.metric.name}
 
@@ -116,7 +125,7 @@ def _finetune(run: Run) -> dict[str, Any]:
     )
     finetuned = optimizer.score(student, run.rows.validation)
     kept = student if finetuned >= distilled else load_model(run, artifact.checkpoints / "distilled")
-    save_as(kept, optimizer.tokenizer, artifact.checkpoints / "student")
+    save_as(kept, optimizer.tokenizer, artifact.checkpoints / "student", max_length=optimizer.saved_length)
     shutil.rmtree(artifact.checkpoints / "finetune", ignore_errors=True)
     left_out = {"agora": False} if agora is None and run.config.agora is not None else {}
     return {"validation_score": finetuned, "kept": "finetuned" if kept is student else "distilled", **left_out}
@@ -141,8 +150,8 @@ def _benchmark(run: Run) -> dict[str, Any]:
         optimizer,
         load_model(run, artifact.path),
         folders={"teacher": teacher_export(artifact), "student": artifact.path},
-        validation=optimizer.rows(run.rows.validation),
-        test=optimizer.rows(run.rows.test),
+        validation=run.rows.validation,
+        test=run.rows.test,
         config=run.config,
     )
     content |= bound_check(run, content["default_file"])

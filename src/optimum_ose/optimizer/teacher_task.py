@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from typing import Self
+from functools import partial
+from pathlib import Path
+from typing import Self, cast
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
@@ -12,6 +14,7 @@ from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.given import plain_dataset, plain_or_none
 from optimum_ose.display import default_listener
+from optimum_ose.data.labels import align_labels, same_classes
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
@@ -33,6 +36,7 @@ from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.tasks import (
     IMAGE_TASKS,
+    TRAINABLE_TASKS,
     Problem,
     holds_head,
     problem_of,
@@ -40,6 +44,9 @@ from optimum_ose.modeling.tasks import (
     require_trainable,
 )
 from optimum_ose.optimizer.guards import LEAST_TOKENS, require_parts, require_student, require_training
+from optimum_ose.optimizer.heads import prepare_head
+from optimum_ose.optimizer.judging import word_tags
+from optimum_ose.optimizer.served import served_scores
 from optimum_ose.optimizer.token_rows import give_head, token_rows
 from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
@@ -82,8 +89,13 @@ class TeacherTask:
         self.task = task
         self.has_head = has_head
         self.max_length = max_length
+        if has_head and task == "text-classification" and self.problem == "regression":
+            teacher.config.problem_type = "regression"  # a head of one output that names none: served as judged
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
+        self._told: set[str] = set()
+        self.notes: set[str] = set()
+        """What was said of the teacher's head."""
 
     @classmethod
     def from_pretrained(
@@ -150,6 +162,11 @@ class TeacherTask:
         return text_tokenizer(self.tokenizer)
 
     @property
+    def saved_length(self) -> int | None:
+        """The length limit that saved folders carry; None for images, and for texts that are continued."""
+        return None if self.text_tokenizer is None or self.task == "text-generation" else self.max_length
+
+    @property
     def problem(self) -> Problem:
         """What an answer of the teacher is."""
         return problem_of(self.task, self.teacher.config)
@@ -161,26 +178,81 @@ class TeacherTask:
 
     def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
         """What a PyTorch model of the task scores on a data set with labels, by the task's main metric."""
-        require_kind(model, PreTrainedModel, "model", "Pass a model of Transformers, without a wrapper")
-        rows = self.rows(plain_dataset(dataset, "dataset"))
-        with working(self.listener, "scoring", None):
-            return self.metric.score(predict_logits(model, rows, tokenizer=self.tokenizer), rows)
+        return self.scores(model, dataset)[self.metric.name]
 
-    def rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
+    def scores(self, model: PreTrainedModel, dataset: Dataset) -> dict[str, float]:
+        """All scores of such a model of the task on a data set with labels. Words without a token, such as those
+        beyond the length limit, count as O.
+        """
+        require_kind(model, PreTrainedModel, "model", "Pass a model of Transformers, without a wrapper")
+        dataset = plain_dataset(dataset, "dataset")
+        rows = self.rows(dataset)
+        with working(self.listener, "scoring", None):
+            answers = predict_logits(model, rows, tokenizer=self.tokenizer)
+        if self.problem != "token-labels" or "tokens" not in dataset.column_names:
+            return self.metric.scores(answers, rows)
+        found = word_tags(
+            answers, rows, dataset, cast(PreTrainedTokenizerBase, self.tokenizer), max_length=self.max_length
+        )
+        return self.metric.tag_scores(found, align_labels(dataset, self.teacher.config)["label"][:])
+
+    def served_scores(
+        self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None
+    ) -> dict[str, float]:
+        """All scores of an exported folder on raw rows, as `OnnxPipeline` serves it; see `served.served_scores`."""
+        return served_scores(
+            Path(folder),
+            dataset,
+            task=self.task,
+            model=self.teacher,
+            processor=self.tokenizer,
+            file_name=file_name,
+        )
+
+    def served_score(self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None) -> float:
+        """What an exported folder scores on raw rows, as it is served, by the task's main metric.
+
+        Args:
+            folder: an exported model of the task.
+            dataset: raw rows with labels.
+            file_name: ONNX file relative to the folder; None: the folder's default.
+        """
+        return self.served_scores(folder, dataset, file_name=file_name)[self.metric.name]
+
+    def prepare(self, dataset: Dataset) -> None:
+        """Let the trained head's config, in place, say what the labels of training rows say: the names of its classes
+        where it has none, which its predictions on the rows tell, and its `problem_type`. What was found is said.
+
+        Raises:
+            InvalidDataError: if the head answers something else, or its classes and those of the rows do not match.
+        """
+        if self.has_head and "label" in dataset.column_names and self.task in TRAINABLE_TASKS:
+            prepare_head(self, dataset)
+
+    def rows(self, dataset: Dataset, *, needs_labels: bool = True, name: str = "") -> Dataset:
         """Rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, or `image`, and `label`: token
         rows, or images that are processed when their batch is made. Rows made before are returned as they are. Tasks
         without labels of people, and `needs_labels=False`, do without the last.
 
+        Args:
+            dataset: the rows.
+            needs_labels: whether a task with labels insists on them.
+            name: of the split, for the note that rows are cut; each data set is told of once.
+
         Raises:
             InvalidDataError: if the columns are others, or the classes are not the teacher's.
         """
+        dataset = plain_dataset(dataset, "dataset")
+        if needs_labels:
+            self.prepare(dataset)
         return token_rows(
-            plain_dataset(dataset, "dataset"),
+            dataset,
             self.teacher.config if self.has_head else None,
             self.tokenizer,
             task=self.task,
             max_length=self.max_length,
             needs_labels=needs_labels,
+            on_cut=partial(self._tell_cut, dataset._fingerprint, name, len(dataset)),
         )
 
     def checked_unlabeled(self, dataset: Dataset | None) -> Dataset | None:
@@ -193,6 +265,15 @@ class TeacherTask:
         if plain is not None:
             self.rows(plain.select(range(1)), needs_labels=False)
         return plain
+
+    def _tell_cut(self, key: str, name: str, num_rows: int, num_cut: int) -> None:
+        if num_cut and key not in self._told:
+            self._told.add(key)
+            self.listener.say(
+                f"{num_cut:,} of {num_rows:,} rows{f' of {name}' * bool(name)} ({num_cut / num_rows:.1%}) are longer "
+                f"than max_length={self.max_length} tokens and are cut, in training, scores and serving alike; a "
+                "greater max_length (--max-length) keeps more"
+            )
 
     def finetune_teacher(
         self,
@@ -209,8 +290,9 @@ class TeacherTask:
         require_training(args, callbacks)
         train_dataset = plain_dataset(train_dataset, "train_dataset")
         eval_dataset = plain_dataset(eval_dataset, "eval_dataset")
-        rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
+        train_dataset, eval_dataset = same_classes(train_dataset, eval_dataset)
         give_head(self.teacher, train_dataset)
+        rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
         trainer = build_trainer(
             self.teacher,
             args,

@@ -1,5 +1,6 @@
 """Makes the rows of a task from a data set, labeled as the teacher's head is."""
 
+from collections.abc import Callable
 from typing import Any
 
 from datasets import Dataset, concatenate_datasets
@@ -7,12 +8,13 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.data.images import image_rows
-from optimum_ose.data.labels import align_labels, class_names
+from optimum_ose.data.labels import align_labels, class_names, with_names, write_names
 from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
 from optimum_ose.data.tokenization import tokenize, unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.modeling.tasks import TRAINABLE_TASKS
 from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.wording import listed
 
 
 def token_rows(
@@ -23,6 +25,7 @@ def token_rows(
     task: str,
     max_length: int,
     needs_labels: bool = True,
+    on_cut: Callable[[int], None] | None = None,
 ) -> Dataset:
     """Token rows of a data set, or rows of images; rows that are made already are returned as they are.
 
@@ -34,6 +37,7 @@ def token_rows(
         task: tasks without labels of people leave a `label` column out.
         max_length: tokens per row.
         needs_labels: whether a task with labels insists on them.
+        on_cut: hears how many rows are longer than `max_length`, and are cut.
 
     Raises:
         InvalidDataError: if the columns are others, or the classes are not the teacher's.
@@ -56,10 +60,9 @@ def token_rows(
             "Rename its columns",
         )
     if "label" not in columns or not is_labeled:
-        return tokenize(dataset.remove_columns(columns & {"label"}), tokenizer, max_length=max_length)
-    if config is not None:
-        dataset = align_labels(dataset, config)
-    return tokenize(dataset, tokenizer, max_length=max_length)
+        return tokenize(dataset.remove_columns(columns & {"label"}), tokenizer, max_length=max_length, on_cut=on_cut)
+    dataset = align_labels(dataset, config) if config is not None else with_names(dataset)
+    return tokenize(dataset, tokenizer, max_length=max_length, on_cut=on_cut)
 
 
 def join_unlabeled(rows: Dataset, unlabeled: Dataset) -> Dataset:
@@ -70,12 +73,22 @@ def join_unlabeled(rows: Dataset, unlabeled: Dataset) -> Dataset:
 
 
 def give_head(teacher: PreTrainedModel, dataset: Dataset) -> None:
-    """Write into a teacher's config, in place, what its new head answers: the classes, or that it answers a number."""
+    """Write into a teacher's config, in place, what its new head answers: the classes, or that it answers a number.
+
+    Raises:
+        InvalidDataError: if the head has not one output for each class.
+    """
     names, kind = class_names(dataset), kind_of_rows(dataset)
     # One that a sequence classifier before it left behind would hold for the new head.
     if kind in ("number", "classes") or getattr(teacher.config, "problem_type", None) is not None:
         problem_type: Any = PROBLEM_TYPES[kind]
         teacher.config.problem_type = problem_type
+    num_outputs = len(names) or 1
+    if teacher.config.num_labels != num_outputs:
+        raise InvalidDataError(
+            "A new head must have an output for each class of the training rows",
+            f"the head has {teacher.config.num_labels}, the rows have {num_outputs}: {listed(names) or 'numbers'}",
+            f"Load the teacher with num_labels={num_outputs}",
+        )
     if names:
-        teacher.config.id2label = dict(enumerate(names))
-        teacher.config.label2id = {name: index for index, name in enumerate(names)}
+        write_names(teacher.config, names)

@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Encoding
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
 from optimum_ose.serving.classification import Labels
@@ -145,6 +146,10 @@ class OnnxPipeline:
         filler = self._model.filler
         keep = None if filler is None else filler.at_masks
         return self._model.runner.rows(encodings, batch_size=batch_size, max_tokens=max_tokens, keep=keep)
+
+    def encodings(self, pairs: list[TextPair]) -> list[Encoding]:
+        """The tokens of each pair, cut to the model's limit, with their places in its text."""
+        return self._model.runner.encode(pairs)
 
     def require_rows(self) -> None:
         """Refuse a model that does not answer each text by one row: `rows` and `answers` are not for it.

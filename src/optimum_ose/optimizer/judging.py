@@ -1,0 +1,83 @@
+"""Judges a teacher on labeled rows beside the trivial answer, and words by their tokens."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from optimum_ose.data.labels import align_labels, row_labels
+from optimum_ose.data.tokenization import word_tokens
+from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.finetuning.metrics import NO_TAG
+from optimum_ose.finetuning.trivial import required_score, trivial_answer, trivial_score
+
+if TYPE_CHECKING:
+    from optimum_ose.optimizer.teacher_task import TeacherTask
+
+
+def word_tags(
+    answers: NDArray[np.float32],
+    rows: Dataset,
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+) -> list[list[int]]:
+    """The tag of each word: that of its first token; `NO_TAG` of a word without one.
+
+    Args:
+        answers: logits of all tokens, row after row, shape (tokens, tags).
+        rows: token rows.
+        dataset: the rows that they were made of, with the column `tokens`.
+        tokenizer: that made them.
+        max_length: at which they were cut.
+    """
+    ends = np.cumsum([len(ids) for ids in rows["input_ids"]])[:-1]
+    first = word_tokens(dataset, tokenizer, max_length=max_length)
+    return [
+        [NO_TAG if token is None else int(tags[token]) for token in tokens]
+        for tags, tokens in zip(np.split(answers.argmax(-1), ends), first, strict=True)
+    ]
+
+
+def judge_teacher(task: "TeacherTask", validation: Dataset) -> dict[str, Any]:
+    """What a teacher and the best constant answer score on validation rows; it is said.
+
+    Returns:
+        `metric`, `validation_score`, `trivial_score` (by that metric), and `trivial_answer`, in words.
+
+    Raises:
+        InvalidDataError: if the teacher is not better than the constant answer by more than chance.
+    """
+    metric = task.metric
+    score = task.scores(task.teacher, validation)[metric.name]
+    trivial = trivial_score(metric, _references(task, validation))
+    constant = trivial_answer(metric)
+    task.listener.say(
+        f"teacher on {len(validation):,} validation rows: {metric.name} {score:.4f}; {constant}: {trivial:.4f}"
+    )
+    if not score > required_score(trivial, len(validation)):
+        raise InvalidDataError(
+            "The teacher must be better than a constant answer, by more than chance",
+            f"on {len(validation):,} validation rows it has {metric.name} {score:.4f}; {constant} has {trivial:.4f}",
+            "Check that labels and texts belong together and that the head's classes are those of the data; for a "
+            "teacher fine-tuned here try more rows, more epochs or another learning_rate (teacher_arguments)",
+        )
+    return {"metric": metric.name, "validation_score": score, "trivial_score": trivial, "trivial_answer": constant}
+
+
+def _references(task: "TeacherTask", dataset: Dataset) -> Sequence[Any]:
+    if "label" not in dataset.column_names:
+        labels: Sequence[Any] = task.rows(dataset)["labels"][:]
+        return labels
+    aligned = align_labels(dataset.select_columns(["label", *_words(dataset)]), task.teacher.config)
+    tags: Sequence[Any] = aligned["label"][:] if task.problem == "token-labels" else row_labels(aligned)
+    return tags
+
+
+def _words(dataset: Dataset) -> list[str]:
+    """The columns that tell of what kind the labels are."""
+    return ["tokens"] if "tokens" in dataset.column_names else []

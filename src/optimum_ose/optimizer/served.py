@@ -1,0 +1,131 @@
+"""Scores of served folders: raw rows go through `optimum_ose.serving`, and its answers are judged."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import PretrainedConfig, PreTrainedModel
+
+from optimum_ose.data.images import image_rows
+from optimum_ose.data.labels import align_labels, head_names, row_labels
+from optimum_ose.data.words import first_tokens_of_rows, text_of
+from optimum_ose.exceptions import ExportError
+from optimum_ose.export.parity import open_session
+from optimum_ose.finetuning.metrics import NO_TAG, metric_for
+from optimum_ose.modeling.prediction import gather_answers
+from optimum_ose.modeling.tasks import IMAGE_TASKS, problem_of
+from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.serialization import read_json
+from optimum_ose.serving.inputs import TextPair
+from optimum_ose.serving.pipeline import OnnxPipeline
+
+MAX_DIFFERENCE = 0.002
+"""By how much a served score may differ from the score of the model in memory."""
+_OUTSIDE = "O"
+
+
+def served_scores(
+    folder: Path, dataset: Dataset, *, task: str, model: PreTrainedModel, processor: Preprocessor, file_name: str | None
+) -> dict[str, float]:
+    """All scores of a folder on raw rows, as `OnnxPipeline` serves it.
+
+    Args:
+        folder: an exported model.
+        dataset: raw rows with `label`, and `text`, maybe `text_pair`, or `tokens`, or `image`.
+        task: that the folder serves.
+        model: of images, which `OnnxPipeline` does not take: on whose device batches are made.
+        processor: of images: makes pixels.
+        file_name: ONNX file relative to the folder; None: the default of `OnnxPipeline`.
+
+    Raises:
+        InvalidDataError: if the rows' classes are not the folder's.
+        OutputFolderError: if a file is missing.
+    """
+    config = _head_of(folder)
+    metric = metric_for(problem_of(task, config), config)
+    if task in IMAGE_TASKS:
+        rows = image_rows(dataset, config)
+        path = folder / (file_name or "onnx/model.onnx")
+        return metric.scores(onnx_logits(path, model, rows, tokenizer=processor), rows)
+    pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
+    aligned = align_labels(dataset, config)
+    if metric.problem == "token-labels":
+        return metric.tag_scores(_served_tags(pipeline, dataset["tokens"][:], config), aligned["label"][:])
+    pairs = dataset["text_pair"][:] if "text_pair" in dataset.column_names else [None] * len(dataset)
+    inputs = [(text, pair or None) for text, pair in zip(dataset["text"], pairs, strict=True)]
+    pipeline.check(inputs)
+    answers = pipeline.answers(inputs, pipeline.rows(inputs), top_k=None if metric.problem == "multi-label" else 1)
+    return metric.judged(_decided(answers, metric.problem, head_names(config)), np.asarray(row_labels(aligned)))
+
+
+def _head_of(folder: Path) -> PretrainedConfig:
+    """What a folder's config says of its head; no code that comes with a model is run."""
+    content = read_json(folder / "config.json")
+    kept = ("id2label", "label2id", "problem_type")
+    return PretrainedConfig(**{name: content[name] for name in kept if content.get(name) is not None})
+
+
+def require_same_score(
+    served: Mapping[str, float], computed: Mapping[str, float], *, metric: str, num_rows: int
+) -> None:
+    """Pass if what a folder serves scores what its model scored in memory; one row may differ, for it may be a tie.
+
+    Args:
+        served: scores of the fp32 ONNX file.
+        computed: scores of the PyTorch model.
+        metric: the one that decides.
+        num_rows: rows that were judged.
+
+    Raises:
+        ExportError: if the scores differ.
+    """
+    if abs(served[metric] - computed[metric]) > max(MAX_DIFFERENCE, 1.01 / num_rows):
+        raise ExportError(
+            f"The exported folder must score what its model scores, within {MAX_DIFFERENCE}",
+            f"on the same {num_rows:,} rows the served onnx/model.onnx has {metric} {served[metric]:.4f}, the PyTorch "
+            f"model {computed[metric]:.4f}",
+            "Do not use the folder. Report the model type and its tokenizer to the authors of optimum-ose",
+        )
+
+
+def onnx_logits(path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: Preprocessor) -> NDArray[np.float32]:
+    """What an ONNX file answers to the rows, as `predict_logits` gives it. `model` is the one that it was made of."""
+    session = open_session(path)
+    names = {item.name for item in session.get_inputs()}
+
+    def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        feeds = {name: tensor.cpu().numpy() for name, tensor in batch.items() if name in names}
+        return torch.from_numpy(session.run(["logits"], feeds)[0])
+
+    return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=32)
+
+
+def _decided(answers: Sequence[Sequence[Mapping[str, Any]]], problem: str, names: Sequence[str]) -> NDArray[Any]:
+    """Served answers in the form of `TaskMetric.decided`."""
+    if problem == "regression":
+        return np.asarray([answer[0]["score"] for answer in answers])
+    index = {name: number for number, name in enumerate(names)}
+    if problem != "multi-label":
+        return np.asarray([index[answer[0]["label"]] for answer in answers])
+    sets = np.zeros((len(answers), len(names)), dtype=bool)
+    for row, answer in zip(sets, answers, strict=True):
+        row[[index[item["label"]] for item in answer if item["score"] > 0.5]] = True
+    return sets
+
+
+def _served_tags(pipeline: OnnxPipeline, rows: Sequence[Sequence[str]], config: PretrainedConfig) -> list[list[int]]:
+    """The tag of each word: that of its first token in what the pipeline answers to the words as one text."""
+    inputs: list[TextPair] = [(text_of(words), None) for words in rows]
+    answers = pipeline.answers(inputs, pipeline.rows(inputs), aggregation_strategy="none")
+    first = first_tokens_of_rows(rows, pipeline.encodings(inputs))
+    index = {name: number for number, name in enumerate(head_names(config))}
+    found = []
+    for entities, tokens in zip(answers, first, strict=True):
+        labels = {entity["index"]: index[entity["entity"]] for entity in entities}
+        outside = index.get(_OUTSIDE, NO_TAG)
+        found.append([NO_TAG if token is None else labels.get(token, outside) for token in tokens])
+    return found
