@@ -38,7 +38,7 @@ def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]], speci
     for token, ((start, end), is_added) in enumerate(zip(offsets, special, strict=True)):
         if is_added or end <= start:
             continue
-        while word < len(spans) and spans[word][1] <= start:
+        while word < len(spans) and (spans[word][1] <= start or not words[word]):
             word += 1
         if word < len(spans) and spans[word][0] < end and found[word] is None:
             found[word] = token
