@@ -225,7 +225,7 @@ def test_arrays_are_images_and_rows_keep_images_as_they_are(optimizer: OSEOptimi
         ),
         (
             lambda rows: rows.remove_columns("label").add_column("label", ["a"] * len(rows)),
-            "must hold the numbers of classes; it holds their names. Encode it",
+            "classes of the data must be those of the teacher's head; the data has 1: a; the teacher has 10: digit 0",
         ),
         (
             lambda rows: rows.remove_columns("label").add_column("label", [0] * len(rows)),

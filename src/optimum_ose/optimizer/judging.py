@@ -17,6 +17,9 @@ from optimum_ose.finetuning.trivial import required_score, trivial_answer, trivi
 if TYPE_CHECKING:
     from optimum_ose.optimizer.teacher_task import TeacherTask
 
+MIN_ROWS = 20
+"""Validation rows without which a teacher's score cannot be told from chance: it is said, and refused for nothing."""
+
 
 def word_tags(
     answers: NDArray[np.float32],
@@ -50,7 +53,8 @@ def judge_teacher(task: "TeacherTask", validation: Dataset) -> dict[str, Any]:
         `metric`, `validation_score`, `trivial_score` (by that metric), and `trivial_answer`, in words.
 
     Raises:
-        InvalidDataError: if the teacher is not better than the constant answer by more than chance.
+        InvalidDataError: if the teacher is not better than the constant answer by more than chance, on `MIN_ROWS` rows
+            or more.
     """
     metric = task.metric
     score = task.scores(task.teacher, validation)[metric.name]
@@ -59,7 +63,7 @@ def judge_teacher(task: "TeacherTask", validation: Dataset) -> dict[str, Any]:
     task.listener.say(
         f"teacher on {len(validation):,} validation rows: {metric.name} {score:.4f}; {constant}: {trivial:.4f}"
     )
-    if not score > required_score(trivial, len(validation)):
+    if len(validation) >= MIN_ROWS and not score > required_score(trivial, len(validation)):
         raise InvalidDataError(
             "The teacher must be better than a constant answer, by more than chance",
             f"on {len(validation):,} validation rows it has {metric.name} {score:.4f}; {constant} has {trivial:.4f}",

@@ -11,6 +11,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.exceptions import OtherQuestionError
 from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.loading import load_config, load_teacher
@@ -41,7 +42,12 @@ def _teacher(run: Run) -> dict[str, Any]:
     found = optimizer.finetune_teacher(
         run.rows.train,
         run.rows.validation,
-        teacher_arguments(_checkpoints(run, "teacher"), optimizer.teacher.config, run.config.teacher_arguments),
+        teacher_arguments(
+            _checkpoints(run, "teacher"),
+            optimizer.teacher.config,
+            run.config.teacher_arguments,
+            num_rows_of_sets=len(run.rows.train) if kind_of_rows(run.rows.train) == "classes" else None,
+        ),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )
     shutil.rmtree(run.artifact.checkpoints / "teacher", ignore_errors=True)

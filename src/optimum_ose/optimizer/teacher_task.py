@@ -18,6 +18,7 @@ from optimum_ose.data.labels import align_labels, same_classes
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
+from optimum_ose.finetuning.new_head import raise_head_rate, start_at_frequencies
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.guards import require_config, require_kind, require_whole_number
 from optimum_ose.modeling.length import usable_length
@@ -302,6 +303,9 @@ class TeacherTask:
             callbacks=callbacks,
             task=self.task,
         )
+        if self.problem == "multi-label":
+            start_at_frequencies(self.teacher, rows["labels"][:])
+            raise_head_rate(trainer)
         train(trainer)
         self.has_head = True
         return scores(trainer)

@@ -1,0 +1,78 @@
+"""A new head for sets of classes starts at their frequencies, and learns at a rate of its own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Sequence as ListFeature
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    PretrainedConfig,
+    RobertaConfig,
+    TrainingArguments,
+)
+
+from optimum_ose import OSEOptimizer
+from optimum_ose.finetuning.new_head import HEAD_RATE, raise_head_rate, start_at_frequencies
+from optimum_ose.finetuning.trainer import build_trainer
+from optimum_ose.optimizer.trainer_arguments import teacher_arguments
+from themes import VOCABULARY, word_tokenizer
+
+SIZES = {"vocab_size": len(VOCABULARY), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+CONFIGS = [
+    BertConfig(**SIZES, intermediate_size=32, num_labels=3),
+    RobertaConfig(**SIZES, intermediate_size=32, num_labels=3),
+    DistilBertConfig(vocab_size=len(VOCABULARY), dim=32, hidden_dim=32, n_layers=1, n_heads=2, num_labels=3),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
+def test_the_bias_is_the_log_odds_of_each_class(config: PretrainedConfig) -> None:
+    model = AutoModelForSequenceClassification.from_config(config)
+    start_at_frequencies(model, [[1.0, 0.0, 0.0]] * 4 + [[1.0, 1.0, 0.0]] * 4)
+    (bias,) = (weights for weights in model.parameters() if weights.shape == (3,))
+    assert bias.tolist() == pytest.approx(np.log([9 / 1, 5 / 5, 1 / 9]).tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
+def test_the_head_learns_at_a_multiple_of_the_rate(config: PretrainedConfig, tmp_path: Path) -> None:
+    model = AutoModelForSequenceClassification.from_config(config)
+    rows = Dataset.from_dict({"input_ids": [[2, 3]], "attention_mask": [[1, 1]], "labels": [[0.0, 1.0, 0.0]]})
+    args = TrainingArguments(str(tmp_path), learning_rate=1e-3, report_to="none", dataloader_pin_memory=False)
+    trainer = build_trainer(model, args, train_dataset=rows, eval_dataset=rows, tokenizer=word_tokenizer())
+    raise_head_rate(trainer)
+    rate = {id(weights): group["lr"] for group in trainer.optimizer.param_groups for weights in group["params"]}
+    body = {id(weights) for weights in model.base_model.parameters()}
+    assert all(
+        rate[id(weights)] == pytest.approx(1e-3 if id(weights) in body else HEAD_RATE * 1e-3)
+        for weights in model.parameters()
+    )
+
+
+def test_a_bare_encoder_learns_many_sparse_classes(tmp_path: Path) -> None:
+    words = VOCABULARY[5:35]
+    generator = np.random.default_rng(0)
+    labels = [sorted(generator.choice(len(words), size=generator.integers(1, 4), replace=False)) for _ in range(700)]
+    features = Features({"text": Value("string"), "label": ListFeature(ClassLabel(names=list(words)))})
+    texts = [" ".join(words[index] for index in label) for label in labels]
+    rows = Dataset.from_dict({"text": texts, "label": labels}, features=features)
+    config = BertConfig(
+        **{**SIZES, "hidden_size": 64},
+        intermediate_size=64,
+        num_labels=len(words),
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForSequenceClassification.from_config(config)
+        optimizer = OSEOptimizer(model, word_tokenizer(), task="text-classification", has_head=False, max_length=16)
+        train, held_out = rows.select(range(600)), rows.select(range(600, 700))
+        optimizer.finetune_teacher(
+            train, held_out, teacher_arguments(tmp_path, config, {}, num_rows_of_sets=len(train))
+        )
+    assert optimizer.score(model, held_out) > 0.5
