@@ -13,8 +13,8 @@ from transformers.image_processing_utils import BaseImageProcessor
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.given import plain_dataset, plain_or_none
-from optimum_ose.display import default_listener
 from optimum_ose.data.labels import align_labels, same_classes
+from optimum_ose.display import default_listener
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.metrics import TaskMetric, metric_for
