@@ -81,8 +81,8 @@ def row_labels(dataset: Dataset) -> list[Any]:
 def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
     """The data set with its `label` column renumbered as in the teacher's head.
 
-    Classes are matched by name: exactly, else case folded where that leaves no doubt. Names that are whole numbers from
-    0 on are indices of the head's classes. A head whose classes have no names (LABEL_0, LABEL_1, ...) keeps the data
+    Classes are matched by name: exactly, else case folded where that leaves no doubt. Names that are the whole
+    numbers from 0 on, as many as the head has classes, are its indices. A head whose classes have no names (LABEL_0, LABEL_1, ...) keeps the data
     set's numbers.
 
     Args:
@@ -146,8 +146,8 @@ def head_indices(names: Sequence[str], known: Sequence[str]) -> list[int] | None
 
 
 def are_indices(names: Sequence[str], num_classes: int) -> bool:
-    """Whether the names of classes are whole numbers from 0 on, within the head's classes."""
-    return "0" in names and set(names) <= {str(index) for index in range(num_classes)}
+    """Whether the names of classes are the whole numbers from 0 on, one for each of the head's classes."""
+    return len(names) == num_classes and set(names) == {str(index) for index in range(num_classes)}
 
 
 def require_fitting_head(kind: Kind, config: PretrainedConfig) -> None:
