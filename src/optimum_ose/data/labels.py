@@ -82,8 +82,8 @@ def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
     """The data set with its `label` column renumbered as in the teacher's head.
 
     Classes are matched by name: exactly, else case folded where that leaves no doubt. Names that are the whole
-    numbers from 0 on, as many as the head has classes, are its indices. A head whose classes have no names (LABEL_0, LABEL_1, ...) keeps the data
-    set's numbers.
+    numbers from 0 on, as many as the head has classes, are its indices. A head whose classes have no names (LABEL_0,
+    LABEL_1, ...) keeps the data set's numbers.
 
     Args:
         dataset: with a `label` column of class indices, names or numbers.
