@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.wording import shown
+from optimum_ose.wording import can_name_a_file, shown
 
 _PLAIN = (str, bytes, int, float, bool, type(None))
 
@@ -52,12 +52,12 @@ def require_path(value: object, name: str) -> Path:
     """A path from a string or a path object.
 
     Raises:
-        InvalidConfigError: if it is something else, empty, or holds what no path can hold.
+        InvalidConfigError: if it is something else, empty, not in UTF-8, or holds what no path can hold.
     """
     remedy = "Pass a string or a pathlib.Path"
     require_kind(value, (str, os.PathLike), name, remedy)
     text = os.fspath(value)  # type: ignore[call-overload]  # checked above
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
+    if not isinstance(text, str) or not can_name_a_file(text):
         raise InvalidConfigError(f"{name} must name a file or folder", f"got {shown(text)}", remedy)
     return Path(text)
 

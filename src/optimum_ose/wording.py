@@ -53,6 +53,11 @@ def listed(names: Iterable[object], *, limit: int = 8) -> str:
     return text if len(found) <= limit else f"{text} and {len(found) - limit:,} more"
 
 
+def can_name_a_file(text: str) -> bool:
+    """Whether a path can be given to every library: not blank, in UTF-8 (ONNX Runtime takes no other), without null."""
+    return bool(text.strip()) and "\0" not in text and not any(0xD800 <= ord(character) < 0xE000 for character in text)
+
+
 def let_output_escape() -> None:
     """Let standard output escape what its encoding lacks, as standard error does, instead of failing on it."""
     if isinstance(sys.stdout, io.TextIOWrapper):

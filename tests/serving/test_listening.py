@@ -1,12 +1,14 @@
 """An address that cannot be listened on is named, with what to do."""
 
 import socket
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
-from optimum_ose.exceptions import AddressError, InvalidConfigError
+from optimum_ose.commands.words import path
+from optimum_ose.exceptions import AddressError, InvalidConfigError, OutputFolderError
+from optimum_ose.guards import require_path
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.app import PredictionApp
 from optimum_ose.serving.command import add_options
@@ -85,10 +87,24 @@ def test_an_empty_path_is_not_the_current_folder(option: str, capsys: pytest.Cap
     add_options(parser)
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args([""] if option == "folder" else ["folder", option, ""])
-    assert f"argument {option}: must be a path; got ''" in capsys.readouterr().err
+    assert f"argument {option}: must be a path in UTF-8; got ''" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a/b", "", None, 7])
 def test_a_name_that_no_path_can_hold_is_refused(name: object, folder: Path) -> None:
     with pytest.raises(InvalidConfigError, match=r"The name of a served model must be text without slashes"):
         PredictionApp(OnnxPipeline.from_pretrained(folder), name=name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("folder", ["", " ", "out\udcff", "a\0b"])
+def test_a_folder_that_no_path_names_is_refused(folder: str) -> None:
+    with pytest.raises(OutputFolderError, match=r"folder must be a path in UTF-8; got "):
+        OnnxPipeline.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("word", ["out\udcff", "a\0b", " "])
+def test_no_verb_takes_a_path_that_a_library_cannot_open(word: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"must (be a path in UTF-8|not be empty); got "):
+        path(word)
+    with pytest.raises(InvalidConfigError, match="output must name a file or folder; got "):
+        require_path(word, "output")

@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
-from optimum_ose.wording import shown
+from optimum_ose.wording import can_name_a_file, shown
 
 LARGEST_SEED = 2**32 - 1
 """Of numpy and scikit-learn."""
@@ -25,11 +25,11 @@ def path(word: str) -> Path:
     """A path that is not blank: an empty one would name the current folder.
 
     Raises:
-        ArgumentTypeError: if it is, or if it holds a null character.
+        ArgumentTypeError: if it is, or if it holds a null character or is not in UTF-8.
     """
-    if "\0" in word:
-        raise ArgumentTypeError(f"must be a path; got {shown(word)}")
-    return Path(text(word))
+    if not can_name_a_file(text(word)):
+        raise ArgumentTypeError(f"must be a path in UTF-8; got {shown(word)}")
+    return Path(word)
 
 
 def whole_number(least: int = 1, most: int = 2**63 - 1) -> Callable[[str], int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from optimum_ose.exceptions import MissingDependencyError
 from optimum_ose.serving.exposure import Exposure, read_api_key
 from optimum_ose.serving.protocol import ServerLimits
-from optimum_ose.wording import one_line, shown
+from optimum_ose.wording import can_name_a_file, one_line, shown
 
 _ENGINE = {"httptools", "prometheus_client", "starlette", "uvicorn"}
 _KEY_VARIABLE = "OSE_API_KEY"
@@ -44,8 +44,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 def _path(word: str) -> Path:
     """A path that is not blank: an empty one would name the current folder."""
-    if not word.strip() or "\0" in word:
-        raise ArgumentTypeError(f"must be a path; got {shown(word)}")
+    if not can_name_a_file(word):
+        raise ArgumentTypeError(f"must be a path in UTF-8; got {shown(word)}")
     return Path(word)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
 
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OutputFolderError, UnsupportedModelError
 from optimum_ose.serving.classification import Labels
 from optimum_ose.serving.folder import read_object, resolve_file
 from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, question_contexts, text_pairs
@@ -18,7 +18,7 @@ from optimum_ose.serving.question_answering import SpanFinder
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS, check_threads
 from optimum_ose.serving.text_generation import Continuer
 from optimum_ose.serving.token_classification import EntityFinder
-from optimum_ose.wording import shown
+from optimum_ose.wording import can_name_a_file, shown
 
 _OF_WHOLE_TEXTS = ("text-classification", "sentence-embedding")
 """Tasks with one answer per text, not one per token."""
@@ -268,9 +268,12 @@ class OnnxPipeline:
 
 
 def _checked_folder(folder: object) -> Path:
-    if not isinstance(folder, str | os.PathLike):
+    path = os.fspath(folder) if isinstance(folder, str | os.PathLike) else None
+    if not isinstance(path, str):
         raise InvalidConfigError("folder must be a path", f"got {shown(folder)}", 'Give one such as "out"')
-    return Path(folder)
+    if not can_name_a_file(path):
+        raise OutputFolderError("folder must be a path in UTF-8", f"got {shown(folder)}", 'Give one such as "out"')
+    return Path(path)
 
 
 def _check_file_name(name: object) -> None:
