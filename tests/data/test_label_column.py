@@ -11,14 +11,19 @@ import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
+from transformers import PretrainedConfig
 
 from optimum_ose.data.columns import Columns
 from optimum_ose.data.given import plain_dataset, plain_or_none
+from optimum_ose.data.labels import align_labels
 from optimum_ose.data.python_rows import checked_rows
 from optimum_ose.data.reading import read_file, read_tables
 from optimum_ose.data.splits import make_splits
 from optimum_ose.data.tables import named_table
+from optimum_ose.data.tokenization import tokenize
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.finetuning.metrics import TaskMetric
+from themes import word_tokenizer
 
 BOTH = ([1, 0, 1, 0], [0, 1, 1, 0])
 
@@ -216,3 +221,13 @@ def test_every_verb_of_python_checks_its_rows_so() -> None:
     assert plain_or_none(rows, "unlabeled_dataset") is rows
     vectors = Dataset.from_dict({"text": ["x", "y"], "label": list(BOTH)})
     assert plain_dataset(vectors.with_format("torch"), "train_dataset")["label"][:] == [[0, 2], [1, 2]]
+
+
+def test_words_without_a_tag_teach_nothing_and_judge_nothing() -> None:
+    rows = Dataset.from_dict({"tokens": [["the", "old", "cat"]], "label": [[-100, 1, 0]]})
+    rows = align_labels(checked_rows(rows), PretrainedConfig(id2label={0: "0", 1: "1"}))
+    token_rows = tokenize(rows, word_tokenizer(), max_length=8)
+    assert token_rows["labels"][:] == [[-100, -100, 1, 0, -100]]
+    metric = TaskMetric(problem="token-labels", label_names=("O", "B-x"))
+    assert metric.tag_scores([[1, 1, 0]], rows["label"][:])["f1"] == 1.0
+    assert metric.tag_scores([[0, 1, 1]], rows["label"][:])["f1"] < 1.0

@@ -53,16 +53,16 @@ def first_tokens_of_rows(rows: Sequence[Sequence[str]], encodings: Sequence[Enco
     ]
 
 
-def tags_on_first_tokens(first: Sequence[int | None], tags: Sequence[int] | None, num_tokens: int) -> list[int]:
+def tags_on_first_tokens(first: Sequence[int | None], tags: Sequence[int | None] | None, num_tokens: int) -> list[int]:
     """A label for each token: the tag of each word on its first token, -100 on all others.
 
     Args:
         first: what `first_tokens` gives.
-        tags: of the words; None: the row has none.
+        tags: of the words, None where a word has none; None: the row has none.
         num_tokens: of the row.
     """
     labels = [NO_CLASS] * num_tokens
     for token, tag in zip(first, tags, strict=True) if tags is not None else ():
-        if token is not None:
+        if token is not None and tag is not None:
             labels[token] = tag
     return labels

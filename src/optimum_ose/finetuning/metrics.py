@@ -108,12 +108,12 @@ class TaskMetric:
         Args:
             predictions: a tag for each place of each row; `NO_TAG` where a word has no token that could tell one. It
                 counts as O, and as wrong where the tags have no O.
-            references: the tags that are right; -100: the place does not count.
+            references: the tags that are right; -100 or None: the place does not count.
         """
         none = self.label_names.index(_OUTSIDE) if _OUTSIDE in self.label_names else NO_TAG
         pairs = []
         for found, wanted in zip(predictions, references, strict=True):
-            right = np.asarray(wanted, dtype=np.int64)
+            right = np.asarray([_IGNORED_LABEL if tag is None else tag for tag in wanted], dtype=np.int64)
             given = np.asarray(found, dtype=np.int64)
             counted = right != _IGNORED_LABEL
             pairs.append((np.where(given == NO_TAG, none, given)[counted], right[counted]))
