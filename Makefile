@@ -22,8 +22,8 @@ setup: .venv/.installed
 demo: .venv/.demo  ## the main job on the embedded default
 	$(BIN)/python examples/demo.py --output out/demo
 
-test: .venv/.demo  ## the fast tests
-	$(BIN)/python -m pytest
+test: .venv/.demo  ## the fast tests, one process a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: .venv/.demo  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
