@@ -65,7 +65,34 @@ LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
         InvalidConfigError,
         "student_arguments",
     ),
+    ({"student_arguments": {"gradient_accumulation_steps": 0}}, InvalidConfigError, "gradient_accumulation_steps in"),
     ({"student_arguments": {"per_device_train_batch_size": 1}}, InvalidConfigError, "pool_share"),
+    (
+        {"student_arguments": {"save_strategy": "best", "metric_for_best_model": "f2", "eval_strategy": "epoch"}},
+        InvalidConfigError,
+        "eval_f2",
+    ),
+    (
+        {
+            "student_arguments": {
+                "load_best_model_at_end": True,
+                "eval_strategy": "epoch",
+                "metric_for_best_model": "f2",
+            }
+        },
+        InvalidConfigError,
+        "eval_f2",
+    ),
+    ({"student_arguments": {"save_strategy": "best"}}, InvalidConfigError, "metric_for_best_model"),
+    ({"student_arguments": {"per_device_eval_batch_size": 0}, "agora": None}, InvalidConfigError, "batch_size"),
+    ({"student_arguments": {"max_steps": 1}}, InvalidConfigError, "long enough for one round of Agora"),
+    ({"student_arguments": {"num_train_epochs": 0}}, InvalidConfigError, "long enough for one round of Agora"),
+    ({"student_arguments": {"push_to_hub": True}}, InvalidConfigError, "push_to_hub in student_arguments"),
+    (
+        {"student_arguments": {"dataloader_drop_last": True, "per_device_train_batch_size": 64}},
+        InvalidConfigError,
+        "there are 40",
+    ),
     ({"export": {"tolerance": 1e-12}}, ExportError, "must compute what the model computes"),
     ({"export": {"pooling": "mean"}}, OSEError, "Pooling needs a model without a head"),
     ({"search": {"axes": {"nonsense": [1]}}}, OSEError, "has the axes"),
@@ -103,6 +130,14 @@ def test_a_labeler_that_will_not_do_is_refused_before_the_search(
     with pytest.raises(LabelerError, match="the labeler must be right"):
         preflight(opened(poor, tmp_path / "default", {}))
     preflight(opened(poor, tmp_path / "without", {"agora": None}))
+
+
+@pytest.mark.parametrize("strategy", ["epoch", "steps", "best"])
+def test_the_best_checkpoint_may_be_kept(optimizer: OSEOptimizer, tmp_path: Path, strategy: str) -> None:
+    evaluation = "epoch" if strategy == "best" else strategy
+    arguments = {"load_best_model_at_end": True, "metric_for_best_model": "accuracy", "save_strategy": strategy}
+    arguments |= {"eval_strategy": evaluation, "eval_steps": 2, "save_steps": 4}
+    preflight(opened(optimizer, tmp_path, {"student_arguments": arguments}))
 
 
 def states() -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """Checks before the first training: what would fail in a later stage is refused now."""
 
+import math
 import shutil
 from collections.abc import Mapping
 
@@ -16,7 +17,9 @@ from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.export.onnx_export import require_exportable_weights
 from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
 from optimum_ose.finetuning.pool import labeled_rows
+from optimum_ose.finetuning.schedule import plan_rounds
 from optimum_ose.finetuning.trainer import takes_agora
+from optimum_ose.guards import require_whole_number
 from optimum_ose.modeling.health import require_precision, require_trainer_precision
 from optimum_ose.optimizer.dependencies import Stage, stages_to_do
 from optimum_ose.optimizer.rehearsal import rehearse_export, rehearse_training, smallest_student
@@ -51,7 +54,7 @@ def preflight(run: Run) -> None:
     if {"distill", "extract"} & to_do.keys() and run.config.distillation.attention_weight:
         show_attentions(run.optimizer.teacher)
     if "finetune" in to_do:
-        _check_agora(run)
+        _check_agora(run, arguments["student_arguments"])
     if num_processes() == 1:
         _rehearse(run, to_do, arguments)
 
@@ -90,8 +93,28 @@ def _checked_arguments(run: Run, to_do: Mapping[Stage, str]) -> dict[str, Traini
         found["student_arguments"] = student_arguments(folder, config.student_arguments)
     for name, arguments in found.items():
         _check_reports(name, arguments)
+        _check_use(name, arguments, num_rows=len(run.rows.train))
         require_trainer_precision(arguments, name)
     return found
+
+
+def _check_use(name: str, arguments: TrainingArguments, *, num_rows: int) -> None:
+    """Refuse what a rehearsal on a few rows cannot show."""
+    counts = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
+    for setting in counts:
+        require_whole_number(getattr(arguments, setting), f"{setting} in {name}", least=1)
+    if arguments.push_to_hub:
+        raise InvalidConfigError(
+            f"push_to_hub in {name} must be left out: it would upload an unfinished model",
+            "got true",
+            "Leave it out; push the finished folder (push_to_hub of the artifact, or `run --push-to-hub`)",
+        )
+    if arguments.dataloader_drop_last and num_rows < arguments.train_batch_size:
+        raise InvalidConfigError(
+            f"A batch of {name} must not be larger than the training rows where dataloader_drop_last is true",
+            f"a batch has {arguments.train_batch_size:,} rows, and there are {num_rows:,}",
+            "Set dataloader_drop_last to false, or make batches smaller",
+        )
 
 
 def _check_reports(name: str, arguments: TrainingArguments) -> None:
@@ -141,7 +164,7 @@ def _check_disk(run: Run, to_do: Mapping[Stage, str]) -> None:
         )
 
 
-def _check_agora(run: Run) -> None:
+def _check_agora(run: Run, arguments: TrainingArguments) -> None:
     """Agora that was asked for must fit the task; the default one that does not is left out, and said to be."""
     optimizer, agora = run.optimizer, run.config.agora
     if agora is None:
@@ -155,7 +178,13 @@ def _check_agora(run: Run) -> None:
                 "Set agora: null, or leave agora out",
             )
         optimizer.listener.say(f"Agora does not make rows for {kind}: fine-tuning is plain")
-    elif optimizer.has_head:
+        return
+    num_rows = len(run.rows.train)
+    batches = math.ceil(num_rows / arguments.train_batch_size)
+    epoch = math.ceil(batches / arguments.gradient_accumulation_steps)
+    steps = arguments.max_steps if arguments.max_steps >= 0 else math.ceil(arguments.num_train_epochs * epoch)
+    plan_rounds(agora, arguments, num_train_rows=num_rows, max_steps=steps)
+    if optimizer.has_head:
         check_labeler_of(run)
 
 

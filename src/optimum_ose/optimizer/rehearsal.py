@@ -54,7 +54,7 @@ def rehearse_training(
     name: str,
     agora: AgoraConfig | None = None,
 ) -> None:
-    """Train a student for one step on a few rows, in a folder that is removed.
+    """Train a student for one step on a few rows, in a folder that is removed; save and evaluate it as the stage will.
 
     Args:
         task: of the teacher.
@@ -85,6 +85,7 @@ def rehearse_training(
             trainer = build()
             trainer.remove_callback(PrinterCallback)
             trainer.train()
+            trainer.evaluate()
         except OSEError:
             raise
         except BUILD_ERRORS as error:
@@ -114,8 +115,12 @@ def rehearse_export(task: TeacherTask, student: PreTrainedModel, rows: Dataset, 
 def _for_one_step(args: TrainingArguments, folder: str) -> TrainingArguments:
     changed = copy.copy(args)
     changed.output_dir, changed.max_steps = folder, 1
-    changed.save_strategy, changed.eval_strategy = SaveStrategy.NO, IntervalStrategy.NO
-    changed.report_to, changed.push_to_hub, changed.load_best_model_at_end = [], False, False
+    changed.report_to, changed.push_to_hub = [], False
+    if changed.eval_strategy != IntervalStrategy.NO:
+        changed.eval_strategy, changed.eval_steps, changed.eval_delay = IntervalStrategy.STEPS, 1, 0
+    if changed.save_strategy not in (SaveStrategy.NO, SaveStrategy.BEST):
+        changed.save_strategy, changed.save_steps = SaveStrategy.STEPS, 1
+    changed.dataloader_drop_last = False  # there are only a few rows
     return changed
 
 
