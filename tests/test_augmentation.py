@@ -133,7 +133,7 @@ def test_a_model_without_input_embeddings_is_refused_before_the_search(
             eval_dataset=validation,
             test_dataset=test,
         )
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "ose" / "run.json").exists()
 
 
 def test_a_language_model_is_refused(themes: Dataset, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ SETTING = {"num_threads": 1, "num_candidates": 8, "num_rounds": 3, "block_second
 AXES = {
     "num_hidden_layers": (1, 2, 3),
     "hidden_size": (16, 32),
-    "num_attention_heads": 4,
+    "num_attention_heads": (4,),
     "intermediate_size": (16, 64),
 }
 SEARCH = {"max_training_steps": 1, "max_evaluations": 3, "num_eval_rows": 16, "sequence_length": 16, "noise": 0.0}

@@ -83,10 +83,10 @@ def test_two_processes_go_on_from_the_journal_of_one(
 def test_a_failure_of_the_first_process_ends_all(teacher_folder: Path, data_folder: Path, tmp_path: Path) -> None:
     journal = tmp_path / "out/ose/journal.jsonl"
     journal.parent.mkdir(parents=True)
-    journal.write_text('{"question": {"of": "another"}}\n')
+    journal.write_text("damaged\ndamaged\n")
     found = launch(TWO, "extract", teacher_folder, data_folder, tmp_path / "out")
     assert found.returncode != 0
-    assert "must answer the question that is asked now" in found.stderr
+    assert "must hold one JSON object a line" in found.stderr
 
 
 def test_what_several_processes_do_not_share_is_refused(

@@ -41,6 +41,7 @@ def test_the_bias_is_the_log_odds_of_each_class(config: PretrainedConfig) -> Non
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
 def test_the_head_learns_at_a_multiple_of_the_rate(config: PretrainedConfig, tmp_path: Path) -> None:
     model = AutoModelForSequenceClassification.from_config(config)
+    model.config.problem_type = "multi_label_classification"
     rows = Dataset.from_dict({"input_ids": [[2, 3]], "attention_mask": [[1, 1]], "labels": [[0.0, 1.0, 0.0]]})
     args = TrainingArguments(str(tmp_path), learning_rate=1e-3, report_to="none", dataloader_pin_memory=False)
     trainer = build_trainer(model, args, train_dataset=rows, eval_dataset=rows, tokenizer=word_tokenizer())

@@ -29,8 +29,8 @@ from optimum_ose.wording import listed
 Theta = Settings
 """One hyperparameter set: names of `DistillationConfig` fields and the values to try."""
 
-Axes = Annotated[Mapping[str, Count | Annotated[tuple[Count, ...], Filled()]], Frozen()]
-"""Names of axes, and the value that each is fixed at or the values that it may take."""
+Axes = Annotated[Mapping[str, Annotated[tuple[Count, ...], Filled()]], Frozen()]
+"""Names of axes and the values that each may take."""
 
 LayerSelection = Literal["even", "block-influence", "loss-when-dropped"]
 """Which of the teacher's layers a student inherits: the last of runs of like length; or the last one and those that

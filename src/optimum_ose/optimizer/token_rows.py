@@ -76,8 +76,14 @@ def give_head(teacher: PreTrainedModel, dataset: Dataset) -> None:
     """Write into a teacher's config, in place, what its new head answers: the classes, or that it answers a number.
 
     Raises:
-        InvalidDataError: if the head has not one output for each class.
+        InvalidDataError: if there are no labels, or the head has not one output for each class.
     """
+    if "label" not in dataset.column_names:
+        raise InvalidDataError(
+            "The rows that teach a new head must have the column label",
+            f"they have {listed(dataset.column_names)}",
+            "Rename its columns",
+        )
     names, kind = class_names(dataset), kind_of_rows(dataset)
     # One that a sequence classifier before it left behind would hold for the new head.
     if kind in ("number", "classes") or getattr(teacher.config, "problem_type", None) is not None:
