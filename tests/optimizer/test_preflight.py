@@ -50,6 +50,7 @@ def opened(optimizer: OSEOptimizer, folder: Path, changes: dict[str, Any]) -> Ru
 CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
     ({"student_arguments": {"lr_scheduler_type": "foo"}}, InvalidConfigError, "student_arguments must hold"),
     ({"student_arguments": {"optim": "nonsense"}}, InvalidConfigError, "student_arguments must hold"),
+    ({"student_arguments": {"num_train_epochs": -1}}, InvalidConfigError, "num_train_epochs=-1 is negative"),
     ({"teacher_arguments": {"optim": "nonsense"}}, InvalidConfigError, "teacher_arguments must hold"),
     ({"student_arguments": {"report_to": "nonsense"}}, InvalidConfigError, "report_to in student_arguments"),
     ({"student_arguments": {"learning_rate": "fast"}}, InvalidConfigError, "learning_rate in student_arguments"),

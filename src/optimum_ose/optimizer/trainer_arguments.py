@@ -85,9 +85,12 @@ def _arguments(
         )
     given = _of_their_types(owner, overrides)
     try:
-        return TrainingArguments(**{**common, **defaults, **given})
+        made = TrainingArguments(**{**common, **defaults, **given})
     except BUILD_ERRORS as error:
         raise refused_arguments(owner, error) from error
+    if made.num_train_epochs < 0:
+        raise refused_arguments(owner, ValueError(f"num_train_epochs={made.num_train_epochs:g} is negative"))
+    return made
 
 
 def refused_arguments(owner: str, error: Exception) -> InvalidConfigError:
