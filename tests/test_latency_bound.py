@@ -191,7 +191,7 @@ def test_a_space_too_small_for_a_model_is_refused(optimizer: OSEOptimizer, tmp_p
             optimizer,
             tmp_path / "journal.jsonl",
             max_latency_ms=1.0,
-            axes={**AXES, "hidden_size": 16, "intermediate_size": 16},
+            axes={**AXES, "hidden_size": (16,), "intermediate_size": (16,)},
         )
 
 
