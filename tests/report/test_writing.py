@@ -14,6 +14,7 @@ from optimum_ose.artifact import OSEArtifact
 from optimum_ose.commands.summary import print_summary
 from optimum_ose.exceptions import OSEError
 from optimum_ose.report.page import build_page
+from optimum_ose.report.pareto import draw_pareto
 from optimum_ose.report.writing import write_report
 from report.test_page import BENCHMARK, SEARCH
 
@@ -131,3 +132,12 @@ def test_a_record_with_any_value_anywhere_makes_a_report_or_one_short_message(
         message = str(error)
     assert len(message.splitlines()) <= 1
     assert len(message) < 1600
+
+
+@pytest.mark.parametrize("assumption", [NASTY, "\x1b[31m", "$x^{", "漢字 \U0001f600", "a" * 10_000])
+def test_the_plot_draws_any_text_of_a_record(assumption: str) -> None:
+    certificate = {**SEARCH["certificate"], "assumption": assumption}
+    best = {**SEARCH["winner"], "theta": {}, "failed": False}
+    search = {**SEARCH, "certificate": certificate, "evaluations": [best], "pareto_front": [best]}
+    search["space"] = {**SEARCH["space"], "num_architectures": 2}
+    assert draw_pareto(search, dpi=50).startswith(b"\x89PNG")

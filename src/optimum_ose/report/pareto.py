@@ -4,6 +4,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from optimum_ose.wording import one_line
+
 
 def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     """A PNG of every trained candidate: parameters against error, colored by inference cost.
@@ -54,13 +56,19 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     figure.colorbar(points, label=unit)
     axes.set_title(
         f"{len(trained)} trainings of {search['space']['num_architectures']} architectures; proven share of the best: "
-        f"{search['certificate']['ratio']:.3f} ({search['certificate']['assumption']})",
+        f"{search['certificate']['ratio']:.3f} ({_drawable(search['certificate']['assumption'])})",
         fontsize=10,
+        parse_math=False,
     )
     axes.legend(fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def _drawable(text: object) -> str:
+    """A text from a record in characters that every font has."""
+    return one_line(text, limit=120).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _costs_time(search: Mapping[str, Any]) -> bool:
