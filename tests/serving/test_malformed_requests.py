@@ -110,6 +110,7 @@ def test_requests_of_other_forms_are_answered(port: int, request_: bytes) -> Non
         post(b"X\0: y", b"Content-Length: 15"),
         post(b"Connection: upgrade", b"upgrade : tls", b"Content-Length: 15"),
         post(b"no colon", b"Content-Length: 15"),
+        post(b"Host: y", b"Content-Length: 15"),
         post(b": no name", b"Content-Length: 15"),
         GOOD.replace(b"\r\n", b"\n"),
         GOOD.replace(b"HTTP/1.1", b"HTTP/3.0"),
@@ -152,6 +153,18 @@ def test_a_client_that_has_finished_sending_still_gets_its_answers(port: int, se
 @pytest.mark.parametrize("sent", [GOOD[:20], GOOD[:-3], GOOD[:60]])
 def test_a_client_that_ends_in_the_middle_of_a_request_is_told_so(port: int, sent: bytes) -> None:
     assert statuses(port, sent, half_close=True) == [400]
+
+
+@pytest.mark.parametrize("cut", [20, 60, -3], ids=["line", "headers", "body"])
+@pytest.mark.parametrize("before", [GOOD, HEALTH, GOOD + HEALTH])
+def test_a_good_request_before_one_that_ends_in_its_middle_gets_its_answer(port: int, before: bytes, cut: int) -> None:
+    good = [200] * before.count(b"HTTP/1.1")
+    assert statuses(port, before + GOOD[:cut], half_close=True) in (good, [*good, 400])
+
+
+def test_two_names_of_a_server_in_one_request_are_refused(port: int) -> None:
+    assert statuses(port, b"GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n") == [400]
+    assert statuses(port, GOOD + b"GET /health HTTP/1.1\r\nHost: a\r\nHOST: b\r\n\r\n") == [200, 400]
 
 
 @pytest.mark.parametrize("path", [b"/predict/", b"/health/", b"//evil.example/predict", b"/v2/"])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import signal
 import socket
@@ -66,6 +67,17 @@ def status_of(connection: socket.socket) -> int:
         response.begin()
         response.read()
         return response.status
+
+
+def metrics_answers(connection: socket.socket, count: int) -> list[str]:
+    """The next answers, which came one behind the other."""
+    stream, texts = connection.makefile("rb"), []
+    with stream:
+        for _ in range(count):
+            assert stream.readline().split()[1] == b"200"
+            head = dict(line.split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
+            texts.append(stream.read(int(head[b"content-length"])).decode())
+    return texts
 
 
 def send_until_refused(connection: socket.socket, data: bytes) -> None:
@@ -298,6 +310,25 @@ def test_silent_connections_keep_nobody_out(folder: Path, sent: bytes) -> None:
         for path in ("/health", "/ready"):
             assert ask(port, None, method="GET", path=path)[0] == 200
         assert [predict(port, "a")[0] for _ in range(5)] == [200] * 5
+
+
+def test_a_probe_is_answered_while_many_clients_ask_much(folder: Path) -> None:
+    server = serve(folder)
+    asked = b"GET /metrics HTTP/1.1\r\n\r\n" * 16
+    counted = re.compile(r'ose_requests_total\{path="(/metrics|/health)",status="200"\} (\d+)')
+    with ExitStack() as stack:  # all wait in the system's queue before the server takes the first one
+        clients = [stack.enter_context(connected(server.port)) for _ in range(100)]
+        for client in clients:
+            client.sendall(asked)
+        probe = stack.enter_context(connected(server.port))
+        probe.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+        with running(server):
+            assert status_of(probe) == 200
+            texts = [answer for client in clients for answer in metrics_answers(client, 16)]
+    assert len(texts) == 16 * len(clients)
+    counts = [dict(counted.findall(text)) for text in texts]
+    before = max(int(count.get("/metrics", 0)) for count in counts if "/health" not in count)
+    assert before < len(texts) / 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

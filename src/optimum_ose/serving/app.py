@@ -37,6 +37,7 @@ from optimum_ose.serving.open_inference import (
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.protocol import RequestError, ServerLimits, error_body, parse_request
 from optimum_ose.serving.readiness import Readiness
+from optimum_ose.serving.sharing import SharedAnswer
 
 _LOGGER = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 4
@@ -91,6 +92,9 @@ class PredictionApp:
             answer_seconds=self.limits.answer_seconds,
             num_workers=num_workers,
             on_batch=self._metrics.on_batch,
+        )
+        self._metrics_text = SharedAnswer(
+            lambda: self._metrics.text(num_waiting=self._batcher.num_waiting, num_bytes=self._bodies.pending_bytes)
         )
         self._predict_route = Route("/predict", self._predict, methods=["POST"])
         self._handlers: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
@@ -229,8 +233,7 @@ class PredictionApp:
         _ENCODER.encode(self._pipeline.answers(pairs, rows))
 
     async def _tell_metrics(self, _request: Request) -> Response:
-        text = self._metrics.text(num_waiting=self._batcher.num_waiting, num_bytes=self._bodies.pending_bytes)
-        return self._bytes(text, CONTENT_TYPE)
+        return self._bytes(await self._metrics_text.get(), CONTENT_TYPE)
 
     async def _server_metadata(self, _request: Request) -> Response:
         return self._reply({"name": "optimum-ose", "version": VERSION, "extensions": ["binary_tensor_data"]})

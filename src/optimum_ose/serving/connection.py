@@ -97,6 +97,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is here; the app reads the body."""
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise ValueError("two names of one server")
         sizes = {name: value for name, value in self.headers if name in (b"content-length", b"transfer-encoding")}
         self._body_left = None if b"transfer-encoding" in sizes else int(sizes.get(b"content-length", 0))
         self.CROWD.ask(self)
@@ -144,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._cancel_write_deadline()
 
     def turn_away(self) -> None:
-        """Make room for another connection; a client that has never been answered is told so."""
+        """Close this connection to make room for another. A client that has had no answer yet gets a 503."""
         self._head_bytes = self._head_bytes or int(self.cycle is None)
         self._refuse(*BUSY)
 

@@ -2,7 +2,9 @@
 
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import final
 
@@ -10,7 +12,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.wording import one_line, shown
 
 _KEY = re.compile(r"[\x21-\x7e]{16,1024}")
-_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _ORIGIN = re.compile(r"\*|https?://[^\s/?#@A-Z]+")
 """As browsers write it, in lower case: another form would never match."""
 _MAX_KEY_FILE_BYTES = 4096
@@ -39,11 +41,16 @@ class Exposure:
                 f"it has {len(self.api_key)} characters" if isinstance(self.api_key, str) else "it is no text",
                 "Make one with `openssl rand -hex 32`",
             )
-        _check_each("allowed_hosts", self.allowed_hosts, _HOST, "host names such as example.com or *.example.com")
+        _check_each(
+            "allowed_hosts",
+            self.allowed_hosts,
+            _is_host,
+            "host names or addresses without a port, such as example.com or *.example.com",
+        )
         _check_each(
             "cors_origins",
             self.cors_origins,
-            _ORIGIN,
+            _ORIGIN.fullmatch,
             "origins such as https://example.com, in lower case and without a path",
         )
         if self.tls_key is not None and self.tls_certificate is None:
@@ -97,6 +104,13 @@ def read_api_key(file: Path | None, environment_key: str | None) -> str | None:
         ) from error
 
 
-def _check_each(name: str, values: tuple[str, ...], pattern: re.Pattern[str], wanted: str) -> None:
-    if isinstance(values, str) or not all(isinstance(value, str) and pattern.fullmatch(value) for value in values):
+def _is_host(name: str) -> bool:
+    try:
+        return bool(_HOST.fullmatch(name) or IPv6Address(name))
+    except ValueError:
+        return False
+
+
+def _check_each(name: str, values: tuple[str, ...], fits: Callable[[str], object], wanted: str) -> None:
+    if isinstance(values, str) or not all(isinstance(value, str) and fits(value) for value in values):
         raise InvalidConfigError(f"{name} must be {wanted}", f"got {shown(values)}", "Give each by itself")

@@ -11,7 +11,7 @@ from optimum_ose.wording import shown
 BACKLOG = 1024
 _MAX_PORT = 65_535
 _FIRST_FREE_PORT = 1024
-_OTHER_FILES = 100
+_OTHER_FILES = 150
 """Files that a process holds open beside its connections, at most."""
 
 

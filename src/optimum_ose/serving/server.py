@@ -27,6 +27,9 @@ _OPEN = (
     "The server listens beyond this machine without an API key: whoever reaches {} can use it. "
     "Set a key (--api-key-file or OSE_API_KEY), or listen on 127.0.0.1"
 )
+_ACCEPTED_PER_TURN = 32
+"""Connections accepted in one turn of the event loop. libuv accepts one for each listening handle, so that hundreds of
+clients that each ask much kept the connection of a probe waiting for seconds."""
 _SWEEP_SECONDS = 0.2
 _SWITCH_SECONDS = 0.00005
 """How long one thread may keep the interpreter from another. With Python's 5 ms a worker that has computed its batch
@@ -121,8 +124,9 @@ class PredictionServer:
 
     def run(self) -> None:
         """Serve until `stop`, answer what was accepted, and close the port. In any thread, once."""
+        others = [self._listener.dup() for _ in range(_ACCEPTED_PER_TURN - 1)]
         try:
-            self._server.run(sockets=[self._listener])
+            self._server.run(sockets=[self._listener, *others])
         finally:
             self._listener.close()
 
