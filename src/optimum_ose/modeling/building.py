@@ -50,7 +50,7 @@ def build_on_meta(config: PretrainedConfig, task: str | None) -> PreTrainedModel
             "Check the config and the optional packages that it names, or choose another model",
         ) from error
     torch.nn.Module.to(model, "meta")  # XLNet makes some parameters on the CPU
-    return model.eval()  # type: ignore[no-any-return]
+    return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 
 def _from_config(auto: type, config: PretrainedConfig) -> PreTrainedModel:

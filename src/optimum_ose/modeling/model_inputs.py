@@ -52,8 +52,9 @@ def run_example(
     caches = "use_cache" in inspect.signature(model.forward).parameters
     switches = [{}, {"use_cache": False}, {"use_cache": True}] if caches else [{}]
     num_tokens = min(num_tokens, usable_length(model.config) or num_tokens)
-    tries = example_inputs(model, batch_size=batch_size, num_tokens=num_tokens)
-    numbered = enumerate((inputs, switch) for inputs in tries for switch in switches)
+    tries = list(example_inputs(model, batch_size=batch_size, num_tokens=num_tokens))
+    combinations = [(inputs, switch) for inputs in tries for switch in switches]
+    numbered = enumerate([*combinations, *((inputs, {}) for inputs in _masked(model, tries))])
     for number, (inputs, switch) in numbered if choice is None else itertools.islice(numbered, choice, choice + 1):
         try:
             return Example(number, inputs, _answer(model, {**inputs, **switch}))
@@ -65,6 +66,15 @@ def run_example(
         f"{type(model).__name__} failed {reason or 'to name such an input'}",
         "Choose another model, or measure its costs yourself",
     )
+
+
+def _masked(model: PreTrainedModel, tries: list[Inputs]) -> Iterator[Inputs]:
+    """Texts again with a mask: without one, many models look for padding, which asks for data."""
+    if "attention_mask" in inspect.signature(model.forward).parameters:
+        for inputs in tries:
+            if "input_ids" in inputs and "attention_mask" not in inputs:
+                ids = inputs["input_ids"]
+                yield {**inputs, "attention_mask": torch.ones(ids.shape[:2], dtype=torch.long, device=ids.device)}
 
 
 def _answer(model: PreTrainedModel, arguments: dict[str, Any]) -> Any:
