@@ -235,7 +235,7 @@ def test_experts_count_as_often_as_tokens_are_routed_to_them() -> None:
 def test_a_model_that_does_not_run_on_meta_has_a_space_but_no_operation_count() -> None:
     space = derive_search_space(SplinterConfig(num_hidden_layers=2))
     assert space.parameter_size([space.maximum_point])[0] > 0
-    with pytest.raises(UnsupportedModelError, match="SplinterModel failed on input_ids: .* measure its costs"):
+    with pytest.raises(UnsupportedModelError, match="SplinterModel failed on input_ids.*: .* measure its costs"):
         space.multiply_adds([space.maximum_point])
 
 
