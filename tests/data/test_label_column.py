@@ -27,6 +27,8 @@ from themes import word_tokenizer
 
 BOTH = ([1, 0, 1, 0], [0, 1, 1, 0])
 
+SINGLE = "single_label_classification"
+
 
 def table(labels: list[Any]) -> pd.DataFrame:
     texts = [f"row {number}" for number in range(len(labels))]
@@ -231,3 +233,31 @@ def test_words_without_a_tag_teach_nothing_and_judge_nothing() -> None:
     metric = TaskMetric(problem="token-labels", label_names=("O", "B-x"))
     assert metric.tag_scores([[1, 1, 0]], rows["label"][:])["f1"] == 1.0
     assert metric.tag_scores([[0, 1, 1]], rows["label"][:])["f1"] < 1.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1", "1.0"), ("1e3", "1000"), ("0,5", "0.5"), ("caf\u00e9", "cafe\u0301"), ("Yes", "yes"), ("\uff21", "a")],
+)
+def test_classes_that_look_alike_are_kept_apart_and_named_once(one: str, other: str) -> None:
+    made = make_splits({"train": table([one, other, "z"] * 20)}, Columns(problem_type=SINGLE), seed=0)
+    assert len(made.label_names) == 3
+    (told,) = [warning for warning in made.warnings if "look alike" in warning]
+    for name in (one, other):
+        assert (repr(name) if name.isascii() else ascii(name)) in told
+
+
+def test_classes_that_do_not_look_alike_are_not_told_of() -> None:
+    made = make_splits({"train": table(["007", "7", "a", "b1", "1.5"] * 20)}, Columns(problem_type=SINGLE), seed=0)
+    assert not [warning for warning in made.warnings if "look alike" in warning]
+
+
+def test_one_number_for_all_rows_teaches_nothing() -> None:
+    with pytest.raises(InvalidDataError, match=r"must differ between training rows; all \d+ are 2.5"):
+        make_splits({"train": table([2.5] * 40)}, Columns(problem_type="regression"), seed=0)
+
+
+def test_a_whole_number_below_zero_is_no_tag() -> None:
+    rows = pd.DataFrame({"tokens": [["a", str(row)] for row in range(40)], "tags": [[0, 1], [1, -1]] * 20})
+    with pytest.raises(InvalidDataError, match="a tag by -100 or null; row 1 of train holds -1"):
+        make_splits({"train": rows}, Columns(), seed=0, task="token-classification")

@@ -142,7 +142,7 @@ def test_repeated_texts_of_another_label_are_told() -> None:
 def test_classes_alike_but_for_case_are_kept_apart_and_told() -> None:
     made = make_splits({"train": table(60).assign(label=["Yes", "yes", "no"] * 20)}, Columns(), seed=0)
     assert made.label_names == ("Yes", "no", "yes")
-    assert "classes that differ in case only are kept apart: 'Yes', 'yes'" in made.warnings
+    assert "classes that look alike are kept apart: 'Yes', 'yes'" in made.warnings
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Looks at the label column of all splits together: what its labels are, and what a user should know of them."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,20 @@ import numpy as np
 import pandas as pd
 
 from optimum_ose.data.tables import CLASS_NAMES, UNTYPED
-from optimum_ose.data.targets import Kind, are_written_numbers, is_list, is_missing, kind_of_problem, kind_of_values
+from optimum_ose.data.targets import (
+    NO_CLASS,
+    Kind,
+    are_written_numbers,
+    is_list,
+    is_missing,
+    is_written_number,
+    kind_of_problem,
+    kind_of_values,
+)
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, shown
 
+_MAX_DIGITS = 100
 _LIKE_MISSING = frozenset({"nan", "na", "n/a", "null", "none"})
 """Texts that often stand for no label, in lower case."""
 
@@ -51,6 +62,7 @@ def label_form(
     """
     declared = _declared(tables, label)
     if is_tagging:
+        _refuse_negative_tags(tables, label)
         return LabelForm(kind="tags", declared=declared)
     values = [value for table in tables.values() for value in table[label] if not is_missing(value)]
     kind = kind_of_problem(problem_type) if problem_type else kind_of_values(values)
@@ -82,7 +94,9 @@ def order_names(names: Sequence[str], form: LabelForm) -> tuple[str, ...]:
 
 
 def label_warnings(tables: Mapping[str, pd.DataFrame], label: str, kind: Kind) -> list[str]:
-    """What a user should know of names: spaces around them, names that look missing, names alike but for case."""
+    """What a user should know of names: spaces around them, names that look missing, and names that look alike: but for
+    case, for the way in which an accent is written, or as numbers of one value.
+    """
     if kind == "number":
         return []
     values = [value for table in tables.values() for value in table[label]]
@@ -96,13 +110,27 @@ def label_warnings(tables: Mapping[str, pd.DataFrame], label: str, kind: Kind) -
     missing = sorted({name.strip() for name in counts.index if name.strip().casefold() in _LIKE_MISSING})
     if missing:
         found.append(f"the labels {_quoted(missing)} are read as classes; remove their rows if they stand for no label")
-    by_case: dict[str, set[str]] = {}
+    by_look: dict[str, set[str]] = {}
     for name in counts.index:
-        by_case.setdefault(name.strip().casefold(), set()).add(name.strip())
-    alike = [sorted(names) for names in by_case.values() if len(names) > 1]
+        by_look.setdefault(_look(name), set()).add(name.strip())
+    alike = [sorted(names) for names in by_look.values() if len(names) > 1]
     if alike:
-        found.append(f"classes that differ in case only are kept apart: {_quoted(name for x in alike for name in x)}")
+        found.append(f"classes that look alike are kept apart: {_told_apart(name for x in alike for name in x)}")
     return found
+
+
+def _look(name: str) -> str:
+    """What names that look alike have in common."""
+    text = unicodedata.normalize("NFKC", name).strip().casefold()
+    number = text.replace(",", ".", 1)
+    if len(number) > _MAX_DIGITS or not is_written_number(number):
+        return text
+    return repr(float(number))
+
+
+def _told_apart(names: Iterable[str]) -> str:
+    """Names in quotes; those that look the same on a screen with their code points."""
+    return listed(repr(name) if name.isascii() else ascii(name) for name in names)
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -112,6 +140,23 @@ def _quoted(names: Iterable[str]) -> str:
 def _texts_of(value: Any) -> list[str]:
     items = value if is_list(value) else [value]
     return [item for item in items if isinstance(item, str)]
+
+
+def _refuse_negative_tags(tables: Mapping[str, pd.DataFrame], label: str) -> None:
+    """A whole number below zero that is not -100 is no index of a tag, and Transformers would not pass over it."""
+    for split, table in tables.items():
+        for row, tags in enumerate(table[label]):
+            wrong = [tag for tag in tags if _is_negative(tag)] if is_list(tags) else []
+            if wrong:
+                raise InvalidDataError(
+                    f"Column {shown(label)} must mark words without a tag by {NO_CLASS} or null",
+                    f"row {row} of {split} holds {wrong[0]}",
+                    f"Write {NO_CLASS} or null there, or the name of the tag",
+                )
+
+
+def _is_negative(tag: Any) -> bool:
+    return isinstance(tag, int | np.integer) and bool(tag < 0 and tag != NO_CLASS)
 
 
 def _declared(tables: Mapping[str, pd.DataFrame], label: str) -> tuple[str, ...]:

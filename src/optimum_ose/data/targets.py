@@ -61,6 +61,11 @@ def are_written_numbers(texts: Iterable[str]) -> bool:
     return all(int(text) == found[text] for text in kept if _WHOLE.fullmatch(text))
 
 
+def is_written_number(text: str) -> bool:
+    """Whether a text is a plain decimal number; codes such as 007 are none."""
+    return _NUMBER.fullmatch(text) is not None and _CODE.match(text) is None
+
+
 def is_list(value: Any) -> bool:
     """Whether a value is a list, a tuple or an array."""
     return isinstance(value, list | tuple | np.ndarray)
