@@ -296,7 +296,7 @@ def own_teacher(
     with TemporaryDirectory() as scratch:
         max_steps = min(MAX_TEACHER_STEPS, num_epochs * math.ceil(len(splits.train) / BATCH_SIZE))
         overrides = {"max_steps": max_steps, "per_device_train_batch_size": BATCH_SIZE, "save_strategy": "no"}
-        arguments = teacher_arguments(Path(scratch), optimizer.teacher.config, overrides)
+        arguments = teacher_arguments(Path(scratch), optimizer.teacher.config, overrides, num_rows=len(splits.train))
         optimizer.finetune_teacher(splits.train, splits.validation, arguments)
     save_as(optimizer.teacher, optimizer.tokenizer, folder)
     return folder

@@ -281,7 +281,8 @@ def test_a_teacher_without_a_head_is_fine_tuned_and_a_student_after_it(tmp_path:
     bare = OSEOptimizer.from_pretrained(folder, task=TASK, num_labels=10)
     assert not bare.has_head
     overrides = {"num_train_epochs": 4, "learning_rate": 3e-3, "save_strategy": "no"}
-    found = bare.finetune_teacher(TRAIN, DEV, teacher_arguments(tmp_path / "t", bare.teacher.config, overrides))
+    arguments = teacher_arguments(tmp_path / "t", bare.teacher.config, overrides, num_rows=len(TRAIN))
+    found = bare.finetune_teacher(TRAIN, DEV, arguments)
     assert found["accuracy"] > 0.5
     assert found["accuracy"] == pytest.approx(bare.score(bare.teacher, DEV))
     assert bare.teacher.config.id2label[3] == "digit 3"

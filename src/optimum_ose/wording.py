@@ -18,10 +18,10 @@ def one_line(text: object, *, limit: int = 500) -> str:
     """Text on one line: white space becomes single spaces, control characters are escaped.
 
     Args:
-        text: anything; its `str` is taken.
+        text: anything; its `str` is taken, of a `KeyError` in words.
         limit: characters kept; where more are there, a note says how many there were.
     """
-    whole = str(text)
+    whole = f"there is no {text}" if isinstance(text, KeyError) else str(text)
     kept = " ".join(part for part in whole[: 4 * limit].translate(_WHITE).split(" ") if part).translate(_ESCAPES)
     is_whole = len(kept) <= limit and len(whole) <= 4 * limit
     return kept if is_whole else f"{kept[:limit]}... ({len(whole):,} characters)"

@@ -8,6 +8,7 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
 from transformers import (
+    CONFIG_MAPPING,
     AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
@@ -74,6 +75,36 @@ def test_a_bare_encoder_learns_many_sparse_classes(tmp_path: Path) -> None:
         optimizer = OSEOptimizer(model, word_tokenizer(), task="text-classification", has_head=False, max_length=16)
         train, held_out = rows.select(range(600)), rows.select(range(600, 700))
         optimizer.finetune_teacher(
-            train, held_out, teacher_arguments(tmp_path, config, {}, num_rows_of_sets=len(train))
+            train, held_out, teacher_arguments(tmp_path, config, {}, num_rows=len(train), are_sets=True)
         )
     assert optimizer.score(model, held_out) > 0.5
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "electra"])
+def test_a_bare_encoder_of_random_weights_learns_eighty_rows(model_type: str, tmp_path: Path) -> None:
+    words = VOCABULARY[5:35]
+    generator = np.random.default_rng(1)
+    labels = [row % 2 for row in range(120)]
+    halves = (words[:15], words[15:])
+    texts = [" ".join(generator.choice(halves[label], size=4)) for label in labels]
+    rows = Dataset.from_dict({"text": texts, "label": labels}).cast_column("label", ClassLabel(names=["us", "US"]))
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40}
+    config = CONFIG_MAPPING[model_type](vocab_size=len(VOCABULARY), **sizes, num_labels=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForSequenceClassification.from_config(config)
+        optimizer = OSEOptimizer(model, word_tokenizer(), task="text-classification", has_head=False, max_length=16)
+        train, held_out = rows.select(range(80)), rows.select(range(80, 120))
+        optimizer.finetune_teacher(train, held_out, teacher_arguments(tmp_path, config, {}, num_rows=len(train)))
+    assert optimizer.score(model, held_out) > 0.9
+    assert list(model.config.label2id) == ["us", "US"]
+
+
+@pytest.mark.parametrize(("num_epochs", "num_rows", "expected"), [(1, 80, 0), (5, 80, 1), (5, 10_000, 20)])
+def test_the_rate_rises_over_a_tenth_of_a_short_training(
+    num_epochs: int, num_rows: int, expected: int, tmp_path: Path
+) -> None:
+    overrides = {"num_train_epochs": num_epochs}
+    assert teacher_arguments(tmp_path, BertConfig(), overrides, num_rows=num_rows).warmup_steps == expected
+    kept = teacher_arguments(tmp_path, BertConfig(), {**overrides, "warmup_steps": 7}, num_rows=num_rows)
+    assert kept.warmup_steps == 7

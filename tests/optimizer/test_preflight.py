@@ -88,6 +88,11 @@ LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
     ({"student_arguments": {"per_device_eval_batch_size": 0}, "agora": None}, InvalidConfigError, "batch_size"),
     ({"student_arguments": {"max_steps": 1}}, InvalidConfigError, "long enough for one round of Agora"),
     ({"student_arguments": {"num_train_epochs": 0}}, InvalidConfigError, "long enough for one round of Agora"),
+    (
+        {"student_arguments": {"resume_from_checkpoint": "x"}},
+        InvalidConfigError,
+        "resume_from_checkpoint in student_arguments",
+    ),
     ({"student_arguments": {"push_to_hub": True}}, InvalidConfigError, "push_to_hub in student_arguments"),
     (
         {"student_arguments": {"dataloader_drop_last": True, "per_device_train_batch_size": 64}},
@@ -181,4 +186,5 @@ def test_a_finished_search_is_not_rehearsed_again(optimizer: OSEOptimizer, tmp_p
 def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path) -> None:
     assert student_arguments(tmp_path, {"learning_rate": "5e-5"}).learning_rate == 5e-5
     config = OSEConfig().search
-    assert teacher_arguments(tmp_path, config, {"per_device_train_batch_size": 8.0}).per_device_train_batch_size == 8  # type: ignore[arg-type]
+    made = teacher_arguments(tmp_path, config, {"per_device_train_batch_size": 8.0}, num_rows=80)  # type: ignore[arg-type]
+    assert made.per_device_train_batch_size == 8

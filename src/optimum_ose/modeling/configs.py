@@ -16,6 +16,7 @@ CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"
 _MOST_LAYERS = 10_000
 """More than any known model has; each is built once, without storage, before the weights are read."""
+_PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 _DEPTHS = ("num_hidden_layers", "num_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
 _LOGGER = logging.getLogger(__name__)
 
@@ -100,12 +101,18 @@ def settle_labels(config: PretrainedConfig, names: dict[int, str], *, stated: ob
 
 
 def require_sound_head(config: PretrainedConfig, task: str) -> None:
-    """Pass if the problem that a trained head claims to solve fits its number of outputs.
+    """Pass if the problem that a trained head claims to solve is known and fits its number of outputs.
 
     Raises:
-        InvalidConfigError: for a regression with several outputs, or a single class.
+        InvalidConfigError: for another problem, a regression with several outputs, or a single class.
     """
     problem, count = getattr(config, "problem_type", None), int(config.num_labels or 0)
+    if task == "text-classification" and problem not in (None, *_PROBLEM_TYPES):
+        raise InvalidConfigError(
+            f"problem_type of config.json must be one of {', '.join(_PROBLEM_TYPES)}",
+            f"got {shown(problem)}",
+            "Correct problem_type in config.json, or remove it",
+        )
     if task == "text-classification" and problem == "regression" and count != 1:
         raise InvalidConfigError(
             "A regression must have one output",

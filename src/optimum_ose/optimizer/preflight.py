@@ -88,7 +88,9 @@ def _checked_arguments(run: Run, to_do: Mapping[Stage, str]) -> dict[str, Traini
     config, teacher, found = run.config, run.optimizer.teacher.config, dict[str, TrainingArguments]()
     folder = run.artifact.checkpoints / _FOLDER
     if "teacher" in to_do:
-        found["teacher_arguments"] = teacher_arguments(folder, teacher, config.teacher_arguments)
+        found["teacher_arguments"] = teacher_arguments(
+            folder, teacher, config.teacher_arguments, num_rows=len(run.rows.train)
+        )
     if "finetune" in to_do:
         found["student_arguments"] = student_arguments(folder, config.student_arguments)
     for name, arguments in found.items():
@@ -108,6 +110,12 @@ def _check_use(name: str, arguments: TrainingArguments, *, num_rows: int) -> Non
             f"push_to_hub in {name} must be left out: it would upload an unfinished model",
             "got true",
             "Leave it out; push the finished folder (push_to_hub of the artifact, or `run --push-to-hub`)",
+        )
+    if arguments.resume_from_checkpoint is not None:
+        raise InvalidConfigError(
+            f"resume_from_checkpoint in {name} must be left out: a run that was stopped continues by itself",
+            f"got {shown(arguments.resume_from_checkpoint)}",
+            "Leave it out, and run the command again",
         )
     if arguments.dataloader_drop_last and num_rows < arguments.train_batch_size:
         raise InvalidConfigError(

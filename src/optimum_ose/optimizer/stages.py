@@ -46,7 +46,8 @@ def _teacher(run: Run) -> dict[str, Any]:
             _checkpoints(run, "teacher"),
             optimizer.teacher.config,
             run.config.teacher_arguments,
-            num_rows_of_sets=len(run.rows.train) if kind_of_rows(run.rows.train) == "classes" else None,
+            num_rows=len(run.rows.train),
+            are_sets=kind_of_rows(run.rows.train) == "classes",
         ),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )
