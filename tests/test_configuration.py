@@ -61,9 +61,12 @@ def test_a_value_out_of_range_is_refused_by_name(kind: type, settings: dict, nam
 @given(
     epsilon=st.floats(0.001, 0.999),
     steps=st.integers(0, 10_000),
-    widths=st.lists(st.integers(1, 4096), min_size=1, max_size=4),
+    widths=st.lists(st.integers(1, 4096), min_size=1, max_size=4, unique=True),
     theta=st.lists(
-        st.dictionaries(st.sampled_from(["learning_rate", "temperature"]), st.floats(0.1, 1)), min_size=1, max_size=3
+        st.dictionaries(st.sampled_from(["learning_rate", "temperature"]), st.floats(0.1, 1)),
+        min_size=1,
+        max_size=3,
+        unique_by=str,
     ),
     agora=st.none() | st.builds(AgoraConfig, points_per_mistake=st.integers(1, 5), seed=st.integers(0, 99)),
 )
@@ -88,6 +91,13 @@ def test_an_unknown_key_of_a_newer_version_is_a_warning(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         assert config_from_dict(SearchConfig, {"schema_version": 99, "shape": 1}) == SearchConfig()
     assert "shape" in caplog.text
+
+
+def test_a_file_of_a_newer_version_is_told_of_even_if_every_setting_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    assert config_from_dict(SearchConfig, {"schema_version": 99, "epsilon": 0.5}).epsilon == 0.5
+    assert [record.getMessage() for record in caplog.records] == [
+        "SearchConfig: written by a newer version of optimum-ose (schema_version 99; this one writes 1)"
+    ]
 
 
 def test_a_config_that_is_no_mapping_is_refused() -> None:

@@ -62,6 +62,14 @@ def test_a_teacher_without_a_head_must_be_fine_tuned_first(headless_folder: Path
         bare.extract(train_dataset=themes(30, 1), eval_dataset=themes(10, 2))
 
 
+def test_classes_that_a_trained_head_does_not_have_are_refused(teacher_folder: Path) -> None:
+    with pytest.raises(
+        InvalidConfigError, match="num_labels must be 3, the classes of the model's trained head; got 5"
+    ):
+        OSEOptimizer.from_pretrained(teacher_folder, num_labels=5)
+    assert OSEOptimizer.from_pretrained(teacher_folder, num_labels=3).has_head
+
+
 def test_a_head_of_a_bare_encoder_is_the_same_at_each_loading(headless_folder: Path) -> None:
     first, second = (OSEOptimizer.from_pretrained(headless_folder, num_labels=3).teacher for _ in range(2))
     assert model_digest(first) == model_digest(second)

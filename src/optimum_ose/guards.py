@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.wording import can_name_a_file, shown
+from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
+from optimum_ose.wording import can_name_a_file, one_line, shown
 
 _PLAIN = (str, bytes, int, float, bool, type(None))
 
@@ -60,6 +60,17 @@ def require_path(value: object, name: str) -> Path:
     if not isinstance(text, str) or not can_name_a_file(text):
         raise InvalidConfigError(f"{name} must name a file or folder", f"got {shown(text)}", remedy)
     return Path(text)
+
+
+def require_folder(path: Path) -> None:
+    """Pass if a folder exists.
+
+    Raises:
+        OutputFolderError: if there is nothing of that name, or a file.
+    """
+    if not path.is_dir():
+        what = "it is a file" if path.exists() else "there is no such folder"
+        raise OutputFolderError(f"{one_line(path, limit=200)} must be a folder", what, "Check the path")
 
 
 def path_or_none(value: object, name: str) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from optimum_ose.exceptions import OSEError, OutputFolderError
+from optimum_ose.guards import require_folder
 from optimum_ose.processes import is_first
 from optimum_ose.serialization import write_atomic
 from optimum_ose.wording import listed, one_line, shown
@@ -105,6 +106,7 @@ def require_run(path: Path) -> None:
     Raises:
         OutputFolderError: if it does not.
     """
+    require_folder(path)
     if not (path / RUN_FILE).is_file():
         raise OutputFolderError(
             f"{path} must be a folder written by optimum-ose",

@@ -115,6 +115,31 @@ def test_numbers_without_sense_are_refused_everywhere(kind: type, name: str) -> 
             {"search": {"hyperparameters": [{"learning_rate": 9}]}},
             r"search: hyperparameters.learning_rate must lie in \(0",
         ),
+        (
+            {"search": {"hyperparameters": [{"learning_rate": 1e-4}, {}, {"learning_rate": 0.0001}]}},
+            "search: hyperparameters must hold each entry once",
+        ),
+        ({"search": {"hyperparameters": [{}, {}]}}, "search: hyperparameters must hold each entry once"),
+        (
+            {"search": {"axes": {"hidden_size": [8, 16, 8]}}},
+            "search: axes.hidden_size must hold each entry once; got 8",
+        ),
+        ({"search": {"num_threads": 100_000}}, "search.num_threads must be at most 1,024"),
+        ({"export": {"opset": 21}}, r"export.opset must lie in \[14, 20\]; got 21"),
+        (
+            {"student_arguments": {"label_smoothing_factor": 2}},
+            r"student_arguments.label_smoothing_factor must lie in \[0, 1\); got 2",
+        ),
+        (
+            {"teacher_arguments": {"label_smoothing_factor": "-0.1"}},
+            r"teacher_arguments.label_smoothing_factor must lie in \[0, 1\)",
+        ),
+        ({"student_arguments": {"weight_decay": -1}}, "student_arguments.weight_decay must not be negative"),
+        ({"student_arguments": {"max_grad_norm": -1.0}}, "student_arguments.max_grad_norm must not be negative"),
+        (
+            {"student_arguments": {"resume_from_checkpoint": "out"}},
+            "student_arguments.resume_from_checkpoint must be left out: a run resumes",
+        ),
         ({"search": {"objective": "error"}}, "search: objective error needs max_parameters"),
         ({"search": None}, "search must be a mapping of the settings of SearchConfig; got None"),
         ({"search": []}, "search must be a mapping"),

@@ -1,6 +1,7 @@
 """An exported file computes what the model computes."""
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
@@ -18,9 +19,11 @@ from transformers import (
     ModernBertConfig,
     RobertaConfig,
 )
+from transformers.models.bert.modeling_bert import BertPooler
 
 from export.tiny_text import BERT_SIZES, WORDS, tiny_classifier, tiny_tokenizer
-from optimum_ose.exceptions import ExportError, UnsupportedModelError
+from optimum_ose.configuration import ExportConfig
+from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
 from optimum_ose.export import onnx_export
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import check_parity
@@ -113,6 +116,25 @@ def test_a_model_beyond_the_limit_of_the_format_is_refused(tmp_path: Path, monke
     monkeypatch.setattr(onnx_export, "_PROTOBUF_LIMIT", 1000)
     with pytest.raises(UnsupportedModelError, match=r"below 2 GiB; the model has 0.0 GiB\. Export a smaller model"):
         export_onnx(tiny_classifier(), TOKENIZER, tmp_path)
+
+
+@pytest.mark.parametrize("opset", [13, 21, "17"])
+def test_an_operator_set_that_cannot_be_written_is_refused_as_in_a_config(opset: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfigError, match="export_onnx: opset must") as exported:
+        export_onnx(tiny_classifier(), TOKENIZER, tmp_path, opset=opset)
+    with pytest.raises(InvalidConfigError) as configured:
+        ExportConfig(opset=opset)
+    assert str(exported.value).removeprefix("export_onnx") == str(configured.value).removeprefix("ExportConfig")
+
+
+def test_an_operator_that_onnx_lacks_is_told_in_one_message_without_the_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(BertPooler, "forward", lambda _self, hidden: torch.special.bessel_j0(hidden[:, 0]))
+    capfd.readouterr()
+    with pytest.raises(ExportError, match="traceable by torch.onnx; tracing failed: .*bessel_j0"):
+        export_onnx(tiny_classifier(), TOKENIZER, tmp_path)
+    assert len("".join(capfd.readouterr())) < 500
 
 
 def test_a_model_without_a_padding_token_says_what_it_lacks(tmp_path: Path) -> None:

@@ -52,3 +52,11 @@ def test_another_number_of_labels_is_refused(exported: Path) -> None:
 def test_the_shapes_are_cut_to_what_the_model_takes(exported: Path) -> None:
     parity = check_parity(tiny_classifier(), exported, TOKENIZER, shapes=((2, 500), (1, 5)))
     assert parity.shapes == ((2, 64), (1, 5))
+
+
+def test_the_tolerance_that_a_message_proposes_is_enough(exported: Path) -> None:
+    model = tiny_classifier()
+    with pytest.raises(ExportError, match="Set the tolerance to") as caught:
+        check_parity(model, exported, TOKENIZER, tolerance=1e-12)
+    proposed = float(caught.value.remedy.removeprefix("Set the tolerance to ").split()[0])
+    check_parity(model, exported, TOKENIZER, tolerance=proposed)

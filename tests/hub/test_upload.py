@@ -24,6 +24,7 @@ from hub.loopback_hub import LoopbackHub
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.hub.upload import _card, layout_files, push_to_hub
 from optimum_ose.hub.usage import named_card
+from runs import run
 
 PUSHED = {
     "README.md",
@@ -203,6 +204,15 @@ def test_a_dry_run_names_the_files_and_sends_nothing(folder: Path, caplog: pytes
     assert set(layout_files(folder)) - OPTIONAL == PUSHED
 
 
+def test_the_command_says_that_a_dry_run_sent_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, ["push", str(folder), "me/tiny", "--dry-run"])
+    *files, last = capsys.readouterr().out.splitlines()
+    assert files == layout_files(folder)
+    assert last.startswith(f"nothing was sent; without --dry-run these {len(files)} files go to http")
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md"])
 def test_an_incomplete_folder_is_refused_before_anything_is_sent(folder: Path, tmp_path: Path, name: str) -> None:
     for present in {"config.json", "model.safetensors", "README.md"} - {name}:
@@ -245,6 +255,8 @@ def other_server(status: int, content: bytes, **headers: str) -> Iterator[str]:
         (200, b"[1]", {"Content-Type": "application/json"}),
         (302, b"", {"Location": "/login"}),
         (403, b"no \x1b[31mright", {}),
+        (401, b"", {}),
+        (409, b"there", {}),
         (500, b"broken", {}),
     ],
 )

@@ -57,6 +57,7 @@ CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
     ({"student_arguments": {"num_train_epochs": [1]}}, InvalidConfigError, "num_train_epochs in student_arguments"),
     ({"student_arguments": {"per_device_train_batch_size": 1.5}}, InvalidConfigError, "per_device_train_batch_size"),
     ({"student_arguments": {"epochs": 1}}, InvalidConfigError, "must name fields of TrainingArguments"),
+    ({"teacher_arguments": {"warmup_step": 1}}, InvalidConfigError, "got warmup_step. .* the nearest: warmup_steps"),
     ({"distillation": {"log_with": ["nonsense"]}}, InvalidConfigError, "log_with must name trackers"),
 ]
 LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
@@ -99,8 +100,9 @@ LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
         InvalidConfigError,
         "there are 40",
     ),
-    ({"export": {"tolerance": 1e-12}}, ExportError, "must compute what the model computes"),
+    ({"export": {"tolerance": 1e-12}}, ExportError, "must compute what the model computes.* Set the tolerance to"),
     ({"export": {"pooling": "mean"}}, OSEError, "Pooling needs a model without a head"),
+    ({"search": {"sequence_length": 9999}}, InvalidConfigError, "sequence_length must be at most 32"),
     ({"search": {"axes": {"nonsense": [1]}}}, OSEError, "has the axes"),
     ({"search": {"max_parameters": 10}}, OSEError, "the smallest possible size is"),
 ]

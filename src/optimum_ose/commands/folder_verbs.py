@@ -94,17 +94,19 @@ class PushCommand(Verb):
         from optimum_ose.hub.upload import layout_files, push_to_hub
 
         arguments = self.args
-        if arguments.dry_run:
-            print("\n".join(layout_files(arguments.folder)))
-        print(
-            push_to_hub(
-                arguments.folder,
-                arguments.repo,
-                private=arguments.private,
-                revision=arguments.revision,
-                dry_run=arguments.dry_run,
-            )
+        url = push_to_hub(
+            arguments.folder,
+            arguments.repo,
+            private=arguments.private,
+            revision=arguments.revision,
+            dry_run=arguments.dry_run,
         )
+        if arguments.dry_run:
+            files = layout_files(arguments.folder)
+            print("\n".join(files))
+            print(f"nothing was sent; without --dry-run these {len(files)} files go to {url}")
+        else:
+            print(url)
 
 
 class ServeCommand(Verb):

@@ -119,7 +119,6 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
-        num_labels=len(splits.label_names) or 1,
         max_length=config.max_length,
         trust_remote_code=request.trust_remote_code,
         listener=listener,

@@ -49,7 +49,7 @@ class RunCommand(Verb):
         if request.push_to_hub:
             from optimum_ose.hub.rights import require_uploadable
 
-            require_uploadable(request.push_to_hub)  # now, not after hours of work
+            require_uploadable(request.push_to_hub, private=self.args.private)  # now, not after hours of work
         with working_in(self.args.output):
             artifact = run_stages(open_request(request, self.args.output, default_listener()))
         print_summary(artifact)

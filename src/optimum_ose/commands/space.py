@@ -18,6 +18,8 @@ TASKS = (
 )
 """Tasks whose models can be built. Named here too, so that `--help` imports no framework."""
 
+_SEQUENCE_LENGTH = 128
+
 
 class SpaceCommand(Verb):
     """Derive axes, constraints, number of architectures, maximum point and AB^nC verdict of a model from its config
@@ -38,8 +40,8 @@ class SpaceCommand(Verb):
             "--sequence-length",
             type=whole_number(1, 2**20),
             metavar="N",
-            default=128,
-            help="tokens per sequence for multiply-adds, at least 1 (default: 128)",
+            default=_SEQUENCE_LENGTH,
+            help="tokens per sequence for multiply-adds, at least 1 (default: %(default)s)",
         )
         add_trust(parser)
 
@@ -48,15 +50,18 @@ class SpaceCommand(Verb):
         from optimum_ose.commands.terminal import quiet_libraries
         from optimum_ose.exceptions import UnsupportedModelError
         from optimum_ose.modeling.abnc import model_abnc
+        from optimum_ose.modeling.length import require_countable_length, usable_length
         from optimum_ose.modeling.loading import load_config
         from optimum_ose.modeling.search_space import derive_search_space
         from optimum_ose.report.space_table import space_table
         from optimum_ose.wording import one_line, shown
 
         quiet_libraries()
+        length = self.args.sequence_length
         config = load_config(self.args.model, trust_remote_code=self.args.trust_remote_code)
+        require_countable_length(length, usable_length(config), default=_SEQUENCE_LENGTH)
         space = derive_search_space(config, task=self.args.task)
-        print(space_table(space, sequence_length=self.args.sequence_length))
+        print(space_table(space, sequence_length=length))
         try:
             print(f"AB^nC:\n{model_abnc(config, self.args.task)}")
         except UnsupportedModelError as error:

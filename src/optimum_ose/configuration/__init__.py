@@ -12,8 +12,9 @@ from optimum_ose.configuration.distillation import DistillationConfig
 from optimum_ose.configuration.export import ExportConfig
 from optimum_ose.configuration.kinds import STRICT, Settings, TextLength
 from optimum_ose.configuration.latency import LatencySetting
-from optimum_ose.configuration.rules import check
+from optimum_ose.configuration.rules import Rule, check
 from optimum_ose.configuration.search import DEFAULT_BUDGET, LayerSelection, SearchConfig, Theta
+from optimum_ose.configuration.training import training_rules
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -51,4 +52,10 @@ class OSEConfig:
     """Tokens per text, >= 8; longer texts are cut."""
 
     def __post_init__(self) -> None:
-        check(self)
+        check(self, self._combinations)
+
+    def _combinations(self) -> tuple[Rule, ...]:
+        return (
+            *training_rules("teacher_arguments", self.teacher_arguments),
+            *training_rules("student_arguments", self.student_arguments),
+        )

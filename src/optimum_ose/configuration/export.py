@@ -1,9 +1,9 @@
 """How a student becomes files."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from optimum_ose.configuration.kinds import STRICT, Bounds, Positive, Share
+from optimum_ose.configuration.kinds import STRICT, Opset, Positive, Share
 from optimum_ose.configuration.rules import check
 
 
@@ -19,7 +19,7 @@ class ExportConfig:
     int8."""
     half_weights: bool = False
     """Whether to write `onnx/model_fp16.onnx` too: half the size on the disk, computed in float32."""
-    opset: Annotated[int, Bounds(least=14, most=20)] = 17
+    opset: Opset = 17
     """ONNX operator set, 14 to 20: what the exporter of PyTorch writes."""
     pooling: Literal["none", "mean", "first", "last"] = "none"
     """How a text's one vector, `sentence_embedding`, is made in the graph of its tokens' (feature extraction only)."""

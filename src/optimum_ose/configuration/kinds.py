@@ -134,6 +134,8 @@ TextLength = Annotated[int, Bounds(least=8, cap=2**20)]
 """Tokens of a text, at least 8."""
 Threads = Annotated[int, Bounds(least=1, cap=1024)]
 """Threads, at least 1. More than a thousand exhaust what a process may start, which ends it without a message."""
+Opset = Annotated[int, Bounds(least=14, most=20)]
+"""An ONNX operator set that the exporter of PyTorch writes and ONNX Runtime reads."""
 Seed = Annotated[int, Bounds(least=0, cap=2**32 - 1)]
 """Seed of random numbers, as numpy and scikit-learn take them: at least 0, below 2**32."""
 Positive = Annotated[float, Bounds(above=0)]

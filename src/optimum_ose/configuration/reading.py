@@ -39,18 +39,28 @@ def config_from_dict(kind: type[_ConfigT], values: Mapping[str, Any], *, owner: 
             f"{kind.__name__} must be given as a mapping", f"got {shown(values)}", "Write the settings as `name: value`"
         )
     settings = {name: value for name, value in values.items() if name != "schema_version"}
-    is_newer = _version(values, owner) > SCHEMA_VERSION
+    version = _version(values, owner)
     try:
-        return _read(kind, settings)
+        config = _read(kind, settings)
     except NotPlainError as error:
         raise refusal(owner, [error.fault]) from error
     except ValidationError as error:
         unknown = [found["loc"] for found in error.errors() if found["type"] == "unexpected_keyword_argument"]
-        if not is_newer or not unknown:
+        if version <= SCHEMA_VERSION or not unknown:
             raise refusal(owner, faults_of(error, kind)) from error
-    names = listed(".".join(map(str, place)) for place in unknown)
-    _LOGGER.warning("%s: written by a newer version; these settings are ignored: %s", owner, names)
-    return config_from_dict(kind, {"schema_version": SCHEMA_VERSION, **_without(settings, unknown)}, owner=owner)
+        config = config_from_dict(kind, _without(settings, unknown), owner=owner)
+    else:
+        unknown = []
+    if version > SCHEMA_VERSION:
+        ignored = listed(".".join(map(str, place)) for place in unknown)
+        _LOGGER.warning(
+            "%s: written by a newer version of optimum-ose (schema_version %s; this one writes %s)%s",
+            owner,
+            shown(version),
+            SCHEMA_VERSION,
+            f"; these settings are ignored: {ignored}" if ignored else "",
+        )
+    return config
 
 
 def _read(kind: type[_ConfigT], settings: Mapping[str, Any]) -> _ConfigT:

@@ -122,6 +122,8 @@ class SearchConfig:
                 self.objective,
             ),
             *(rule for theta in self.hyperparameters for rule in _theta_rules(theta)),
+            *_rules_of_repetition("hyperparameters", self.hyperparameters),
+            *(rule for name, values in self.axes.items() for rule in _rules_of_repetition(f"axes.{name}", values)),
         )
 
 
@@ -131,6 +133,11 @@ FREE_HYPERPARAMETERS = frozenset(item.name for item in fields(DistillationConfig
     "checkpoint_steps",
 }
 """What a hyperparameter set may name: the rest of `DistillationConfig` is set by the search."""
+
+
+def _rules_of_repetition(name: str, values: tuple[Any, ...]) -> list[Rule]:
+    twice = [value for place, value in enumerate(values) if value in values[:place]]
+    return [(False, f"{name} must hold each entry once", value) for value in twice[:1]]
 
 
 def _theta_rules(theta: Theta) -> list[Rule]:

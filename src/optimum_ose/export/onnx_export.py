@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.onnx import _constants
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
+from optimum_ose.configuration.faults import refusal
+from optimum_ose.configuration.kinds import Opset
+from optimum_ose.configuration.rules import setting_faults
+from optimum_ose.exceptions import ExportError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.computation import Computation, free_axes
 from optimum_ose.export.example_inputs import example_inputs
@@ -18,13 +20,11 @@ from optimum_ose.export.parity import check_parity
 from optimum_ose.export.past import random_past
 from optimum_ose.export.pooling import Pooling
 from optimum_ose.export.rewriting import rewrite_for_runtime
+from optimum_ose.export.silence import native_silence
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.wording import first_line
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
-
-
-_MAX_OPSET: int = getattr(_constants, "ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET", _constants.ONNX_MAX_OPSET)
 
 
 def export_onnx(
@@ -55,23 +55,19 @@ def export_onnx(
         model: with float32 weights, on any device, with any attention implementation. It is not changed.
         tokenizer: the model's tokenizer; None for a model of images or sound.
         folder: the output folder.
-        opset: ONNX operator set, >= 14.
+        opset: ONNX operator set, 14 to 20.
         tolerance: largest accepted difference to the model; see `check_parity`.
         pooling: how a text's one vector is made of its tokens'; None: it is not made.
 
     Raises:
         UnsupportedModelError: if the model's inputs, outputs, precision or size cannot be exported.
-        InvalidConfigError: if torch.onnx does not know the operator set.
+        InvalidConfigError: if the operator set is another one.
         ExportError: if the model cannot be traced, or the file differs from the model by more than the tolerance.
         OutputFolderError: if the file cannot be written.
     """
     require_exportable_weights(model)
-    if opset > _MAX_OPSET:  # torch would print the whole graph before it says so
-        raise InvalidConfigError(
-            "opset must be one that torch.onnx can write",
-            f"got {opset}",
-            f"Use {_MAX_OPSET} or lower; the default is 17",
-        )
+    if faults := list(setting_faults(Opset, opset, "opset")):  # torch would print the whole graph before it says so
+        raise refusal("export_onnx", faults)
     path = Path(folder) / "onnx" / "model.onnx"
     with atomic_file(path) as temporary:
         try:
@@ -123,7 +119,7 @@ def _trace(
     computation = Computation(model, inputs=tuple(inputs), pooling=pooling).eval()
     with torch.inference_mode():
         outputs = computation.named(dict(inputs))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), native_silence():
         # Deprecation of this exporter, and guesses of what tracing may get wrong: the parity check tells for certain.
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -24,6 +24,8 @@ from optimum_ose.wording import first_line, one_line
 _SHAPES = ((1, 8), (3, 24), (2, 128))
 """Batch x length: one row without padding, several rows, and longer than the trace."""
 
+_TOLERANCE_MARGIN = 10
+"""A tolerance that a message proposes, in measured differences: another student may differ by more."""
 _RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.RuntimeException)
 
 
@@ -97,9 +99,16 @@ def check_parity(
         raise ExportError(
             f"The ONNX file must compute what the model computes, within {bound:.3g}",
             f"the largest difference over the shapes {compared} is {parity.worst_difference:.3g}",
-            "Export with another opset, or raise the tolerance if the difference is harmless for your task",
+            _parity_remedy(parity),
         )
     return parity
+
+
+def _parity_remedy(parity: Parity) -> str:
+    if not np.isfinite(parity.worst_difference):
+        return "Export with another opset, or another model type"
+    needed = _TOLERANCE_MARGIN * parity.worst_difference / max(1.0, parity.largest_output)
+    return f"Set the tolerance to {needed:.1g} if that is harmless for your task, or export with another opset"
 
 
 def _answered(

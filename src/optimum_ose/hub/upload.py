@@ -3,15 +3,16 @@
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError
 from yaml import YAMLError
 
 from optimum_ose.exceptions import OutputFolderError, UploadError
-from optimum_ose.guards import require_path
+from optimum_ose.guards import require_folder, require_path
+from optimum_ose.hub.failures import FAILURES, NO_HUB, not_the_hub
 from optimum_ose.hub.repository import require_repository
+from optimum_ose.hub.rights import require_private
 from optimum_ose.hub.usage import named_card
 from optimum_ose.wording import listed, one_line
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-# The library raises RuntimeError for a large file, OSError for a refusal and, for what never reached the Hub, errors of
-# its HTTP client, which differs among its versions.
-_FAILURES: tuple[type[Exception], ...] = (OSError, RuntimeError, cast(type[Exception], HfHubHTTPError.__bases__[0]))
-_NO_HUB: tuple[type[Exception], ...] = (KeyError, IndexError, TypeError, ValueError, AttributeError)
-"""What the library raises where an answer is none of the Hub's: a page to log in, a redirection, another server."""
 _CARD = "README.md"
 _REQUIRED = ("config.json", _CARD)
 _OF_A_RUN = ("tokenizer_config.json", "onnx/model.onnx", "ose/search.json", "ose/benchmark.json")
@@ -106,30 +102,22 @@ def push_to_hub(
         return _upload(HfApi(token=token), operations, repo_id, private, revision, commit_message)
     except UploadError:
         raise
-    except _FAILURES as error:
+    except FAILURES as error:
         raise UploadError(
             f"The Hub must take the upload to {repo_id}",
             _reason(error),
             "Check the network, HF_HUB_OFFLINE and `hf auth login`, and push again: what has arrived is not sent twice",
         ) from error
-    except _NO_HUB as error:
-        raise UploadError(
-            f"The server at {constants.ENDPOINT} must answer as the Hub does",
-            f"its answer could not be read ({type(error).__name__})",
-            "Check HF_ENDPOINT, and whether a proxy or a page to log in answers instead; then push again",
-        ) from error
+    except NO_HUB as error:
+        raise not_the_hub(error) from error
 
 
 def _upload(
     api: HfApi, operations: list[CommitOperationAdd], repo_id: str, private: bool, revision: str | None, message: str
 ) -> str:
     url = api.create_repo(repo_id, private=True if private else None, exist_ok=True)
-    if private and not api.model_info(url.repo_id).private:
-        raise UploadError(
-            f"The repository {repo_id} must be private",
-            "it exists and is public",
-            "Make it private, or name another one",
-        )
+    if private:
+        require_private(api, url.repo_id)
     if revision is not None:
         api.create_branch(url.repo_id, branch=revision, exist_ok=True)
     api.create_commit(url.repo_id, operations, commit_message=message, revision=revision)
@@ -143,6 +131,7 @@ def layout_files(folder: Path) -> list[str]:
         OutputFolderError: if the folder lacks the configuration, the weights or the card, or if a file is a link to
             something outside of it, which nobody meant to publish.
     """
+    require_folder(folder)
     links = {name for name in _LAYOUT if (folder / name).is_symlink()}  # glob passes over those that lead to nothing
     files = {path.relative_to(folder).as_posix() for name in _LAYOUT for path in folder.glob(name) if path.is_file()}
     found = sorted(links | files)

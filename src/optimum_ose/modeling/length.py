@@ -2,6 +2,8 @@
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from optimum_ose.exceptions import InvalidConfigError
+
 _NO_LIMIT = 10**6
 """A tokenizer that names no limit names 10^30."""
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length")
@@ -33,6 +35,25 @@ def usable_length(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase |
     named = getattr(tokenizer, "model_max_length", None)
     limits = [limit for limit in (_positions(config), _whole(named)) if limit is not None and limit < _NO_LIMIT]
     return min(limits, default=None)
+
+
+def require_countable_length(sequence_length: int, limit: int | None, *, default: int) -> None:
+    """Pass if a model can read so many tokens. The default passes with every model.
+
+    Args:
+        sequence_length: tokens at which operations are counted and latency is measured.
+        limit: tokens that the model takes; None: any number.
+        default: what the setting holds where nobody chose it.
+
+    Raises:
+        InvalidConfigError: if the model takes fewer.
+    """
+    if limit is not None and sequence_length > max(limit, default):
+        raise InvalidConfigError(
+            f"sequence_length must be at most {limit:,}, the tokens that the model takes",
+            f"got {sequence_length:,}",
+            f"Set sequence_length to {limit:,} or less",
+        )
 
 
 def _positions(config: PretrainedConfig) -> int | None:

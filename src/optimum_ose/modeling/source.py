@@ -103,8 +103,10 @@ def damaged(source: str, name: str, fault: str, *, remedy: str = "") -> InvalidC
 def not_loaded(source: str, error: Exception | str, *, remedy: str = "") -> InvalidConfigError:
     """The error for a model of which something cannot be loaded."""
     reason = error if isinstance(error, str) else first_line(error)
+    name, is_folder = shown(source, limit=120), os.path.isdir(source)  # noqa: PTH112, for it takes any name
     return InvalidConfigError(
         _EXPECTED,
-        f"loading {shown(source, limit=120)} failed: {one_line(reason, limit=250)}",
-        remedy or "Check the name, the network and HF_HUB_OFFLINE",
+        f"{'' if is_folder else f'there is no folder {name}; '}loading {name}{'' if is_folder else ' from the Hub'} "
+        f"failed: {one_line(reason, limit=250)}",
+        remedy or f"Check {'the folder' if is_folder else 'the path or id'}, the network and HF_HUB_OFFLINE",
     )

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Self, cast
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers import (
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import SearchConfig
@@ -21,7 +27,7 @@ from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.new_head import raise_head_rate, start_at_frequencies
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.guards import require_config, require_kind, require_whole_number
-from optimum_ose.modeling.length import usable_length
+from optimum_ose.modeling.length import require_countable_length, usable_length
 from optimum_ose.modeling.loading import (
     load_checkpoint,
     load_config,
@@ -114,15 +120,16 @@ class TeacherTask:
 
         Args:
             model_name_or_path: folder or Hub id.
-            task: what the student shall do.
-            num_labels: classes, for a teacher that has no head yet; None: decided by `finetune_teacher`'s data.
+            task: of the student.
+            num_labels: classes of a teacher that has no head yet, or those of its head; None: its head's, or decided by
+                `finetune_teacher`'s data.
             max_length: tokens per text; longer ones are cut.
             trust_remote_code: run code that comes with the model; off unless asked for.
             revision: branch, tag or commit on the Hub.
             listener: hears of progress.
 
         Raises:
-            InvalidConfigError: if there is no such model.
+            InvalidConfigError: if there is no such model, or its trained head has another number of classes.
             UnsupportedModelError: if the task is not handled.
         """
         require_distillable(task)
@@ -133,8 +140,8 @@ class TeacherTask:
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
         load = load_image_processor if task in IMAGE_TASKS else load_tokenizer
         tokenizer = load(source, trust_remote_code=trust_remote_code, revision=revision)
-        if num_labels is not None and not holds_head(config, task):
-            config.num_labels = num_labels
+        if num_labels is not None:
+            _set_num_labels(config, num_labels, has_head=holds_head(config, task))
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             require_fitting_tokenizer(config, tokenizer)
             settle_padding(config, tokenizer, task=task)
@@ -154,8 +161,9 @@ class TeacherTask:
     def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
         """The search space of the teacher's config, with the task's head counted."""
         require_config(config, SearchConfig)
-        axes = (config or SearchConfig()).axes
-        return derive_search_space(self.teacher.config, task=self.task, **axes)
+        settings, limit = config or SearchConfig(), usable_length(self.teacher.config, self.text_tokenizer)
+        require_countable_length(settings.sequence_length, limit, default=SearchConfig().sequence_length)
+        return derive_search_space(self.teacher.config, task=self.task, **settings.axes)
 
     @property
     def text_tokenizer(self) -> PreTrainedTokenizerBase | None:
@@ -345,3 +353,19 @@ class TeacherTask:
                 )
             self._answered = {**last, key: answered}
         return self._answered[key]
+
+
+def _set_num_labels(config: PretrainedConfig, num_labels: int, *, has_head: bool) -> None:
+    """Give a new head its number of classes, in place.
+
+    Raises:
+        InvalidConfigError: if the model has a trained head with another number.
+    """
+    if has_head and config.num_labels != num_labels:
+        raise InvalidConfigError(
+            f"num_labels must be {config.num_labels}, the classes of the model's trained head",
+            f"got {num_labels}",
+            "Leave num_labels out, or load a model without a head",
+        )
+    if not has_head:
+        config.num_labels = num_labels

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, final, get_type_hints
 
@@ -16,7 +17,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.progress import Listener
 from optimum_ose.serialization import plain
-from optimum_ose.wording import one_line, shown
+from optimum_ose.wording import listed, one_line, shown
 
 _RATE_TIMES_WIDTH = 0.06
 _BASE_WIDTH = 768
@@ -87,13 +88,7 @@ def _arguments(
         "warmup_steps": _WARMUP_STEPS,
         **by_length,
     }
-    unknown = sorted(set(overrides) - {item.name for item in fields(TrainingArguments)})
-    if unknown or "output_dir" in overrides:
-        raise InvalidConfigError(
-            "teacher_arguments and student_arguments must name fields of TrainingArguments other than output_dir",
-            f"got {', '.join(unknown) or 'output_dir'}",
-            "Remove or rename them",
-        )
+    _require_fields(owner, overrides)
     given = _of_their_types(owner, overrides)
     try:
         made = TrainingArguments(**{**common, **defaults, **given})
@@ -102,6 +97,19 @@ def _arguments(
     if made.num_train_epochs < 0:
         raise refused_arguments(owner, ValueError(f"num_train_epochs={made.num_train_epochs:g} is negative"))
     return made
+
+
+def _require_fields(owner: str, overrides: Mapping[str, Any]) -> None:
+    known = {item.name for item in fields(TrainingArguments)} - {"output_dir"}
+    unknown = sorted(set(overrides) - known)
+    if not unknown:
+        return
+    nearest = [near[0] for name in unknown if (near := get_close_matches(name, known, n=1))]
+    raise InvalidConfigError(
+        f"{owner} must name fields of TrainingArguments other than output_dir",
+        f"got {listed(unknown)}",
+        f"Remove or rename them{'; the nearest: ' if nearest else ''}{listed(nearest)}",
+    )
 
 
 def refused_arguments(owner: str, error: Exception) -> InvalidConfigError:
