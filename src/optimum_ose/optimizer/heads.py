@@ -167,7 +167,7 @@ def _lead(agreement: NDArray[np.float64], outputs: NDArray[np.intp], row: int) -
 
 
 def matching_rows(dataset: Dataset) -> Dataset:
-    """Rows that tell what the outputs of an unnamed head stand for, with class indices: some of each class."""
+    """A few labeled rows of each class, from which the order of the classes of an unnamed head is found."""
     named = with_names(dataset)
     if kind_of_rows(named) != "class":
         return named.select(range(min(NUM_MATCHING_ROWS, len(named))))

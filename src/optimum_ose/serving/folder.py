@@ -5,7 +5,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
-from optimum_ose.guards import require_folder
 from optimum_ose.wording import one_line, shown
 
 _MAX_JSON_BYTES = 16 * 2**20
@@ -28,7 +27,9 @@ def resolve_file(folder: Path, name: str) -> Path:
         InvalidConfigError: if the file is a pointer of Git LFS.
     """
     root = _resolved(folder)
-    require_folder(root)
+    if not root.is_dir():
+        what = "it is a file" if root.exists() else "there is no such folder"
+        raise OutputFolderError(f"{one_line(folder, limit=200)} must be a folder", what, "Check the path")
     roots = [root, root.parent.parent / "blobs"] if root.parent.name == "snapshots" else [root]
     relative = PurePath(name)
     inside = not relative.is_absolute() and ".." not in relative.parts and "\0" not in name
