@@ -100,7 +100,8 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.columns import Columns
     from optimum_ose.data.splits import make_splits
     from optimum_ose.data.unlabeled import read_unlabeled
-    from optimum_ose.modeling.tasks import require_text_task
+    from optimum_ose.modeling.loading import load_config
+    from optimum_ose.modeling.tasks import holds_head, require_text_task
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over
 
@@ -116,9 +117,11 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     tables, columns = _tables(request, names, columns)
     splits = make_splits(tables, columns, seed=request.seed or 0, task=request.task)
     unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
+    has_head = holds_head(load_config(request.model, trust_remote_code=request.trust_remote_code), request.task)
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
+        num_labels=None if has_head else len(splits.label_names) or 1,
         max_length=config.max_length,
         trust_remote_code=request.trust_remote_code,
         listener=listener,
