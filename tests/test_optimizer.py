@@ -58,7 +58,7 @@ def test_columns_of_another_name_are_refused(optimizer: OSEOptimizer) -> None:
 def test_a_teacher_without_a_head_must_be_fine_tuned_first(headless_folder: Path) -> None:
     bare = OSEOptimizer.from_pretrained(headless_folder, num_labels=3)
     assert not bare.has_head
-    with pytest.raises(InvalidConfigError, match="must have a trained head .*Call finetune_teacher first"):
+    with pytest.raises(InvalidConfigError, match="must have a trained head .*Fine-tune the teacher first"):
         bare.extract(train_dataset=themes(30, 1), eval_dataset=themes(10, 2))
 
 

@@ -78,6 +78,20 @@ def path_or_none(value: object, name: str) -> Path | None:
     return None if value is None else require_path(value, name)
 
 
+def folder_or_none(value: object, name: str) -> Path | None:
+    """As `path_or_none`, of a folder that is there or can be made.
+
+    Raises:
+        InvalidConfigError: if the path, or one above it, is a file.
+    """
+    path = path_or_none(value, name)
+    if path is not None:
+        present = next(part for part in (path, *path.absolute().parents) if part.exists())
+        if not present.is_dir():
+            raise InvalidConfigError(f"{name} must be a folder", f"{present} is a file", f"Pass a folder as {name}")
+    return path
+
+
 def require_whole_number(value: Any, name: str, *, least: int) -> int:
     """A whole number of Python or numpy.
 

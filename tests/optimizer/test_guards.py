@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
-from transformers import AutoModel, TrainingArguments
+from transformers import AutoModel, EarlyStoppingCallback, TrainingArguments
 
 from optimum_ose import (
     AgoraConfig,
@@ -350,3 +350,139 @@ def test_reconfigure_needs_an_architecture(optimizer: OSEOptimizer) -> None:
     for value in (None, 5, "small", [1]):
         refused(lambda: reconfigure(optimizer.teacher.config, value))  # noqa: B023
     assert from_scratch(optimizer.teacher, SMALL, task="text-classification", seed=0).config.hidden_size == 16
+
+
+ODD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
+    ({"metric_for_best_model": "foo", "eval_strategy": "steps", "eval_steps": 1}, "f1_macro; got 'foo'"),
+    ({"load_best_model_at_end": True, "eval_strategy": "no", "save_strategy": "steps"}, "must evaluate during"),
+    (
+        {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "steps"},
+        "save_strategy='steps' and eval_strategy='epoch'",
+    ),
+    ({"save_strategy": "best", "eval_strategy": "epoch"}, "must name the score that chooses"),
+    ({"lr_scheduler_type": "reduce_lr_on_plateau"}, "must evaluate during"),
+    ({"label_names": ["foo"]}, "label_names"),
+    ({"prediction_loss_only": True}, "prediction_loss_only"),
+    ({"batch_eval_metrics": True}, "batch_eval_metrics"),
+    ({"resume_from_checkpoint": "nothing"}, "resume_from_checkpoint in args"),
+    ({"max_steps": -1, "num_train_epochs": 0}, "num_train_epochs in args must be a number above 0"),
+    ({"max_steps": -1, "num_train_epochs": float("nan")}, "num_train_epochs in args must be a number above 0"),
+    ({"max_steps": 0}, "max_steps in args must be a whole number of at least 1"),
+    ({"max_steps": 1.5}, "max_steps in args"),
+    ({"seed": "x"}, "seed in args"),
+    ({"label_smoothing_factor": 2}, "label_smoothing_factor in args"),
+    ({"learning_rate": -1.0}, "Invalid learning rate"),
+    ({"adam_beta1": 2.0}, "Invalid beta"),
+    ({"lr_scheduler_type": "cosine_with_min_lr"}, "lr_scheduler_kwargs"),
+    ({"optim": "nonsense"}, "nonsense"),
+    ({"per_device_train_batch_size": 0}, "per_device_train_batch_size in args"),
+    ({"dataloader_num_workers": -1}, "num_workers"),
+    ({"report_to": ["nonsense"]}, "report_to in args"),
+]
+
+
+@pytest.mark.parametrize("verb", ["finetune", "finetune_teacher"])
+@pytest.mark.parametrize(("changes", "message"), ODD_ARGUMENTS, ids=lambda value: str(value)[:50])
+def test_arguments_with_which_nothing_is_learned_or_judged_are_refused(
+    optimizer: OSEOptimizer,
+    student: Any,
+    args: TrainingArguments,
+    verb: str,
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    for name, value in changes.items():
+        setattr(args, name, value)
+    calls = {
+        "finetune": lambda: optimizer.finetune(student, train_dataset=TRAIN, eval_dataset=DEV, args=args),
+        "finetune_teacher": lambda: optimizer.finetune_teacher(TRAIN, DEV, args),
+    }
+    models = (student, optimizer.teacher)
+    before = [parameter.clone() for model in models for parameter in model.parameters()]
+    found = refused(calls[verb])
+    assert message in str(found)
+    assert isinstance(found, InvalidConfigError)
+    assert all(map(torch.equal, before, [parameter for model in models for parameter in model.parameters()]))
+
+
+def test_early_stopping_needs_a_score_to_watch(optimizer: OSEOptimizer, student: Any, args: TrainingArguments) -> None:
+    splits = {"train_dataset": TRAIN, "eval_dataset": DEV}
+    stop = EarlyStoppingCallback()
+    assert "must evaluate during" in str(
+        refused(lambda: optimizer.finetune(student, **splits, args=args, callbacks=[stop]))
+    )
+
+
+def test_output_dir_must_not_be_a_file(optimizer: OSEOptimizer, student: Any, args: TrainingArguments) -> None:
+    file = Path(args.output_dir).parent / "file"
+    file.touch()
+    args.output_dir = str(file / "inside")
+    found = refused(lambda: optimizer.finetune(student, train_dataset=TRAIN, eval_dataset=DEV, args=args))
+    assert "output_dir in args must be a folder" in str(found)
+
+
+@pytest.mark.parametrize("name", ["checkpoint_folder", "answers_folder"])
+def test_a_file_in_place_of_a_folder_is_refused(
+    optimizer: OSEOptimizer, student: Any, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "inside"):
+        folders: dict[str, Any] = {name: path}
+        assert f"{name} must be a folder" in str(refused(lambda: optimizer.distill(student, TRAIN, **folders)))  # noqa: B023
+
+
+@pytest.mark.parametrize("verb", ["distill", "finetune"])
+def test_a_student_that_cannot_learn_is_refused(
+    optimizer: OSEOptimizer, student: Any, args: TrainingArguments, tmp_path: Path, verb: str
+) -> None:
+    cases = {
+        "lie on the device meta": copy.deepcopy(student).to("meta"),
+        "are frozen": copy.deepcopy(student).requires_grad_(False),
+        "torch.float16": copy.deepcopy(student).half(),
+        "torch.bfloat16": copy.deepcopy(student).bfloat16(),
+    }
+    for message, model in cases.items():
+        assert message in str(refused(lambda: VERBS_OF_STUDENT[verb](optimizer, model, args, tmp_path)))  # noqa: B023
+
+
+@pytest.mark.parametrize("verb", ["export", "score"])
+def test_weights_without_values_answer_nothing(
+    optimizer: OSEOptimizer, student: Any, args: TrainingArguments, tmp_path: Path, verb: str
+) -> None:
+    empty = copy.deepcopy(student).to("meta")
+    assert "on the device meta" in str(
+        refused(lambda: VERBS_OF_STUDENT[verb](optimizer, empty, args, tmp_path / "out"))
+    )
+    assert not (tmp_path / "out").exists()
+    assert "on the device meta" in str(
+        refused(lambda: OSEOptimizer(empty, optimizer.tokenizer, task="text-classification"))
+    )
+
+
+@pytest.mark.parametrize("value", [5, "bar", print, object])
+def test_a_listener_that_hears_nothing_is_refused(optimizer: OSEOptimizer, teacher_folder: Path, value: Any) -> None:
+    calls = (
+        lambda: OSEOptimizer.from_pretrained(teacher_folder, listener=value),
+        lambda: OSEOptimizer(optimizer.teacher, optimizer.tokenizer, task="text-classification", listener=value),
+    )
+    for call in calls:
+        assert "listener must have the methods" in str(refused(call))
+
+
+def test_a_random_head_is_neither_scored_nor_exported_nor_inherited(headless_folder: Path, tmp_path: Path) -> None:
+    headless = OSEOptimizer.from_pretrained(headless_folder, num_labels=len(THEMES), max_length=32)
+    teacher = headless.teacher
+    calls: list[Callable[[], object]] = [
+        lambda: headless.score(teacher, DEV),
+        lambda: headless.scores(teacher, DEV),
+        lambda: headless.served_score(tmp_path / "out", DEV),
+        lambda: headless.export(teacher, tmp_path / "out"),
+        lambda: headless.initialize(SMALL, calibration_dataset=TRAIN),
+        lambda: headless.initialize(SMALL, scratch_seed=0),
+        lambda: headless.distill(copy.deepcopy(teacher), TRAIN),
+        lambda: headless.extract(FAST, train_dataset=TRAIN, eval_dataset=DEV),
+    ]
+    for call in calls:
+        assert "Fine-tune the teacher first" in str(refused(call))
+    assert not (tmp_path / "out").exists()

@@ -88,7 +88,7 @@ LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
     ({"student_arguments": {"save_strategy": "best"}}, InvalidConfigError, "metric_for_best_model"),
     ({"student_arguments": {"per_device_eval_batch_size": 0}, "agora": None}, InvalidConfigError, "batch_size"),
     ({"student_arguments": {"max_steps": 1}}, InvalidConfigError, "long enough for one round of Agora"),
-    ({"student_arguments": {"num_train_epochs": 0}}, InvalidConfigError, "long enough for one round of Agora"),
+    ({"student_arguments": {"num_train_epochs": 0}}, InvalidConfigError, "must be a number above 0; got 0"),
     (
         {"student_arguments": {"resume_from_checkpoint": "x"}},
         InvalidConfigError,

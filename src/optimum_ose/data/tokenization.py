@@ -1,6 +1,7 @@
 """Turns checked splits into token rows and batches of rows of like length."""
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ from optimum_ose.preprocessing import Collate, Preprocessor, process_images, row
 
 TEACHER_LOGITS = "teacher_logits"
 """Column of what the teacher answers to a row."""
+_LOGGER = logging.getLogger(__name__)
 MASKED_SHARE = 0.15
 """Share of the tokens that a masked language model guesses. Source: Devlin et al., arXiv:1810.04805."""
 
@@ -63,7 +65,8 @@ def tokenize(
     """Token rows: `input_ids`, `attention_mask`, maybe `token_type_ids`, and `labels`; not padded.
 
     Words are tokenized as one text, joined by spaces, as served texts are. A tag labels the first token of its word;
-    all other tokens have the label -100. Rows without a label column get no `labels`.
+    all other tokens have the label -100. Rows without a label column get no `labels`. Rows without a token, which no
+    model can answer, are left out: `with_tokens` tells which are kept.
 
     Args:
         rows: columns `text`, maybe `text_pair`, or `tokens`; and maybe `label`. An empty partner counts as none, as in
@@ -73,15 +76,50 @@ def tokenize(
         on_cut: hears how many rows were cut; of tokenizers without a fast form never.
 
     Raises:
-        InvalidDataError: if words are to be tagged and the tokenizer does not say which token belongs to which.
+        InvalidDataError: if words are to be tagged and the tokenizer does not say which token belongs to which, or no
+            row has a token.
     """
     if "tokens" in rows.column_names:
         return _tokenize_words(rows, tokenizer, max_length=max_length, on_cut=on_cut)
     pairs = rows["text_pair"][:] if "text_pair" in rows.column_names else None
     encoded = _encoded(rows["text"][:], pairs, tokenizer, max_length=max_length, on_cut=on_cut)
     if "label" not in rows.column_names:
-        return Dataset.from_dict(encoded)
-    return Dataset.from_dict({**encoded, "labels": row_labels(rows)})
+        return _without_empty(encoded)
+    return _without_empty({**encoded, "labels": row_labels(rows)})
+
+
+def with_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Dataset:
+    """The rows of which `tokenize` makes token rows: those that have a token."""
+    texts = [text_of(words) for words in rows["tokens"]] if "tokens" in rows.column_names else rows["text"][:]
+    pairs = rows["text_pair"][:] if "text_pair" in rows.column_names else None
+    kept = _rows_with_tokens(_encoded(texts, pairs, tokenizer, max_length=max_length, on_cut=None)["input_ids"])
+    return rows if len(kept) == len(rows) else rows.select(kept)
+
+
+def _rows_with_tokens(input_ids: Sequence[Sequence[int]]) -> list[int]:
+    return [index for index, ids in enumerate(input_ids) if len(ids)]
+
+
+def _without_empty(columns: Mapping[str, list[Any]]) -> Dataset:
+    """Token rows of columns; those without a token are left out, and counted in the log.
+
+    Raises:
+        InvalidDataError: if none is left.
+    """
+    made = Dataset.from_dict(dict(columns))
+    kept = _rows_with_tokens(columns["input_ids"])
+    if len(kept) == len(made):
+        return made
+    if not kept:
+        raise InvalidDataError(
+            "At least one row must have a token",
+            f"the tokenizer makes none of any of the {len(made):,} texts, and adds no special tokens",
+            "Check the texts and the tokenizer.json of the teacher",
+        )
+    _LOGGER.warning(
+        "%d of %d rows are left out: the tokenizer makes no token of their text", len(made) - len(kept), len(made)
+    )
+    return made.select(kept).flatten_indices()
 
 
 def word_tokens(rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> list[list[int | None]]:
@@ -148,7 +186,7 @@ def _tokenize_words(
             tags_on_first_tokens(tokens, tags, len(ids))
             for tokens, tags, ids in zip(first, rows["label"], encoded["input_ids"], strict=True)
         ]
-    return Dataset.from_dict(columns)
+    return _without_empty(columns)
 
 
 def pad_rows(tokenizer: Preprocessor) -> Collate:

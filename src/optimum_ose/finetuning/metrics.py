@@ -60,6 +60,16 @@ class TaskMetric:
         return {"multi-label": "f1_micro", "regression": "spearman"}.get(self.problem, "accuracy")
 
     @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of all scores."""
+        if self.problem == "regression":
+            return ("spearman", "pearson")
+        if self.problem == "multi-label":
+            return ("accuracy", *(f"f1_{kind}" for kind in _AVERAGES))
+        entities = ("precision", "recall", "f1") if self.problem == "token-labels" and self._marks_entities else ()
+        return ("accuracy", "f1_macro", *entities)
+
+    @property
     def _marks_entities(self) -> bool:
         return bool(self.label_names) and all(_ENTITY_TAG.fullmatch(name) for name in self.label_names)
 

@@ -20,14 +20,15 @@ from transformers.image_processing_utils import BaseImageProcessor
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.data.given import plain_dataset, require_known_classes
 from optimum_ose.exceptions import InvalidConfigError, ProcessError
+from optimum_ose.finetuning.arguments import refused_arguments, require_startable, require_usable_arguments
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.dropout import WithoutDropout
 from optimum_ose.finetuning.labeling import answers_per_token
-from optimum_ose.finetuning.metrics import compute_metrics_for
+from optimum_ose.finetuning.metrics import metric_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
-from optimum_ose.modeling.health import require_trainer_precision
+from optimum_ose.modeling.health import require_learnable
 from optimum_ose.modeling.prediction import num_classes
 from optimum_ose.modeling.tasks import IMAGE_TASKS, TEXT_TRAINABLE_TASKS, Problem, problem_of
 from optimum_ose.preprocessing import Preprocessor, process_images
@@ -90,10 +91,13 @@ def build_trainer(
         ProcessError: if the launcher started several processes that `args` do not connect.
     """
     _require_usable(args)
+    require_learnable(model)
+    metric = metric_for(problem_of(task, model.config), model.config)
     datasets_by_role = {"train_dataset": train_dataset, "eval_dataset": eval_dataset, "test_dataset": test_dataset}
     for role, rows in datasets_by_role.items():
         if rows is not None or role != "test_dataset":
             _require_rows(rows, model, task, role)
+    require_usable_arguments(args, num_rows=len(train_dataset), metric=metric, callbacks=callbacks)
     collator: Any
     if isinstance(tokenizer, BaseImageProcessor):
         collator, args = process_images(tokenizer), _for_images(args)
@@ -128,17 +132,21 @@ def build_trainer(
             )
         )
         agora_callbacks += [WithoutDropout()] if soft_targets else []
-    trainer = Trainer(
-        model=model,
-        args=args,
-        data_collator=collator,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        processing_class=tokenizer,
-        compute_metrics=compute_metrics_for(task, model.config),
-        compute_loss_func=loss,
-        callbacks=[*agora_callbacks, *callbacks],
-    )
+    try:
+        trainer = Trainer(
+            model=model,
+            args=args,
+            data_collator=collator,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=tokenizer,
+            compute_metrics=metric.compute,
+            compute_loss_func=loss,
+            callbacks=[*agora_callbacks, *callbacks],
+        )
+    except (ValueError, TypeError, ImportError) as error:
+        raise refused_arguments("args", error) from error
+    require_startable(trainer)
     trainer.model_accepts_loss_kwargs = False
     return trainer
 
@@ -156,7 +164,6 @@ def _require_usable(args: TrainingArguments) -> None:
             f"the launcher started {started}, and these arguments know of {args.world_size}",
             "Pass use_cpu=True to TrainingArguments where there is no accelerator, or start a single process",
         )
-    require_trainer_precision(args)
 
 
 def _require_rows(rows: datasets.Dataset, model: PreTrainedModel, task: str, role: str) -> None:

@@ -33,6 +33,48 @@ def require_finite_weights(model: PreTrainedModel, when: str, setting: str) -> N
         )
 
 
+def require_weights(model: torch.nn.Module, role: str) -> None:
+    """Pass if the weights of a model have values: on the `meta` device they have shapes only.
+
+    Args:
+        model: that shall answer.
+        role: what messages call it, such as "student".
+
+    Raises:
+        InvalidConfigError: if a weight has none.
+    """
+    empty = [name for name, tensor in model.named_parameters() if tensor.is_meta]
+    if empty:
+        raise InvalidConfigError(
+            f"The weights of the {role} must have values",
+            f"{listed(empty, limit=3)} of {type(model).__name__} lie on the device meta, where they have shapes only",
+            "Load or make the model without torch.device('meta') and without init_empty_weights",
+        )
+
+
+def require_learnable(model: torch.nn.Module, role: str = "student") -> None:
+    """Pass if a model can be trained: its weights have values, are float32, and some of them are not frozen.
+
+    Raises:
+        InvalidConfigError: if it cannot.
+    """
+    require_weights(model, role)
+    weights = [tensor for tensor in model.parameters() if tensor.is_floating_point()]
+    others = {str(tensor.dtype) for tensor in weights} - {"torch.float32"}
+    if others:
+        raise InvalidConfigError(
+            f"The weights of the {role} must be float32 in training",
+            f"this {type(model).__name__} has {listed(sorted(others))}",
+            f"Call {role}.float() first; lower precision is a setting of the training (mixed_precision, fp16, bf16)",
+        )
+    if not any(tensor.requires_grad for tensor in weights):
+        raise InvalidConfigError(
+            f"The {role} must have weights that can change",
+            f"all {len(weights)} tensors of this {type(model).__name__} are frozen (requires_grad=False)",
+            f"Call {role}.requires_grad_(True), or unfreeze the parts that shall learn",
+        )
+
+
 def require_precision(name: str, *, remedy: str = "Use mixed_precision='no', or 'bf16' where it is supported") -> None:
     """Pass if this machine can train in a precision.
 

@@ -17,8 +17,16 @@ from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_dataset
 from optimum_ose.data.overlaps import told_overlaps
 from optimum_ose.exceptions import InvalidArchitectureError, InvalidConfigError, UntouchedSplitWarning
-from optimum_ose.guards import described, path_or_none, require_config, require_kind, require_whole_number
+from optimum_ose.guards import (
+    described,
+    path_or_none,
+    require_config,
+    require_kind,
+    require_methods,
+    require_whole_number,
+)
 from optimum_ose.modeling.axes import derive_axes, require_known
+from optimum_ose.modeling.health import require_learnable, require_weights
 from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.modeling.tasks import Problem
 from optimum_ose.wording import listed
@@ -30,7 +38,17 @@ _HEAD = re.compile(r"(For|LMHead)[A-Z]?\w*$")
 _Test = TypeVar("_Test", Dataset, Dataset | None)
 
 
-def require_parts(teacher: object, processor: object, max_length: object) -> None:
+def require_listener(listener: object) -> None:
+    """Pass if something can hear of progress; None stands for the default.
+
+    Raises:
+        InvalidConfigError: if it cannot.
+    """
+    if listener is not None:
+        require_methods(listener, ("stage", "advance", "say", "finish"), "listener")
+
+
+def require_parts(teacher: Any, processor: object, max_length: object) -> None:
     """Pass if teacher, tokenizer or image processor, and the number of tokens are of the right kinds.
 
     Raises:
@@ -38,6 +56,7 @@ def require_parts(teacher: object, processor: object, max_length: object) -> Non
     """
     remedy = "Load both with OSEOptimizer.from_pretrained(folder_or_hub_id)"
     require_kind(teacher, PreTrainedModel, "teacher", remedy)
+    require_weights(teacher, "teacher")
     require_kind(processor, (PreTrainedTokenizerBase, BaseImageProcessor), "tokenizer", remedy)
     require_whole_number(max_length, "max_length", least=LEAST_TOKENS)
 
@@ -55,6 +74,7 @@ def require_student(student: Any, teacher: PreTrainedModel, problem: Problem, *,
         InvalidConfigError: if it is no model of Transformers, the teacher, or has other answers or fewer tokens.
     """
     require_kind(student, PreTrainedModel, "student", "Pass the model that initialize returned, without a wrapper")
+    require_learnable(student)
     if student is teacher or _share_weights(student, teacher):
         raise InvalidConfigError(
             "The student must be another model than the teacher, for it is changed in place",

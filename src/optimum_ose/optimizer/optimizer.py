@@ -28,7 +28,8 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
-from optimum_ose.guards import path_or_none, require_config, require_kind, require_whole_number
+from optimum_ose.guards import folder_or_none, require_config, require_kind, require_whole_number
+from optimum_ose.modeling.health import require_weights
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import torch_threads
 from optimum_ose.modeling.tasks import require_trainable
@@ -124,9 +125,11 @@ class OSEOptimizer(TeacherTask):
             scratch_seed: draw random weights with this seed instead of inheriting.
 
         Raises:
-            InvalidConfigError: if there are no calibration rows, or a selection of layers is given without them.
+            InvalidConfigError: if there are no calibration rows, a selection of layers is given without them, or the
+                teacher has no trained head yet.
             UnsupportedModelError: if layers are to be selected by their worth, and importance cannot be measured.
         """
+        self.require_head()
         chosen = chosen_architecture(architecture, self.teacher.config, self.task)
         if scratch_seed is not None:
             require_whole_number(scratch_seed, "scratch_seed", least=0)
@@ -176,8 +179,8 @@ class OSEOptimizer(TeacherTask):
         self.require_student(student)
         require_config(config, DistillationConfig)
         settings = config or DistillationConfig()
-        states = path_or_none(checkpoint_folder, "checkpoint_folder")
-        answers = path_or_none(answers_folder, "answers_folder")
+        states = folder_or_none(checkpoint_folder, "checkpoint_folder")
+        answers = folder_or_none(answers_folder, "answers_folder")
         keeps = answers is None and self.problem not in NOT_KEPT
         rows = rows_to_learn(self, train_dataset, unlabeled_dataset, settings, keeps_answers=keeps)
         with working(self.listener, "distill", settings.num_steps):
@@ -256,11 +259,13 @@ class OSEOptimizer(TeacherTask):
 
         Raises:
             ExportError: if the ONNX file does not compute what the student computes.
-            InvalidConfigError: if static int8 is wanted without rows.
+            InvalidConfigError: if static int8 is wanted without rows, or the teacher has no trained head yet.
             OutputFolderError: if the folder holds files of somebody else, or the teacher's own, or cannot be written.
             UnsupportedModelError: if the model cannot be exported in this way.
         """
         require_kind(student, PreTrainedModel, "student", "Pass the model that initialize returned, without a wrapper")
+        require_weights(student, "student")
+        self.require_head()
         require_config(config, ExportConfig)
         require_single_process("export")
         path, dataset = folder_path(folder), plain_or_none(calibration_dataset, "calibration_dataset")

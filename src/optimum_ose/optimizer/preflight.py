@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from accelerate.tracking import filter_trackers
 from transformers import TrainingArguments
-from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, OSEConfig
 from optimum_ose.core.labeler import check_labeler
@@ -15,18 +14,18 @@ from optimum_ose.distillation.local_process import num_processes
 from optimum_ose.distillation.pupil import show_attentions
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.export.onnx_export import require_exportable_weights
+from optimum_ose.finetuning.arguments import require_usable_arguments
 from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
 from optimum_ose.finetuning.pool import labeled_rows
 from optimum_ose.finetuning.schedule import plan_rounds
 from optimum_ose.finetuning.trainer import takes_agora
-from optimum_ose.guards import require_whole_number
-from optimum_ose.modeling.health import require_precision, require_trainer_precision
+from optimum_ose.modeling.health import require_precision
 from optimum_ose.optimizer.dependencies import Stage, stages_to_do
 from optimum_ose.optimizer.rehearsal import rehearse_export, rehearse_training, smallest_student
 from optimum_ose.optimizer.run import Run
 from optimum_ose.optimizer.token_rows import give_head
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
-from optimum_ose.wording import listed, one_line, shown
+from optimum_ose.wording import listed
 
 _FOLDER = "rehearsal"
 """Output folder of arguments that are built and thrown away."""
@@ -94,47 +93,19 @@ def _checked_arguments(run: Run, to_do: Mapping[Stage, str]) -> dict[str, Traini
     if "finetune" in to_do:
         found["student_arguments"] = student_arguments(folder, config.student_arguments)
     for name, arguments in found.items():
-        _check_reports(name, arguments)
-        _check_use(name, arguments, num_rows=len(run.rows.train))
-        require_trainer_precision(arguments, name)
+        _check_use(name, arguments, run)
     return found
 
 
-def _check_use(name: str, arguments: TrainingArguments, *, num_rows: int) -> None:
+def _check_use(name: str, arguments: TrainingArguments, run: Run) -> None:
     """Refuse what a rehearsal on a few rows cannot show."""
-    counts = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
-    for setting in counts:
-        require_whole_number(getattr(arguments, setting), f"{setting} in {name}", least=1)
+    require_usable_arguments(arguments, num_rows=len(run.rows.train), metric=run.optimizer.metric, owner=name)
     if arguments.push_to_hub:
         raise InvalidConfigError(
             f"push_to_hub in {name} must be left out: it would upload an unfinished model",
             "got true",
             "Leave it out; push the finished folder (push_to_hub of the artifact, or `run --push-to-hub`)",
         )
-    if arguments.resume_from_checkpoint is not None:
-        raise InvalidConfigError(
-            f"resume_from_checkpoint in {name} must be left out: a run that was stopped continues by itself",
-            f"got {shown(arguments.resume_from_checkpoint)}",
-            "Leave it out, and run the command again",
-        )
-    if arguments.dataloader_drop_last and num_rows < arguments.train_batch_size:
-        raise InvalidConfigError(
-            f"A batch of {name} must not be larger than the training rows where dataloader_drop_last is true",
-            f"a batch has {arguments.train_batch_size:,} rows, and there are {num_rows:,}",
-            "Set dataloader_drop_last to false, or make batches smaller",
-        )
-
-
-def _check_reports(name: str, arguments: TrainingArguments) -> None:
-    try:
-        for callback in get_reporting_integration_callbacks(arguments.report_to):
-            callback()
-    except (ImportError, RuntimeError, ValueError, KeyError) as error:
-        raise InvalidConfigError(
-            f"report_to in {name} must name trackers that are installed",
-            f"got {shown(arguments.report_to)}: {one_line(error, limit=200).rstrip('. ')}",
-            "Install the package, or leave the tracker out",
-        ) from error
 
 
 def _check_distillation(config: DistillationConfig, to_do: Mapping[Stage, str]) -> None:

@@ -19,12 +19,12 @@ from optimum_ose.configuration import AgoraConfig, ExportConfig, SearchConfig
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import OSEError
 from optimum_ose.export.formats import write_formats
+from optimum_ose.finetuning.arguments import refused_arguments
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.optimizer.teacher_task import TeacherTask
-from optimum_ose.optimizer.trainer_arguments import refused_arguments
 
 _NUM_ROWS = 8
 

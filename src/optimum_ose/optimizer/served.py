@@ -53,13 +53,22 @@ def served_scores(
         return metric.scores(onnx_logits(path, model, rows, tokenizer=processor), rows)
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
     aligned = align_labels(dataset, config)
+    inputs = _inputs(dataset)
+    kept = [index for index, encoding in enumerate(pipeline.encodings(inputs)) if len(encoding)]  # as in `tokenize`
+    aligned, inputs = aligned.select(kept), [inputs[index] for index in kept]
     if metric.problem == "token-labels":
-        return metric.tag_scores(_served_tags(pipeline, dataset["tokens"][:], config), aligned["label"][:])
-    pairs = dataset["text_pair"][:] if "text_pair" in dataset.column_names else [None] * len(dataset)
-    inputs = [(text, pair or None) for text, pair in zip(dataset["text"], pairs, strict=True)]
+        return metric.tag_scores(_served_tags(pipeline, aligned["tokens"][:], config), aligned["label"][:])
     pipeline.check(inputs)
     answers = pipeline.answers(inputs, pipeline.rows(inputs), top_k=None if metric.problem == "multi-label" else 1)
     return metric.judged(_decided(answers, metric.problem, head_names(config)), np.asarray(row_labels(aligned)))
+
+
+def _inputs(dataset: Dataset) -> list[TextPair]:
+    """What a client sends for each row."""
+    if "tokens" in dataset.column_names:
+        return [(text_of(words), None) for words in dataset["tokens"]]
+    pairs = dataset["text_pair"][:] if "text_pair" in dataset.column_names else [None] * len(dataset)
+    return [(text, pair or None) for text, pair in zip(dataset["text"], pairs, strict=True)]
 
 
 def _head_of(folder: Path) -> PretrainedConfig:

@@ -20,6 +20,7 @@ from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.given import plain_dataset, plain_or_none
 from optimum_ose.data.labels import align_labels, same_classes
+from optimum_ose.data.tokenization import with_tokens
 from optimum_ose.display import default_listener
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
@@ -27,6 +28,7 @@ from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.new_head import raise_head_rate, start_at_frequencies
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.guards import require_config, require_kind, require_whole_number
+from optimum_ose.modeling.health import require_weights
 from optimum_ose.modeling.length import require_countable_length, usable_length
 from optimum_ose.modeling.loading import (
     load_checkpoint,
@@ -50,7 +52,13 @@ from optimum_ose.modeling.tasks import (
     require_distillable,
     require_trainable,
 )
-from optimum_ose.optimizer.guards import LEAST_TOKENS, require_parts, require_student, require_training
+from optimum_ose.optimizer.guards import (
+    LEAST_TOKENS,
+    require_listener,
+    require_parts,
+    require_student,
+    require_training,
+)
 from optimum_ose.optimizer.heads import prepare_head
 from optimum_ose.optimizer.judging import word_tags
 from optimum_ose.optimizer.served import served_scores
@@ -58,6 +66,9 @@ from optimum_ose.optimizer.token_rows import give_head, token_rows
 from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, working
+
+_NUM_TRIED = 32
+"""Rows without labels that are tokenized before work begins."""
 
 
 class TeacherTask:
@@ -83,6 +94,7 @@ class TeacherTask:
         listener: Listener | None = None,
     ) -> None:
         require_distillable(task)
+        require_listener(listener)
         require_parts(teacher, tokenizer, max_length)
         if isinstance(tokenizer, BaseImageProcessor) != (task in IMAGE_TASKS):
             raise InvalidConfigError(
@@ -133,6 +145,7 @@ class TeacherTask:
             UnsupportedModelError: if the task is not handled.
         """
         require_distillable(task)
+        require_listener(listener)
         require_whole_number(max_length, "max_length", least=LEAST_TOKENS)
         if num_labels is not None:
             require_whole_number(num_labels, "num_labels", least=1)
@@ -193,22 +206,25 @@ class TeacherTask:
         """All scores of such a model of the task on a data set with labels. Words without a token, such as those
         beyond the length limit, count as O.
         """
+        self.require_head()
         require_kind(model, PreTrainedModel, "model", "Pass a model of Transformers, without a wrapper")
+        require_weights(model, "model")
         dataset = plain_dataset(dataset, "dataset")
         rows = self.rows(dataset)
         with working(self.listener, "scoring", None):
             answers = predict_logits(model, rows, tokenizer=self.tokenizer)
         if self.problem != "token-labels" or "tokens" not in dataset.column_names:
             return self.metric.scores(answers, rows)
-        found = word_tags(
-            answers, rows, dataset, cast(PreTrainedTokenizerBase, self.tokenizer), max_length=self.max_length
-        )
+        tokenizer = cast(PreTrainedTokenizerBase, self.tokenizer)
+        dataset = with_tokens(dataset, tokenizer, max_length=self.max_length)
+        found = word_tags(answers, rows, dataset, tokenizer, max_length=self.max_length)
         return self.metric.tag_scores(found, align_labels(dataset, self.teacher.config)["label"][:])
 
     def served_scores(
         self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None
     ) -> dict[str, float]:
         """All scores of an exported folder on raw rows, as `OnnxPipeline` serves it; see `served.served_scores`."""
+        self.require_head()
         return served_scores(
             Path(folder),
             dataset,
@@ -265,14 +281,14 @@ class TeacherTask:
         )
 
     def checked_unlabeled(self, dataset: Dataset | None) -> Dataset | None:
-        """Rows of text without labels, if there are any; their first row is tried out.
+        """Rows of text without labels, if there are any; some of them are tried out.
 
         Raises:
             InvalidDataError: if it is no data set, empty, or has other columns.
         """
         plain = plain_or_none(dataset, "unlabeled_dataset")
         if plain is not None:
-            self.rows(plain.select(range(1)), needs_labels=False)
+            self.rows(plain.select(range(min(_NUM_TRIED, len(plain)))), needs_labels=False)
         return plain
 
     def _tell_cut(self, key: str, name: str, num_rows: int, num_cut: int) -> None:
@@ -328,7 +344,7 @@ class TeacherTask:
             raise InvalidConfigError(
                 "The teacher must have a trained head for the task",
                 f"this {type(self.teacher).__name__} has a new, random one",
-                "Call finetune_teacher first",
+                "Fine-tune the teacher first: call finetune_teacher",
             )
 
     def require_student(self, student: PreTrainedModel) -> None:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from transformers import PretrainedConfig, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.finetuning.arguments import refused_arguments
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.progress import Listener
 from optimum_ose.serialization import plain
@@ -109,15 +110,6 @@ def _require_fields(owner: str, overrides: Mapping[str, Any]) -> None:
         f"{owner} must name fields of TrainingArguments other than output_dir",
         f"got {listed(unknown)}",
         f"Remove or rename them{'; the nearest: ' if nearest else ''}{listed(nearest)}",
-    )
-
-
-def refused_arguments(owner: str, error: Exception) -> InvalidConfigError:
-    """What to raise where a Trainer does not take its arguments."""
-    return InvalidConfigError(
-        f"{owner} must hold arguments with which a Trainer can train here",
-        f"transformers refuses them: {one_line(error, limit=300).rstrip('. ') or type(error).__name__}",
-        "Correct or remove the argument, and run the command again",
     )
 
 

@@ -43,7 +43,7 @@ class OnnxPipeline:
         """`text-classification`, `token-classification`, `question-answering`, `fill-mask`, `text-generation`,
         `feature-extraction`, or `sentence-embedding` of a file with pooling inside."""
         tokenizer = model.runner.tokenizer
-        self._may_be_empty = model.task in _OF_WHOLE_TEXTS and not len(tokenizer.encode(""))
+        self._may_be_empty = model.task in _OF_WHOLE_TEXTS and not tokenizer.num_special_tokens_to_add(False)
         """Whether a text can have no tokens, and yet needs an answer."""
         self._takes_pairs = model.max_length is None or model.max_length > tokenizer.num_special_tokens_to_add(True)
         self.rereads_texts = model.task in ("token-classification", "fill-mask") or self._may_be_empty
