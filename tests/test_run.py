@@ -1,6 +1,7 @@
 """The main job from the command line: everything in one folder, resumable after any kill, and plain about mistakes."""
 
 import errno
+import html
 import json
 import os
 import re
@@ -69,6 +70,10 @@ def test_the_records_tell_what_happened(finished: Path) -> None:
     card = (finished / "README.md").read_text()
     assert search["certificate"]["statement"] in card
     assert "The teacher was fine-tuned here first (accuracy " in card
+    told = re.search(r"On the development rows it has accuracy (\S+); always answering the most .* has (\S+)\.", card)
+    assert told is not None
+    assert float(told[1]) > float(told[2].rstrip("."))
+    assert told[0] in html.unescape((finished / "ose/report.html").read_text())
     assert f"The search trained {search['certificate']['num_trained']} of " in card
     assert "(ose/pareto.png)" in card
     assert re.search(r"Data: \w+ \(\d+ train, \d+ validation, 60 test rows\)\.", card)

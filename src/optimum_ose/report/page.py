@@ -24,6 +24,7 @@ def build_page(
     title: str,
     examples: Sequence[Mapping[str, Any]],
     plot: bytes,
+    training: Sequence[str] = (),
 ) -> str:
     """The page.
 
@@ -33,6 +34,7 @@ def build_page(
         title: name of the model.
         examples: rows of the test split with the student's answers.
         plot: the Pareto plot, a PNG.
+        training: sentences on how teacher and student were trained.
     """
     environment = Environment(
         loader=PackageLoader("optimum_ose.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -52,5 +54,6 @@ def build_page(
         num_evaluations=certificate["num_evaluations"],
         examples=[(text_told(item, limit=_MAX_CHARACTERS), answer_told(item)) for item in examples],
         machine=benchmark["latency"]["machine"],
+        training=training,
         plot=base64.b64encode(plot).decode(),
     )

@@ -28,9 +28,20 @@ def _teacher(record: dict[str, Any]) -> str:
     if "finetuned_here" not in record:
         return ""
     if not record["finetuned_here"]:
-        return "The teacher was already fine-tuned."
+        return f"The teacher was already fine-tuned.{_beside_trivial(record)}"
     found = ", ".join(f"{name} {value:.4f}" for name, value in record.get("validation", {}).items())
-    return f"The teacher was fine-tuned here first{f' ({found} on the development rows)' if found else ''}."
+    first = f"The teacher was fine-tuned here first{f' ({found} on the development rows)' if found else ''}."
+    return first + _beside_trivial(record)
+
+
+def _beside_trivial(record: dict[str, Any]) -> str:
+    """What the teacher and a constant answer score on the development rows; runs of older versions did not keep it."""
+    if not {"metric", "validation_score", "trivial_score", "trivial_answer"} <= record.keys():
+        return ""
+    return (
+        f" On the development rows it has {record['metric']} {record['validation_score']:.4f}; "
+        f"{record['trivial_answer']} has {record['trivial_score']:.4f}."
+    )
 
 
 def _search(search: dict[str, Any]) -> str:

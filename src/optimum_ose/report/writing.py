@@ -73,7 +73,14 @@ def _write(artifact: OSEArtifact) -> Path:
     plot = draw_pareto(search)
     write_atomic(artifact.pareto_plot, plot)
     examples = (artifact.stage("benchmark") or {}).get("examples", ())
-    page = build_page(search, benchmark, title=artifact.path.resolve().name, examples=examples, plot=plot)
+    page = build_page(
+        search,
+        benchmark,
+        title=artifact.path.resolve().name,
+        examples=examples,
+        plot=plot,
+        training=training_sentences(artifact, search),
+    )
     write_atomic(artifact.page, page)
     return write_card(artifact, build_model_card(_facts(artifact, search, benchmark)))
 
