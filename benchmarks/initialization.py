@@ -22,13 +22,13 @@ from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import make_splits
 from optimum_ose.distillation.loop import distill
-from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.inheritance import Inheritance, choose, find_origins
 from optimum_ose.modeling.initialization import from_scratch, inherit
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.students import StudentMaker
+from optimum_ose.tasks.parts.losses import cross_entropy_to_teacher
 
 ARMS = ("scratch", "first", "inherited", "repaired")
 SELECTIONS: tuple[LayerSelection, ...] = ("block-influence", "loss-when-dropped")

@@ -19,9 +19,9 @@ from transformers import (
 
 from optimum_ose import ExportConfig, OSEOptimizer
 from optimum_ose.exceptions import ExportError
-from optimum_ose.finetuning.metrics import NO_TAG
 from optimum_ose.optimizer.served import require_same_score
 from optimum_ose.serving import OnnxPipeline
+from optimum_ose.tasks.parts.token_labels import NO_TAG
 from themes import THEMES, VOCABULARY, teacher_config, theme_table, word_tokenizer
 
 TAGS = ("B-thing", "I-thing", "O")
@@ -124,7 +124,7 @@ def test_transformers_pipeline_on_the_folder_scores_the_same(exported: tuple[OSE
         ]
         names = [optimizer.teacher.config.label2id[name] for name in ("O", "B-thing", "I-thing")]
         wanted = [[names[tag] for tag in tags] for tags in rows["label"]]
-        score = optimizer.metric.tag_scores(found, wanted)["f1"]
+        score = optimizer.metric.judged(found, wanted)["f1"]
     else:
         pairs = rows["text_pair"][:] if "text_pair" in rows.column_names else [""] * len(rows)
         inputs = [
@@ -148,16 +148,16 @@ def word_names(words: list[str], entities: list[dict[str, Any]]) -> list[int]:
 
 def decided(answers: list[list[dict[str, Any]]], optimizer: OSEOptimizer) -> np.ndarray[Any, Any]:
     label2id = optimizer.teacher.config.label2id
-    if optimizer.problem == "regression":
+    if optimizer.problem.name == "regression":
         return np.array([answer[0]["score"] for answer in answers])
     scores = np.array([[{label2id[i["label"]]: i["score"] for i in answer}[k] for k in range(3)] for answer in answers])
-    return scores > 0.5 if optimizer.problem == "multi-label" else scores.argmax(-1)
+    return scores > 0.5 if optimizer.problem.name == "multi-label" else scores.argmax(-1)
 
 
 def references(rows: Dataset, optimizer: OSEOptimizer) -> np.ndarray[Any, Any]:
-    if optimizer.problem == "regression":
+    if optimizer.problem.name == "regression":
         return np.array(rows["label"])
-    if optimizer.problem == "multi-label":
+    if optimizer.problem.name == "multi-label":
         return np.array([[float(index in label) for index in range(3)] for label in rows["label"]])
     order = [list(THEMES).index(name.lower()) for name in rows.features["label"].names]
     return np.array([order[label] for label in rows["label"]])

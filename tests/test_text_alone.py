@@ -77,7 +77,7 @@ def test_the_recipe_of_bort_runs_as_published(optimizer_of: object) -> None:
 
 def test_a_task_without_labels_is_not_searched(optimizer_of: object) -> None:
     optimizer = optimizer_of("fill-mask")  # type: ignore[operator]
-    with pytest.raises(UnsupportedModelError, match="task must be one of text-classification.*; got 'fill-mask'"):
+    with pytest.raises(UnsupportedModelError, match="task must be one of .*text-classification.*; got 'fill-mask'"):
         optimizer.extract(train_dataset=TEXT, eval_dataset=TEXT)
 
 

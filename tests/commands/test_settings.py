@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from optimum_ose.commands.arguments import FLAGS, TASKS, add_run_arguments
+from optimum_ose.commands.arguments import FLAGS, add_run_arguments
 from optimum_ose.commands.config_file import read_config
 from optimum_ose.commands.request import RunRequest, request_of
 from optimum_ose.commands.settings import config_of, seeded, settings_of
-from optimum_ose.commands.space import TASKS as SPACE_TASKS
 from optimum_ose.configuration import AgoraConfig, DistillationConfig, OSEConfig, SearchConfig
 from optimum_ose.configuration.describing import commented_yaml, meanings
 from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.exceptions import InvalidConfigError, OSEError
-from optimum_ose.modeling.tasks import TEXT_TRAINABLE_TASKS, auto_class
+from optimum_ose.tasks import COMMAND_LINE_TASKS, task_named, task_names
 from runs import refused, run
 
 NEEDED = ["--model", "m", "--dataset", "d", "--output", "o"]
@@ -211,8 +210,8 @@ def test_every_setting_has_a_meaning(kind: type) -> None:
 def test_the_help_lists_the_tasks_that_there_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert TASKS == TEXT_TRAINABLE_TASKS
-    assert all(auto_class(task) for task in SPACE_TASKS)
+    assert all(task_named(task).has_labels for task in COMMAND_LINE_TASKS)
+    assert all(task_named(task).auto_class for task in task_names())
     for verb in ("run", "extract"):
         with pytest.raises(SystemExit):
             run(monkeypatch, [verb, "--help"])

@@ -22,7 +22,7 @@ from optimum_ose.data.splits import make_splits
 from optimum_ose.data.tables import named_table
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.finetuning.metrics import TaskMetric
+from optimum_ose.tasks.parts.token_labels import TagMetric
 from themes import word_tokenizer
 
 BOTH = ([1, 0, 1, 0], [0, 1, 1, 0])
@@ -160,7 +160,7 @@ def test_declared_tags_are_believed_and_ignored_positions_are_no_class(tmp_path:
     )
     content = {"tokens": [["the", "lamp", f"{n}"] for n in range(30)], "ner_tags": [[0, 1, -100]] * 30}
     Dataset.from_dict(content, features=features).to_parquet(str(tmp_path / "rows.parquet"))
-    made = make_splits(read_tables(str(tmp_path / "rows.parquet")), Columns(), seed=0, task="token-classification")
+    made = make_splits(read_tables(str(tmp_path / "rows.parquet")), Columns(), seed=0, are_words=True)
     assert made.label_names == ("O", "B-x")
     assert made.train["label"][0] == [0, 1, None]
 
@@ -168,7 +168,7 @@ def test_declared_tags_are_believed_and_ignored_positions_are_no_class(tmp_path:
 def test_whole_number_tags_with_ignored_positions(tmp_path: Path) -> None:
     lines = [json.dumps({"tokens": ["a", "b", str(n)], "tags": [-100, 1, 0]}) for n in range(30)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
-    made = make_splits(read_tables(str(tmp_path / "rows.jsonl")), Columns(), seed=0, task="token-classification")
+    made = make_splits(read_tables(str(tmp_path / "rows.jsonl")), Columns(), seed=0, are_words=True)
     assert made.label_names == ("0", "1")
     assert made.test["label"][0] == [None, 1, 0]
 
@@ -230,9 +230,9 @@ def test_words_without_a_tag_teach_nothing_and_judge_nothing() -> None:
     rows = align_labels(checked_rows(rows), PretrainedConfig(id2label={0: "0", 1: "1"}))
     token_rows = tokenize(rows, word_tokenizer(), max_length=8)
     assert token_rows["labels"][:] == [[-100, -100, 1, 0, -100]]
-    metric = TaskMetric(problem="token-labels", label_names=("O", "B-x"))
-    assert metric.tag_scores([[1, 1, 0]], rows["label"][:])["f1"] == 1.0
-    assert metric.tag_scores([[0, 1, 1]], rows["label"][:])["f1"] < 1.0
+    metric = TagMetric(label_names=("O", "B-x"))
+    assert metric.judged([[1, 1, 0]], rows["label"][:])["f1"] == 1.0
+    assert metric.judged([[0, 1, 1]], rows["label"][:])["f1"] < 1.0
 
 
 @pytest.mark.parametrize(
@@ -260,4 +260,4 @@ def test_one_number_for_all_rows_teaches_nothing() -> None:
 def test_a_whole_number_below_zero_is_no_tag() -> None:
     rows = pd.DataFrame({"tokens": [["a", str(row)] for row in range(40)], "tags": [[0, 1], [1, -1]] * 20})
     with pytest.raises(InvalidDataError, match="a tag by -100 or null; row 1 of train holds -1"):
-        make_splits({"train": rows}, Columns(), seed=0, task="token-classification")
+        make_splits({"train": rows}, Columns(), seed=0, are_words=True)

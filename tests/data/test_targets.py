@@ -63,7 +63,7 @@ def test_the_user_may_say_that_whole_numbers_are_numbers() -> None:
 
 
 def test_words_with_tags_make_three_splits() -> None:
-    splits = make_splits({"train": tagged()}, Columns(), seed=0, task="token-classification")
+    splits = make_splits({"train": tagged()}, Columns(), seed=0, are_words=True)
     assert splits.label_names == ("B-animal", "O")
     assert len(splits.train) + len(splits.validation) + len(splits.test) == 20
     assert splits.train["label"][0] == [1, 0, 1]
@@ -81,7 +81,7 @@ def test_words_with_tags_make_three_splits() -> None:
 def test_words_that_do_not_fit_their_tags_are_refused(change: dict[str, list[object]], message: str) -> None:
     table = tagged(1).assign(**change)
     with pytest.raises(InvalidDataError, match=message):
-        make_splits({"train": table}, Columns(), seed=0, task="token-classification")
+        make_splits({"train": table}, Columns(), seed=0, are_words=True)
 
 
 def test_a_number_that_is_none_is_refused() -> None:
@@ -99,7 +99,7 @@ def test_a_tag_labels_the_first_token_of_its_word_and_nothing_else() -> None:
         },
         Columns(),
         seed=0,
-        task="token-classification",
+        are_words=True,
     ).train
     token_rows = tokenize(rows, PIECES, max_length=16)
     tokens = PIECES.convert_ids_to_tokens(token_rows["input_ids"][0])
@@ -159,7 +159,7 @@ def test_rows_without_labels_get_marks_of_the_same_kind(labels: list[object], no
 def test_masks_are_a_function_of_seed_and_rows() -> None:
     rows = [{"input_ids": [2, *range(5, 25), 3], "attention_mask": [1] * 22} for _ in range(3)]
     first, again, other = (
-        language_collator(word_tokenizer(), "masked-tokens", seed=seed)(rows)["labels"] for seed in (0, 0, 1)
+        language_collator(word_tokenizer(), masked=True, seed=seed)(rows)["labels"] for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -35,7 +35,7 @@ def test_lines_become_words_where_the_task_tags_them(tmp_path: Path) -> None:
         split: pd.DataFrame({"tokens": [[split, "Bob"], [split]], "tags": [["O", "B-PER"], ["O"]]})
         for split in ("train", "validation", "test")
     }
-    found = read_unlabeled(path, make_splits(tables, Columns(), seed=0, task="token-classification"))
+    found = read_unlabeled(path, make_splits(tables, Columns(), seed=0, are_words=True))
     assert found["tokens"][:] == [["Anna", "went", "home"]]
 
 

@@ -13,11 +13,11 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from optimum_ose import Architecture, DistillationConfig
 from optimum_ose.data.tokenization import TEACHER_LOGITS, tokenize, unlabeled_rows
 from optimum_ose.distillation.loop import distill
-from optimum_ose.distillation.losses import cross_entropy_to_teacher
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import DivergedError, InvalidConfigError, ProcessError
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.tasks.parts.losses import cross_entropy_to_teacher
 from themes import theme_table, trained_teacher, word_tokenizer
 
 SMALL = Architecture(num_hidden_layers=1, num_attention_heads=2, hidden_size=16, intermediate_size=32)

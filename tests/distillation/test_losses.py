@@ -7,19 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimum_ose.distillation.losses import (
-    attention_mismatch,
+from optimum_ose.distillation.losses import attention_mismatch, hidden_mismatch, relation_mismatch
+from optimum_ose.distillation.pupil import layer_map
+from optimum_ose.tasks.parts.losses import (
     binary_cross_entropy_to_teacher,
     binary_divergence,
     cross_entropy_to_teacher,
-    hidden_mismatch,
     logits_divergence,
     rare_class_counts,
-    relation_mismatch,
     relative_squared_error,
     similarity_mismatch,
 )
-from optimum_ose.distillation.pupil import layer_map
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -128,9 +128,8 @@ def test_bad_data_files_are_refused_plainly(kind: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"rows.{kind}"
             path.write_bytes(content)
-            task = "token-classification" if kind == "conll" else "text-classification"
             with refused_plainly():
-                make_splits(read_tables(str(path)), Columns(), seed=0, task=task)
+                make_splits(read_tables(str(path)), Columns(), seed=0, are_words=kind == "conll")
 
     read()
 

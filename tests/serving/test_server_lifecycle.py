@@ -22,6 +22,7 @@ from optimum_ose.exceptions import AddressError
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.protocol import ServerLimits
 from optimum_ose.serving.server import PredictionServer, create_server
+from optimum_ose.serving.tasks.parts.labels import Labels
 from serving.server_client import ask, metric, predict, running
 
 HEAD = b"POST /predict HTTP/1.1\r\nContent-Length: 15\r\n\r\n"
@@ -239,7 +240,7 @@ def test_a_failure_inside_is_logged_and_answered_without_a_traceback(
 
     with ready(serve(folder)) as port, caplog.at_level(logging.ERROR):
         with monkeypatch.context() as broken:
-            broken.setattr(OnnxPipeline, "ranked", fail)
+            broken.setattr(Labels, "ranked", fail)
             assert predict(port, "a") == (500, {"error": "The server failed; its log tells why"})
         assert predict(port, "a")[0] == 200
     assert "private detail" in caplog.text

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from optimum_ose.commands.words import LARGEST_SEED, number, path, text, whole_number
+from optimum_ose.serving.tasks.parts.labels import PROBLEM_TYPES
+from optimum_ose.tasks import COMMAND_LINE_TASKS, DEFAULT_TASK
 
-TASKS = ("text-classification", "token-classification")
 """Tasks of a run from the command line. Named here too, so that `--help` imports no framework."""
 FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -33,7 +34,12 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--base-model", type=text, help="Hub id of the teacher, for the model card, where --model is a folder"
     )
-    parser.add_argument("--task", type=text, default=TASKS[0], help=f"task: {' or '.join(TASKS)} (default: {TASKS[0]})")
+    parser.add_argument(
+        "--task",
+        type=text,
+        default=DEFAULT_TASK,
+        help=f"task: {' or '.join(COMMAND_LINE_TASKS)} (default: {DEFAULT_TASK})",
+    )
     _add_data_arguments(parser)
     _add_search_arguments(parser)
     parser.add_argument(
@@ -99,7 +105,7 @@ def _add_data_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--problem-type",
-        choices=("single_label_classification", "multi_label_classification", "regression"),
+        choices=PROBLEM_TYPES,
         help="what a label is (default: lists are sets of classes, numbers with fractions are numbers, else classes)",
     )
     parser.add_argument(

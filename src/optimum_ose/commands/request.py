@@ -16,6 +16,7 @@ from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.configuration.rules import check
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener, working
+from optimum_ose.tasks import DEFAULT_TASK
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,7 +37,7 @@ class RunRequest:
 
     model: Name
     dataset: Name
-    task: str = "text-classification"
+    task: str = DEFAULT_TASK
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
@@ -65,7 +66,7 @@ def request_of(arguments: Namespace) -> RunRequest:
         UnsupportedModelError: if the command line does not handle the task.
     """
     from optimum_ose.hub.repository import require_repository
-    from optimum_ose.modeling.tasks import require_text_task
+    from optimum_ose.tasks import command_line_task
 
     missing = [f"--{name}" for name in NEEDED if getattr(arguments, name) is None]
     if missing:
@@ -73,7 +74,7 @@ def request_of(arguments: Namespace) -> RunRequest:
             "A run needs --model, --dataset and --output", f"missing: {', '.join(missing)}", "Give them too"
         )
     settings = settings_of(arguments)
-    require_text_task(arguments.task)
+    command_line_task(arguments.task)
     for name, remedy in (
         ("base_model", "Leave it out for a teacher of your own"),
         ("push_to_hub", "Give user/name, or leave it out"),
@@ -101,11 +102,11 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.splits import make_splits
     from optimum_ose.data.unlabeled import read_unlabeled
     from optimum_ose.modeling.loading import load_config
-    from optimum_ose.modeling.tasks import holds_head, require_text_task
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over
+    from optimum_ose.tasks import command_line_task
 
-    require_text_task(request.task)
+    task = command_line_task(request.task)
     config = seeded(config_from_dict(OSEConfig, request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
     columns = Columns(
@@ -115,9 +116,9 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         problem_type=request.problem_type,
     )
     tables, columns = _tables(request, names, columns)
-    splits = make_splits(tables, columns, seed=request.seed or 0, task=request.task)
+    splits = make_splits(tables, columns, seed=request.seed or 0, are_words=task.inputs.are_words)
     unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
-    has_head = holds_head(load_config(request.model, trust_remote_code=request.trust_remote_code), request.task)
+    has_head = task.holds_head(load_config(request.model, trust_remote_code=request.trust_remote_code))
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,

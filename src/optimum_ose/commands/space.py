@@ -5,18 +5,7 @@ from argparse import ArgumentParser
 from optimum_ose.commands.arguments import add_trust
 from optimum_ose.commands.verb import Verb
 from optimum_ose.commands.words import text, whole_number
-
-TASKS = (
-    "feature-extraction",
-    "text-classification",
-    "token-classification",
-    "question-answering",
-    "fill-mask",
-    "text-generation",
-    "image-classification",
-    "audio-classification",
-)
-"""Tasks whose models can be built. Named here too, so that `--help` imports no framework."""
+from optimum_ose.tasks import task_names
 
 _SEQUENCE_LENGTH = 128
 
@@ -34,7 +23,7 @@ class SpaceCommand(Verb):
         SpaceCommand.describe(parser)
         parser.add_argument("--model", type=text, required=True, help="folder or Hub id; only its config is read")
         parser.add_argument(
-            "--task", type=text, help=f"task whose head is counted too: {', '.join(TASKS)} (default: no head)"
+            "--task", type=text, help=f"task whose head is counted too: {', '.join(task_names())} (default: no head)"
         )
         parser.add_argument(
             "--sequence-length",

@@ -45,9 +45,7 @@ class Splits:
         return digest({"splits": content, "label_names": list(self.label_names)})
 
 
-def make_splits(
-    tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: int, task: str = "text-classification"
-) -> Splits:
+def make_splits(tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: int, are_words: bool = False) -> Splits:
     """Check the tables and make three splits of them.
 
     A missing validation or test split is held out of train (a tenth, seeded, stratified by class). Rows of train whose
@@ -57,16 +55,15 @@ def make_splits(
         tables: split name -> table.
         columns: which columns hold what.
         seed: of what is held out.
-        task: "token-classification" reads lists of words with a tag each, every other task texts.
+        are_words: whether rows are lists of words with a tag each, not texts.
 
     Raises:
         InvalidDataError: if a column is missing, a text is null or no text, a label is none, there is only one class, a
             class is missing in train, or the validation split repeats train.
     """
-    is_tagging = task == "token-classification"
-    chosen = choose_columns(tables, columns, are_words=is_tagging)
+    chosen = choose_columns(tables, columns, are_words=are_words)
     warnings: list[str] = []
-    form = label_form(tables, chosen["label"], columns.problem_type, is_tagging=is_tagging, warnings=warnings)
+    form = label_form(tables, chosen["label"], columns.problem_type, is_tagging=are_words, warnings=warnings)
     warnings += label_warnings(tables, chosen["label"], form.kind)
     cleaned = {split: clean(table, chosen, split, form) for split, table in tables.items()}
     names = _separate(cleaned, form, seed, warnings)

@@ -214,7 +214,7 @@ def pad_rows(tokenizer: Preprocessor) -> Collate:
     return collate
 
 
-def language_collator(tokenizer: PreTrainedTokenizerBase, problem: str, *, seed: int) -> Collate:
+def language_collator(tokenizer: PreTrainedTokenizerBase, *, masked: bool, seed: int) -> Collate:
     """A collator that makes `labels` of the text itself: of masked tokens, or of every token that is not padding.
 
     Which tokens are masked is a function of the seed and of the batch's own rows, so a resumed run masks as an
@@ -222,10 +222,10 @@ def language_collator(tokenizer: PreTrainedTokenizerBase, problem: str, *, seed:
 
     Args:
         tokenizer: pads, and knows the mask.
-        problem: "masked-tokens" or "next-tokens".
+        masked: whether tokens are masked, and those are to be guessed.
         seed: of the masks.
     """
-    label = DataCollatorForLanguageModeling(tokenizer, mlm=problem == "masked-tokens", mlm_probability=MASKED_SHARE)
+    label = DataCollatorForLanguageModeling(tokenizer, mlm=masked, mlm_probability=MASKED_SHARE)
 
     def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         kept = [{name: value for name, value in row.items() if name in tokenizer.model_input_names} for row in rows]

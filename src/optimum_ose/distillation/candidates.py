@@ -14,14 +14,13 @@ from transformers import PreTrainedModel
 from optimum_ose.configuration import DistillationConfig, SearchConfig
 from optimum_ose.configuration.search import FREE_HYPERPARAMETERS
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.distillation.answers import answer_error
 from optimum_ose.distillation.loop import distill
 from optimum_ose.exceptions import DivergedError, InvalidConfigError
 from optimum_ose.journal import Journal
 from optimum_ose.modeling.prediction import predict_logits
-from optimum_ose.modeling.tasks import problem_of
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serialization import canonical_line
+from optimum_ose.tasks import DEFAULT_TASK, task_named
 
 _OUT_OF_MEMORY = "allocate memory"
 """What PyTorch says on a CPU without memory; on a GPU it raises `OutOfMemoryError`."""
@@ -53,7 +52,7 @@ class CandidateSetting:
     """Makes each student."""
     search: SearchConfig
     """s, seed, and which error."""
-    task: str = "text-classification"
+    task: str = DEFAULT_TASK
     """Of teacher and students."""
     score: Score = share_right
     """The task's metric; an error is what it lacks to 1."""
@@ -139,8 +138,8 @@ class CandidateTrainer:
             self._answers = torch.from_numpy(
                 predict_logits(setting.teacher, setting.eval_rows, tokenizer=setting.tokenizer)
             ).double()
-        problem = problem_of(setting.task, setting.teacher.config)
-        return float(answer_error(problem, torch.from_numpy(found).double(), self._answers))
+        problem = task_named(setting.task).problem(setting.teacher.config)
+        return float(problem.error(torch.from_numpy(found).double(), self._answers))
 
 
 @final

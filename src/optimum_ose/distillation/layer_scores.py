@@ -7,9 +7,8 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from optimum_ose.distillation.answers import NOT_KEPT, answer_error, answers_of
 from optimum_ose.modeling.prediction import evaluating, real_tokens
-from optimum_ose.modeling.tasks import Problem
+from optimum_ose.tasks.parts.problem import Problem
 
 Batches = Sequence[Mapping[str, torch.Tensor]]
 """Model inputs without labels, at least one batch."""
@@ -46,12 +45,13 @@ def losses_when_dropped(
         problem: what an answer is.
         shortened: the teacher without a layer, one after the other.
     """
-    if problem in NOT_KEPT:  # no token is masked here, so every real one counts
-        batches, problem = batches[:1], "next-tokens"
+    if not problem.is_kept:
+        batches = batches[:1]
+    problem = problem.without_masks or problem
 
     def answers(model: PreTrainedModel) -> torch.Tensor:
         with evaluating(model):
-            return torch.cat([answers_of(problem, model(**batch), batch) for batch in batches])
+            return torch.cat([problem.answers(model(**batch), batch) for batch in batches])
 
     expected = answers(teacher)
-    return torch.tensor([float(answer_error(problem, answers(model), expected)) for model in shortened])
+    return torch.tensor([float(problem.error(answers(model), expected)) for model in shortened])

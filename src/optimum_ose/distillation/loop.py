@@ -17,23 +17,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_sc
 from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import DistillationConfig
-from optimum_ose.data.tokenization import language_collator, pad_rows, training_batches
-from optimum_ose.distillation.answers import NOT_KEPT
+from optimum_ose.data.tokenization import training_batches
 from optimum_ose.distillation.checkpoints import load_latest, save
 from optimum_ose.distillation.local_process import LocalProcess, num_processes
 from optimum_ose.distillation.pupil import Pupil, require_tokens, show_attentions, wanted_internals
 from optimum_ose.distillation.teaching import (
     lesson_of,
-    require_common_vocabulary,
     require_one_device,
-    require_same_answers,
     with_teacher_logits,
 )
 from optimum_ose.exceptions import DivergedError, InvalidConfigError
 from optimum_ose.modeling.health import require_finite_weights, require_precision
-from optimum_ose.modeling.tasks import Problem, problem_of
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serialization import plain
+from optimum_ose.tasks import DEFAULT_TASK, distillable_task
+from optimum_ose.tasks.parts.problem import Problem
 
 _RATE = "DistillationConfig.learning_rate"
 OnStep = Callable[[int, float], None]
@@ -59,7 +57,7 @@ def distill(
     rows: Dataset,
     tokenizer: Preprocessor,
     config: DistillationConfig,
-    task: str = "text-classification",
+    task: str = DEFAULT_TASK,
     checkpoint_folder: Path | None = None,
     answers_folder: Path | None = None,
     teacher_tokenizer: PreTrainedTokenizerBase | None = None,
@@ -94,16 +92,13 @@ def distill(
     require_precision(config.mixed_precision)
     num_processes()
     require_one_device(student, teacher)
-    problem = problem_of(task, teacher.config)
-    if problem in NOT_KEPT and isinstance(tokenizer, PreTrainedTokenizerBase):
-        require_common_vocabulary(student, teacher, tokenizer, teacher_tokenizer)
-    elif problem != "representation":
-        require_same_answers(student, teacher)
+    problem = distillable_task(task).problem(teacher.config)
+    problem.require_comparable(student, teacher, tokenizer, teacher_tokenizer)
     if config.attention_weight:
         show_attentions(student, teacher)
     if isinstance(tokenizer, BaseImageProcessor) and any(wanted_internals(config).values()):
         require_tokens(student, teacher)
-    if problem not in NOT_KEPT:
+    if problem.is_kept:
         rows = with_teacher_logits(rows, teacher, tokenizer=tokenizer, folder=answers_folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -146,9 +141,7 @@ def _run(
     scheduler = get_linear_schedule_with_warmup(
         optimizer, math.ceil(config.num_steps * config.warmup_ratio), config.num_steps
     )
-    collate = pad_rows(tokenizer)
-    if problem in NOT_KEPT and isinstance(tokenizer, PreTrainedTokenizerBase):
-        collate = language_collator(tokenizer, problem, seed=config.seed)
+    collate = problem.collator(tokenizer, config.seed)
     loader: Any = training_batches(rows, batch_size=config.batch_size, seed=config.seed, collate=collate)
     pupil, optimizer, loader = accelerator.prepare(pupil, optimizer, loader)
     torch.nn.Module.to(teacher, accelerator.device)

@@ -10,12 +10,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import DistillationConfig
-from optimum_ose.distillation.answers import answer_mismatch, answers_of, label_mismatch
 from optimum_ose.distillation.losses import attention_mismatch, hidden_mismatch, relation_mismatch
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.model_inputs import run_example
 from optimum_ose.modeling.prediction import evaluating, real_tokens
-from optimum_ose.modeling.tasks import Problem
+from optimum_ose.tasks.parts.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ class Pupil(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student
-        self._problem: Problem = problem
+        self._problem = problem
         self._config = config
         needs_layers = config.hidden_weight or config.attention_weight
         num_layers = student.config.num_hidden_layers if needs_layers else 0
@@ -120,17 +119,15 @@ class Pupil(nn.Module):
         output = self.student(**inputs, **{name: True for name, is_wanted in internals.items() if is_wanted})
         terms = self._internal_terms(output, lesson, batch)
         if config.logits_weight:
-            answers = answers_of(self._problem, output, batch)
-            loss = answer_mismatch(
-                self._problem,
-                answers,
+            loss = self._problem.mismatch(
+                self._problem.answers(output, batch),
                 lesson.answers,
                 temperature=config.temperature,
                 rare_class_weight=config.rare_class_weight,
             )
             terms.append(config.logits_weight * loss)
-        if config.labels_weight and "labels" in batch and self._problem != "representation":
-            terms.append(config.labels_weight * label_mismatch(self._problem, output, batch))
+        if config.labels_weight and "labels" in batch and self._problem.label_loss is not None:
+            terms.append(config.labels_weight * self._problem.label_loss(output, batch))
         return torch.stack(terms).sum()
 
     def _internal_terms(self, output: Any, lesson: Lesson, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, load_from_disk
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import TEACHER_LOGITS
-from optimum_ose.distillation.answers import answers_of, counted
 from optimum_ose.distillation.pupil import Lesson, wanted_internals
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.prediction import predict_logits
-from optimum_ose.modeling.tasks import Problem
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.serialization import digest
+from optimum_ose.tasks.parts.problem import Problem
 
 
 def with_teacher_logits(
@@ -83,7 +82,7 @@ def lesson_of(
 ) -> Lesson:
     """What the teacher shows of a batch, from which its kept answers are taken out; it is run where they do not do."""
     kept = batch.pop(TEACHER_LOGITS, None)
-    answers = kept if kept is None or kept.ndim == 2 else kept[counted(problem, batch)]
+    answers = None if kept is None else problem.kept_answers(kept, batch)
     wanted = {name: True for name, is_wanted in wanted_internals(config).items() if is_wanted}
     if answers is not None and not wanted:
         return Lesson(answers=answers)
@@ -91,54 +90,10 @@ def lesson_of(
     with torch.no_grad():
         output: Any = teacher(**inputs, **wanted)
     return Lesson(
-        answers=answers_of(problem, output, batch) if answers is None else answers,
+        answers=problem.answers(output, batch) if answers is None else answers,
         hidden_states=output.hidden_states if "output_hidden_states" in wanted else (),
         attentions=output.attentions if "output_attentions" in wanted else (),
     )
-
-
-def require_common_vocabulary(
-    student: PreTrainedModel,
-    teacher: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    teacher_tokenizer: PreTrainedTokenizerBase | None,
-) -> None:
-    """Pass if every token of the student's tokenizer is the same token, with an answer, in both models.
-
-    Vocabularies that only differ by padding to a round size do; then the common part is compared.
-
-    Raises:
-        InvalidConfigError: if the tokenizers disagree, or a token has no answer in one of the models.
-    """
-    if teacher_tokenizer is not None and teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
-        own, other = tokenizer.get_vocab(), teacher_tokenizer.get_vocab()
-        num_unlike = sum(other.get(token) != index for token, index in own.items())
-        raise InvalidConfigError(
-            "Student and teacher must share a tokenizer: their answers are compared word by word",
-            f"{num_unlike} of the student's {len(own)} tokens are others in the teacher's {len(other)}",
-            "Choose a student with the teacher's tokenizer",
-        )
-    sizes = (int(student.config.vocab_size), int(teacher.config.vocab_size))
-    if min(sizes) < len(tokenizer):
-        raise InvalidConfigError(
-            f"Student and teacher must answer with every one of the tokenizer's {len(tokenizer)} tokens",
-            f"the student has {sizes[0]}, the teacher {sizes[1]}",
-            "Choose a student with the teacher's vocabulary",
-        )
-
-
-def require_same_answers(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
-    """Pass if student and teacher answer with the same classes, or as many numbers.
-
-    Raises:
-        InvalidConfigError: if they do not.
-    """
-    if student.config.num_labels != teacher.config.num_labels:
-        raise InvalidConfigError(
-            "Student and teacher must answer with the same classes",
-            f"the student has {student.config.num_labels}, the teacher {teacher.config.num_labels}",
-            "Initialize the student from this teacher",
-        )
 
 
 def require_one_device(*models: torch.nn.Module) -> None:

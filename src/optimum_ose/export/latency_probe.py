@@ -17,7 +17,7 @@ from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import open_session, session_feeds
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.modeling.reconfiguration import reconfigure
-from optimum_ose.modeling.tasks import auto_class
+from optimum_ose.tasks import HEADLESS_TASK, task_named
 
 _WARMUP = 3
 """Untimed calls of a fresh session."""
@@ -55,7 +55,9 @@ def random_model(
     """A model of an architecture with seeded random weights: latency does not depend on their values."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = auto_class(task).from_config(reconfigure(config, architecture), dtype=torch.float32)
+        model: PreTrainedModel = task_named(task or HEADLESS_TASK).auto_class.from_config(
+            reconfigure(config, architecture), dtype=torch.float32
+        )
     model.eval()
     return model
 

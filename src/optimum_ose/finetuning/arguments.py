@@ -10,10 +10,10 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.finetuning.metrics import TaskMetric
 from optimum_ose.guards import folder_or_none, require_whole_number
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.health import require_trainer_precision
+from optimum_ose.tasks.parts.problem import Metric
 from optimum_ose.wording import listed, one_line, shown
 
 _COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
@@ -24,7 +24,8 @@ def require_usable_arguments(
     args: TrainingArguments,
     *,
     num_rows: int,
-    metric: TaskMetric,
+    metric: Metric,
+    labels_are_classes: bool,
     callbacks: Sequence[TrainerCallback] = (),
     owner: str = "args",
 ) -> None:
@@ -34,6 +35,7 @@ def require_usable_arguments(
         args: of the Trainer.
         num_rows: training rows.
         metric: of the task.
+        labels_are_classes: whether each label is the index of a class.
         callbacks: of the Trainer.
         owner: the setting that they come from, for the message.
 
@@ -47,7 +49,7 @@ def require_usable_arguments(
     folder_or_none(args.output_dir, f"output_dir in {owner}")
     _require_duration(args, owner)
     _require_rows(args, num_rows, owner)
-    _require_scores(args, metric, owner)
+    _require_scores(args, metric, owner, labels_are_classes=labels_are_classes)
     _require_best(args, metric, callbacks, owner)
     if args.resume_from_checkpoint is not None:
         raise InvalidConfigError(
@@ -125,7 +127,7 @@ def _require_rows(args: TrainingArguments, num_rows: int, owner: str) -> None:
         )
 
 
-def _require_scores(args: TrainingArguments, metric: TaskMetric, owner: str) -> None:
+def _require_scores(args: TrainingArguments, metric: Metric, owner: str, *, labels_are_classes: bool) -> None:
     if args.prediction_loss_only or args.batch_eval_metrics or (args.label_names or ["labels"]) != ["labels"]:
         wrong = {
             "prediction_loss_only": bool(args.prediction_loss_only),
@@ -139,18 +141,15 @@ def _require_scores(args: TrainingArguments, metric: TaskMetric, owner: str) -> 
             f"Leave {listed(names)} out",
         )
     smoothing = args.label_smoothing_factor
-    is_class = metric.problem in ("single-label", "token-labels")
-    if not 0 <= smoothing < 1 or (smoothing and not is_class):
+    if not 0 <= smoothing < 1 or (smoothing and not labels_are_classes):
         raise InvalidConfigError(
             f"label_smoothing_factor in {owner} must be at least 0 and below 1, and 0 unless a label is one class",
-            f"got {smoothing:g} for labels of the kind {metric.problem}",
+            f"got {smoothing:g} for labels that are judged by {metric.name}",
             "Change label_smoothing_factor, or leave it out",
         )
 
 
-def _require_best(
-    args: TrainingArguments, metric: TaskMetric, callbacks: Sequence[TrainerCallback], owner: str
-) -> None:
+def _require_best(args: TrainingArguments, metric: Metric, callbacks: Sequence[TrainerCallback], owner: str) -> None:
     """The score that chooses a checkpoint must be one that is measured, when it is needed."""
     saves, evaluates = SaveStrategy(args.save_strategy), IntervalStrategy(args.eval_strategy)
     stops = any(isinstance(callback, EarlyStoppingCallback) for callback in callbacks)

@@ -25,22 +25,19 @@ from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.dropout import WithoutDropout
 from optimum_ose.finetuning.labeling import answers_per_token
-from optimum_ose.finetuning.metrics import metric_for
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
 from optimum_ose.modeling.health import require_learnable
 from optimum_ose.modeling.prediction import num_classes
-from optimum_ose.modeling.tasks import IMAGE_TASKS, TEXT_TRAINABLE_TASKS, Problem, problem_of
 from optimum_ose.preprocessing import Preprocessor, process_images
 from optimum_ose.processes import launched_processes
-
-AGORA_PROBLEMS: tuple[Problem, ...] = ("single-label", "token-labels")
-"""Kinds of labels that Agora finds mistakes in and can keep while it changes a text."""
+from optimum_ose.tasks import DEFAULT_TASK, labeled_task
 
 
 def takes_agora(task: str, config: PretrainedConfig) -> bool:
     """Whether Agora can make new rows of a task: of texts, with labels that it can keep."""
-    return task in TEXT_TRAINABLE_TASKS and problem_of(task, config) in AGORA_PROBLEMS
+    found = labeled_task(task)
+    return found.inputs.takes_agora and found.problem(config).labels_are_classes
 
 
 def build_trainer(
@@ -57,7 +54,7 @@ def build_trainer(
     test_dataset: datasets.Dataset | None = None,
     perturbation: TextPerturbation | None = None,
     callbacks: Sequence[TrainerCallback] = (),
-    task: str = "text-classification",
+    task: str = DEFAULT_TASK,
 ) -> Trainer:
     """A `transformers.Trainer` for sequences, tokens or images with labels, with Agora if `agora` is given.
 
@@ -82,7 +79,7 @@ def build_trainer(
         test_dataset: a third set, for Agora's report; it steers nothing. Without one, a warning is logged.
         perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
-        task: "text-classification", "token-classification" or "image-classification".
+        task: whose rows have labels.
 
     Raises:
         InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
@@ -92,22 +89,30 @@ def build_trainer(
     """
     _require_usable(args)
     require_learnable(model)
-    metric = metric_for(problem_of(task, model.config), model.config)
+    definition = labeled_task(task)
+    metric = definition.metric(model.config)
     datasets_by_role = {"train_dataset": train_dataset, "eval_dataset": eval_dataset, "test_dataset": test_dataset}
     for role, rows in datasets_by_role.items():
         if rows is not None or role != "test_dataset":
             _require_rows(rows, model, task, role)
-    require_usable_arguments(args, num_rows=len(train_dataset), metric=metric, callbacks=callbacks)
+    require_usable_arguments(
+        args,
+        num_rows=len(train_dataset),
+        metric=metric,
+        labels_are_classes=definition.problem(model.config).labels_are_classes,
+        callbacks=callbacks,
+    )
     collator: Any
     if isinstance(tokenizer, BaseImageProcessor):
         collator, args = process_images(tokenizer), _for_images(args)
     else:
-        per_token = task == "token-classification"
+        per_token = labeled_task(task).inputs.are_words
         collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
     agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:
         if isinstance(tokenizer, BaseImageProcessor) or not takes_agora(task, model.config):
-            kind = f"kind {problem_of(task, model.config)}" + (" and its inputs images" * (task in IMAGE_TASKS))
+            found = labeled_task(task)
+            kind = f"kind {found.problem(model.config).name} and its inputs {found.inputs.name}"
             raise InvalidConfigError(
                 "Agora makes new rows of texts with a class each, or a class for each word",
                 f"the labels of this model are of the {kind}",
@@ -168,7 +173,7 @@ def _require_usable(args: TrainingArguments) -> None:
 
 def _require_rows(rows: datasets.Dataset, model: PreTrainedModel, task: str, role: str) -> None:
     plain = plain_dataset(rows, role)
-    if problem_of(task, model.config) in AGORA_PROBLEMS and "labels" in plain.column_names:
+    if labeled_task(task).problem(model.config).labels_are_classes and "labels" in plain.column_names:
         require_known_classes(plain, num_classes(model), role)
 
 

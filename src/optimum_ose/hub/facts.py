@@ -10,6 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.tasks import DEFAULT_TASK
 from optimum_ose.wording import shown
 
 Role = Literal["teacher", "student"]
@@ -86,7 +87,7 @@ class CardFacts:
 
     model_name: str
     """Title of the card."""
-    task: str = "text-classification"
+    task: str = DEFAULT_TASK
     """The Hub's pipeline tag."""
     takes_pairs: bool = False
     """Whether the model compares two texts."""

@@ -6,12 +6,15 @@ from dataclasses import replace
 from huggingface_hub import ModelCard
 
 from optimum_ose.hub.facts import CardFacts
+from optimum_ose.serving.tasks import served_tasks
 
 _DTYPES = {"onnx/model_quantized.onnx": "q8", "onnx/model.onnx": "fp32"}
 """transformers.js names a file by its number type."""
 _UNNAMED = "path/to/this/folder"
 """Stands for the model as long as no repository is named."""
-_JAVASCRIPT_TASKS = frozenset({"text-classification", "feature-extraction"})
+_TEXT, _PAIR = "A text.", {"text": "A first text.", "text_pair": "A second one."}
+_OTHER = "path/to/an/image.png"
+"""Input of a task that is not served here."""
 
 
 def usage_section(facts: CardFacts) -> str:
@@ -24,18 +27,17 @@ def usage_section(facts: CardFacts) -> str:
         A Markdown section.
     """
     model = facts.repo_id or _UNNAMED
-    example: object = {"text": "A first text.", "text_pair": "A second one."} if facts.takes_pairs else "A text."
-    if facts.task == "image-classification":
-        example = "path/to/an/image.png"
+    served = served_tasks().get(facts.task)
+    example: object = (_PAIR if facts.takes_pairs else _TEXT) if served is not None else _OTHER
     parts = ["## Use", _fence("python", _transformers(facts.task, model, example))]
-    if facts.task in _JAVASCRIPT_TASKS:
+    if served is not None and served.is_on_cards:
         parts += [
             "Without torch and transformers, on ONNX Runtime:",
             _fence("python", _onnx_pipeline(facts, example)),
             "Over HTTP:",
             _fence("shell", _http(facts, example)),
         ]
-    if facts.task in _JAVASCRIPT_TASKS and not facts.takes_pairs:
+    if served is not None and served.is_on_cards and not facts.takes_pairs:
         parts += [
             "In Node.js or a browser, with transformers.js:",
             _fence("js", _javascript(facts, json.dumps(example))),

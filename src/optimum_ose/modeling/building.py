@@ -10,7 +10,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.attributes import resize_list, write_path
-from optimum_ose.modeling.tasks import auto_class
+from optimum_ose.tasks import HEADLESS_TASK, task_named
 from optimum_ose.wording import one_line
 
 Shapes = dict[str, tuple[int, ...]]
@@ -42,7 +42,7 @@ def build_on_meta(config: PretrainedConfig, task: str | None) -> PreTrainedModel
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # A copy: Transformers writes the choice of attention into the config, which a living model may share.
-            model = _from_config(auto_class(task), config)
+            model = _from_config(task_named(task or HEADLESS_TASK).auto_class, config)
     except BUILD_ERRORS as error:
         raise UnsupportedModelError(
             f"transformers must be able to build model type {config.model_type!r} from its config",

@@ -14,9 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
 from optimum_ose.modeling.building import BUILD_ERRORS, build_on_meta
-from optimum_ose.modeling.configs import require_sound_head
 from optimum_ose.modeling.source import not_loaded
-from optimum_ose.modeling.tasks import auto_class, holds_head
 from optimum_ose.modeling.weights import (
     Stored,
     num_elements,
@@ -26,6 +24,7 @@ from optimum_ose.modeling.weights import (
     weight_files,
 )
 from optimum_ose.modeling.wrappers import without_wrappers
+from optimum_ose.tasks import HEADLESS_TASK, task_named
 from optimum_ose.wording import listed, one_line
 
 _SPARE = 2**24
@@ -85,14 +84,16 @@ def load_checkpoint(
     files = weight_files(source, config, revision=revision)
     stored = read_headers(source, files)
     names: dict[str, str] = {}
-    model_class: Any = auto_class(task)
+    model_class: Any = task_named(task).auto_class
     if type(config).__module__.startswith("transformers."):
         described = build_on_meta(config, task)
         _refuse_decoder_of_its_own(described)
         _require_like_size(described, stored, source)
         model_class = type(described)
         names = without_wrappers(stored, described.state_dict(), base=f"{described.base_model_prefix}.")
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code} if model_class is auto_class(task) else {}
+    options: dict[str, Any] = (
+        {"trust_remote_code": trust_remote_code} if model_class is task_named(task).auto_class else {}
+    )
     if names:
         _say_renamed(names, source)
         weights = {names.get(name, name): tensor for name, tensor in read_weights(files).items()}
@@ -103,7 +104,7 @@ def load_checkpoint(
     has_head = _require_fitting(model, misfit, task=task, source=source, stored=plain)
     require_finite(model, source)
     if has_head:
-        require_sound_head(model.config, task)
+        task_named(task).require_sound_head(model.config)
     return Checkpoint(model=model, has_head=has_head)
 
 
@@ -151,7 +152,7 @@ def _require_fitting(
     """Refuse what does not fit; else whether the head came from the files."""
     is_headless_class = model.base_model is model
     body = "" if is_headless_class else f"{model.base_model_prefix}."
-    is_declared = holds_head(model.config, task) and not is_headless_class
+    is_declared = task_named(task).holds_head(model.config) and not is_headless_class
     declares_other = bool(model.config.architectures) and not is_declared and not _is_bare(model.config)
 
     def may_differ(name: str) -> bool:
@@ -175,7 +176,7 @@ def _require_fitting(
             "Save the whole model again with save_pretrained, or correct config.json",
         )
     has_head = not is_headless_class and (is_declared or not (declares_other or misfit.in_head(body)))
-    return has_head or task == "feature-extraction"
+    return has_head or task == HEADLESS_TASK
 
 
 def _shapes(name: str, model: PreTrainedModel, stored: Mapping[str, Stored]) -> str:

@@ -16,7 +16,6 @@ CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"
 _MOST_LAYERS = 10_000
 """More than any known model has; each is built once, without storage, before the weights are read."""
-_PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 _DEPTHS = ("num_hidden_layers", "num_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
 _LOGGER = logging.getLogger(__name__)
 
@@ -98,33 +97,6 @@ def settle_labels(config: PretrainedConfig, names: dict[int, str], *, stated: ob
         )
     config.id2label = dict(names)
     config.label2id = inverse
-
-
-def require_sound_head(config: PretrainedConfig, task: str) -> None:
-    """Pass if the problem that a trained head claims to solve is known and fits its number of outputs.
-
-    Raises:
-        InvalidConfigError: for another problem, a regression with several outputs, or a single class.
-    """
-    problem, count = getattr(config, "problem_type", None), int(config.num_labels or 0)
-    if task == "text-classification" and problem not in (None, *_PROBLEM_TYPES):
-        raise InvalidConfigError(
-            f"problem_type of config.json must be one of {', '.join(_PROBLEM_TYPES)}",
-            f"got {shown(problem)}",
-            "Correct problem_type in config.json, or remove it",
-        )
-    if task == "text-classification" and problem == "regression" and count != 1:
-        raise InvalidConfigError(
-            "A regression must have one output",
-            f"problem_type of config.json is 'regression', and the head has {count} outputs",
-            "Correct problem_type or id2label in config.json",
-        )
-    if task == "text-classification" and problem == "single_label_classification" and count < 2:
-        raise InvalidConfigError(
-            "A classification must have at least two classes",
-            f"problem_type of config.json is 'single_label_classification', and the head has {count} outputs",
-            "Correct problem_type or id2label in config.json",
-        )
 
 
 def _check_model_type(source: str, content: Mapping[str, Any], *, trust_remote_code: bool) -> None:

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.modeling.inheritance import Origin
 from optimum_ose.modeling.reconfiguration import reconfigure
-from optimum_ose.modeling.tasks import auto_class
+from optimum_ose.tasks import HEADLESS_TASK, task_named
 
 
 def from_scratch(
@@ -25,7 +25,7 @@ def from_scratch(
     config = reconfigure(teacher.config, architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return auto_class(task).from_config(config, dtype=torch.float32)  # type: ignore[no-any-return]
+        return task_named(task or HEADLESS_TASK).auto_class.from_config(config, dtype=torch.float32)  # type: ignore[no-any-return]
 
 
 def inherit(

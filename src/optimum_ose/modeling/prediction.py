@@ -11,6 +11,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.preprocessing import Preprocessor, process_images
+from optimum_ose.tasks.parts.representation import pooled
 
 
 def predict_logits(
@@ -98,12 +99,6 @@ def token_mask(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> tor
     with evaluating(model):
         mask = real_tokens(first, model(**first, output_hidden_states=True).hidden_states[-1])
     return mask.repeat(len(next(iter(batch.values()))), 1)
-
-
-def pooled(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Hidden states averaged over the tokens that are not padding, shape (rows, width)."""
-    weights = mask.unsqueeze(-1).to(states.dtype)
-    return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 def num_classes(model: PreTrainedModel) -> int:

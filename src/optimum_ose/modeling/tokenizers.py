@@ -16,6 +16,7 @@ from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError, is
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.length import usable_length
 from optimum_ose.modeling.source import damaged, not_loaded, read_object, require_source
+from optimum_ose.tasks import task_named
 from optimum_ose.wording import first_line, listed, one_line, shown
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -104,10 +105,10 @@ def settle_padding(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase,
     stated = named if isinstance(named, int) and 0 <= named <= max(tokenizer.get_vocab().values()) else None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = _padding_token(tokenizer, stated, getattr(text, "eos_token_id", None))
-    reads_last = is_decoder(config) and task != "text-generation"
+    reads_last = is_decoder(config) and not task_named(task).continues_texts
     if reads_last:
         tokenizer.padding_side = "right"
-    if config.model_type == "xlnet" and task == "text-classification":
+    if config.model_type == "xlnet" and task_named(task).has_problem_type:
         tokenizer.padding_side = "left"
     if stated is not None and not (reads_last and stated != tokenizer.pad_token_id):
         return

@@ -8,7 +8,6 @@ from datasets import Dataset
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.given import plain_dataset
 from optimum_ose.data.tokenization import TEACHER_LOGITS
-from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.perturbation import NeighborReplacement, input_embeddings
 from optimum_ose.optimizer.teacher_task import TeacherTask
@@ -25,7 +24,7 @@ def require_copyable(task: TeacherTask) -> None:
         InvalidConfigError: if rows are images, or the task is to guess the words themselves.
         UnsupportedModelError: if the teacher has no matrix of input embeddings.
     """
-    if task.text_tokenizer is None or task.problem in NOT_KEPT:
+    if task.text_tokenizer is None or not task.problem.is_kept:
         raise InvalidConfigError(
             "num_augmented_copies needs a task in which rows of text have an answer",
             f"the task is {task.task}",

@@ -28,7 +28,7 @@ from optimum_ose.guards import (
 from optimum_ose.modeling.axes import derive_axes, require_known
 from optimum_ose.modeling.health import require_learnable, require_weights
 from optimum_ose.modeling.reconfiguration import reconfigure
-from optimum_ose.modeling.tasks import Problem
+from optimum_ose.tasks.parts.problem import Problem
 from optimum_ose.wording import listed
 
 LEAST_TOKENS = 8
@@ -87,8 +87,7 @@ def require_student(student: Any, teacher: PreTrainedModel, problem: Problem, *,
             f"got a {type(student).__name__}, without one, for a {type(teacher).__name__}",
             "Make a student with initialize, or load it with the Auto class of the task",
         )
-    has_classes = problem in ("single-label", "multi-label", "regression", "token-labels")
-    if has_classes and student.config.num_labels != teacher.config.num_labels:
+    if problem.has_classes and student.config.num_labels != teacher.config.num_labels:
         raise InvalidConfigError(
             "Student and teacher must answer with the same classes",
             f"the student has {student.config.num_labels}, the teacher {teacher.config.num_labels}",

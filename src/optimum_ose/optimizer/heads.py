@@ -66,7 +66,8 @@ def _named_by_predictions(task: "TeacherTask", dataset: Dataset, names: Sequence
     rows = token_rows(chosen, None, task.tokenizer, task=task.task, max_length=task.max_length)
     logits = predict_logits(task.teacher, rows, tokenizer=task.tokenizer)
     labels = rows["labels"][:]
-    flat = np.concatenate([np.asarray(row) for row in labels]) if task.problem == "token-labels" else np.asarray(labels)
+    are_tags = isinstance(labels[0], list) and task.problem.labels_are_classes
+    flat = np.concatenate([np.asarray(row) for row in labels]) if are_tags else np.asarray(labels)
     counted = flat != NO_CLASS if flat.ndim == 1 else np.ones(len(flat), dtype=bool)
     return match_by_predictions(names, logits[counted], flat[counted])
 

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from optimum_ose.data.labels import align_labels, row_labels
 from optimum_ose.data.tokenization import word_tokens
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.finetuning.metrics import NO_TAG
-from optimum_ose.finetuning.trivial import required_score, trivial_answer, trivial_score
+from optimum_ose.finetuning.trivial import required_score
+from optimum_ose.tasks.parts.token_labels import NO_TAG
 
 if TYPE_CHECKING:
     from optimum_ose.optimizer.teacher_task import TeacherTask
@@ -58,8 +58,8 @@ def judge_teacher(task: "TeacherTask", validation: Dataset) -> dict[str, Any]:
     """
     metric = task.metric
     score = task.scores(task.teacher, validation)[metric.name]
-    trivial = trivial_score(metric, _references(task, validation))
-    constant = trivial_answer(metric)
+    trivial = metric.trivial_score(_references(task, validation))
+    constant = metric.trivial_answer
     task.listener.say(
         f"teacher on {len(validation):,} validation rows: {metric.name} {score:.4f}; {constant}: {trivial:.4f}"
     )
@@ -78,7 +78,7 @@ def _references(task: "TeacherTask", dataset: Dataset) -> Sequence[Any]:
         labels: Sequence[Any] = task.rows(dataset)["labels"][:]
         return labels
     aligned = align_labels(dataset.select_columns(["label", *_words(dataset)]), task.teacher.config)
-    tags: Sequence[Any] = aligned["label"][:] if task.problem == "token-labels" else row_labels(aligned)
+    tags: Sequence[Any] = aligned["label"][:] if "tokens" in aligned.column_names else row_labels(aligned)
     return tags
 
 

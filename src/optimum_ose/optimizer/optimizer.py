@@ -21,7 +21,6 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_dataset, plain_or_none
 from optimum_ose.data.tokenization import TEACHER_LOGITS
-from optimum_ose.distillation.answers import NOT_KEPT
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill
 from optimum_ose.exceptions import InvalidConfigError
@@ -32,7 +31,6 @@ from optimum_ose.guards import folder_or_none, require_config, require_kind, req
 from optimum_ose.modeling.health import require_weights
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import torch_threads
-from optimum_ose.modeling.tasks import require_trainable
 from optimum_ose.optimizer.augmentation import rows_to_learn
 from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.guards import checked_splits, chosen_architecture, journal_file, require_training
@@ -46,6 +44,7 @@ from optimum_ose.output_folder import claim_for_export, folder_path, working_in
 from optimum_ose.processes import require_single_process
 from optimum_ose.progress import working
 from optimum_ose.question import search_question
+from optimum_ose.tasks import labeled_task
 
 
 @final
@@ -77,7 +76,7 @@ class OSEOptimizer(TeacherTask):
             InfeasibleError: if the constraints leave no candidate.
             UnsupportedModelError: if the task has no labels that judge a student.
         """
-        require_trainable(self.task)
+        labeled_task(self.task)
         self.require_head()
         require_config(config, SearchConfig)
         settings, journal_path = config or SearchConfig(), journal_file(journal)
@@ -181,7 +180,7 @@ class OSEOptimizer(TeacherTask):
         settings = config or DistillationConfig()
         states = folder_or_none(checkpoint_folder, "checkpoint_folder")
         answers = folder_or_none(answers_folder, "answers_folder")
-        keeps = answers is None and self.problem not in NOT_KEPT
+        keeps = answers is None and self.problem.is_kept
         rows = rows_to_learn(self, train_dataset, unlabeled_dataset, settings, keeps_answers=keeps)
         with working(self.listener, "distill", settings.num_steps):
             report = distill(
@@ -219,7 +218,7 @@ class OSEOptimizer(TeacherTask):
         Raises:
             InvalidConfigError: if the teacher has no trained head, or Agora does not know the task's labels.
         """
-        require_trainable(self.task)
+        labeled_task(self.task)
         self.require_head()
         self.require_student(student)
         require_training(args, callbacks, agora)

@@ -99,7 +99,13 @@ def _checked_arguments(run: Run, to_do: Mapping[Stage, str]) -> dict[str, Traini
 
 def _check_use(name: str, arguments: TrainingArguments, run: Run) -> None:
     """Refuse what a rehearsal on a few rows cannot show."""
-    require_usable_arguments(arguments, num_rows=len(run.rows.train), metric=run.optimizer.metric, owner=name)
+    require_usable_arguments(
+        arguments,
+        num_rows=len(run.rows.train),
+        metric=run.optimizer.metric,
+        labels_are_classes=run.optimizer.problem.labels_are_classes,
+        owner=name,
+    )
     if arguments.push_to_hub:
         raise InvalidConfigError(
             f"push_to_hub in {name} must be left out: it would upload an unfinished model",
@@ -149,7 +155,7 @@ def _check_agora(run: Run, arguments: TrainingArguments) -> None:
     if agora is None:
         return
     if fitting_agora(run) is None:
-        kind = optimizer.task if optimizer.text_tokenizer is None else f"{optimizer.problem} problems"
+        kind = optimizer.task if optimizer.text_tokenizer is None else f"{optimizer.problem.name} problems"
         if _is_asked_for(run):
             raise InvalidConfigError(
                 "Agora makes new rows of texts with a class each, or a class for each word",

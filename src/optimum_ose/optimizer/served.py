@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,17 +14,17 @@ from optimum_ose.data.labels import align_labels, head_names, row_labels
 from optimum_ose.data.words import first_tokens_of_rows, text_of
 from optimum_ose.exceptions import ExportError
 from optimum_ose.export.parity import open_session
-from optimum_ose.finetuning.metrics import NO_TAG, metric_for
 from optimum_ose.modeling.prediction import gather_answers
-from optimum_ose.modeling.tasks import IMAGE_TASKS, problem_of
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serialization import read_json
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
+from optimum_ose.tasks import task_named
+from optimum_ose.tasks.parts.inputs import IMAGES
+from optimum_ose.tasks.parts.token_labels import NO_TAG, OUTSIDE
 
 MAX_DIFFERENCE = 0.002
 """By how much a served score may differ from the score of the model in memory."""
-_OUTSIDE = "O"
 
 
 def served_scores(
@@ -46,8 +45,9 @@ def served_scores(
         OutputFolderError: if a file is missing.
     """
     config = _head_of(folder)
-    metric = metric_for(problem_of(task, config), config)
-    if task in IMAGE_TASKS:
+    found = task_named(task)
+    metric = found.metric(config)
+    if found.inputs is IMAGES:
         rows = image_rows(dataset, config)
         path = folder / (file_name or "onnx/model.onnx")
         return metric.scores(onnx_logits(path, model, rows, tokenizer=processor), rows)
@@ -56,11 +56,11 @@ def served_scores(
     inputs = _inputs(dataset)
     kept = [index for index, encoding in enumerate(pipeline.encodings(inputs)) if len(encoding)]  # as in `tokenize`
     aligned, inputs = aligned.select(kept), [inputs[index] for index in kept]
-    if metric.problem == "token-labels":
-        return metric.tag_scores(_served_tags(pipeline, aligned["tokens"][:], config), aligned["label"][:])
+    if found.inputs.are_words:
+        return metric.judged(_served_tags(pipeline, aligned["tokens"][:], config), aligned["label"][:])
     pipeline.check(inputs)
-    answers = pipeline.answers(inputs, pipeline.rows(inputs), top_k=None if metric.problem == "multi-label" else 1)
-    return metric.judged(_decided(answers, metric.problem, head_names(config)), np.asarray(row_labels(aligned)))
+    answers = pipeline.answers(inputs, pipeline.rows(inputs))
+    return metric.judged(found.problem(config).served(answers, head_names(config)), row_labels(aligned))
 
 
 def _inputs(dataset: Dataset) -> list[TextPair]:
@@ -113,19 +113,6 @@ def onnx_logits(path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer:
     return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=32)
 
 
-def _decided(answers: Sequence[Sequence[Mapping[str, Any]]], problem: str, names: Sequence[str]) -> NDArray[Any]:
-    """Served answers in the form of `TaskMetric.decided`."""
-    if problem == "regression":
-        return np.asarray([answer[0]["score"] for answer in answers])
-    index = {name: number for number, name in enumerate(names)}
-    if problem != "multi-label":
-        return np.asarray([index[answer[0]["label"]] for answer in answers])
-    sets = np.zeros((len(answers), len(names)), dtype=bool)
-    for row, answer in zip(sets, answers, strict=True):
-        row[[index[item["label"]] for item in answer if item["score"] > 0.5]] = True
-    return sets
-
-
 def _served_tags(pipeline: OnnxPipeline, rows: Sequence[Sequence[str]], config: PretrainedConfig) -> list[list[int]]:
     """The tag of each word: that of its first token in what the pipeline answers to the words as one text."""
     inputs: list[TextPair] = [(text_of(words), None) for words in rows]
@@ -135,6 +122,6 @@ def _served_tags(pipeline: OnnxPipeline, rows: Sequence[Sequence[str]], config: 
     found = []
     for entities, tokens in zip(answers, first, strict=True):
         labels = {entity["index"]: index[entity["entity"]] for entity in entities}
-        outside = index.get(_OUTSIDE, NO_TAG)
+        outside = index.get(OUTSIDE, NO_TAG)
         found.append([NO_TAG if token is None else labels.get(token, outside) for token in tokens])
     return found

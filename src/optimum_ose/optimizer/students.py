@@ -24,8 +24,8 @@ from optimum_ose.modeling.prediction import token_mask
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
-from optimum_ose.modeling.tasks import problem_of
 from optimum_ose.preprocessing import IMAGE, Preprocessor
+from optimum_ose.tasks import task_named
 
 NUM_CALIBRATION_ROWS = 1024
 """Rows on which students are repaired. Maps that see one vector a row, such as poolers and heads, are fitted to so
@@ -135,7 +135,7 @@ class StudentMaker:
         return losses_when_dropped(
             self._teacher,
             batches,
-            problem=problem_of(self._task, self._teacher.config),
+            problem=task_named(self._task).problem(self._teacher.config),
             shortened=(without(layer) for layer in range(num_inner_layers)),
         )
 

@@ -24,7 +24,6 @@ from optimum_ose.data.tokenization import with_tokens
 from optimum_ose.display import default_listener
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.finetuning.metrics import TaskMetric, metric_for
 from optimum_ose.finetuning.new_head import raise_head_rate, start_at_frequencies
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.guards import require_config, require_kind, require_whole_number
@@ -43,15 +42,6 @@ from optimum_ose.modeling.loading import (
 )
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.modeling.tasks import (
-    IMAGE_TASKS,
-    TRAINABLE_TASKS,
-    Problem,
-    holds_head,
-    problem_of,
-    require_distillable,
-    require_trainable,
-)
 from optimum_ose.optimizer.guards import (
     LEAST_TOKENS,
     require_listener,
@@ -66,6 +56,10 @@ from optimum_ose.optimizer.token_rows import give_head, token_rows
 from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, working
+from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
+from optimum_ose.tasks.parts.by_problem_type import name_problem_type
+from optimum_ose.tasks.parts.inputs import IMAGES
+from optimum_ose.tasks.parts.problem import Metric, Problem
 
 _NUM_TRIED = 32
 """Rows without labels that are tokenized before work begins."""
@@ -93,12 +87,12 @@ class TeacherTask:
         max_length: int = 128,
         listener: Listener | None = None,
     ) -> None:
-        require_distillable(task)
+        self._definition = distillable_task(task)
         require_listener(listener)
         require_parts(teacher, tokenizer, max_length)
-        if isinstance(tokenizer, BaseImageProcessor) != (task in IMAGE_TASKS):
+        if not isinstance(tokenizer, self._definition.inputs.processor):
             raise InvalidConfigError(
-                f"The task {task} needs {'an image processor' if task in IMAGE_TASKS else 'a tokenizer'}",
+                f"The task {task} needs {self._definition.inputs.processor_name}",
                 f"got a {type(tokenizer).__name__}",
                 "Pass the teacher's own, or load both with from_pretrained",
             )
@@ -108,8 +102,8 @@ class TeacherTask:
         self.task = task
         self.has_head = has_head
         self.max_length = max_length
-        if has_head and task == "text-classification" and self.problem == "regression":
-            teacher.config.problem_type = "regression"  # a head of one output that names none: served as judged
+        if has_head and self._definition.has_problem_type:
+            name_problem_type(teacher.config)
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
         self._told: set[str] = set()
@@ -121,7 +115,7 @@ class TeacherTask:
         cls,
         model_name_or_path: str | os.PathLike[str],
         *,
-        task: str = "text-classification",
+        task: str = DEFAULT_TASK,
         num_labels: int | None = None,
         max_length: int = 128,
         trust_remote_code: bool = False,
@@ -144,17 +138,17 @@ class TeacherTask:
             InvalidConfigError: if there is no such model, or its trained head has another number of classes.
             UnsupportedModelError: if the task is not handled.
         """
-        require_distillable(task)
+        definition = distillable_task(task)
         require_listener(listener)
         require_whole_number(max_length, "max_length", least=LEAST_TOKENS)
         if num_labels is not None:
             require_whole_number(num_labels, "num_labels", least=1)
         source = require_source(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
-        load = load_image_processor if task in IMAGE_TASKS else load_tokenizer
+        load = load_image_processor if definition.inputs is IMAGES else load_tokenizer
         tokenizer = load(source, trust_remote_code=trust_remote_code, revision=revision)
         if num_labels is not None:
-            _set_num_labels(config, num_labels, has_head=holds_head(config, task))
+            _set_num_labels(config, num_labels, has_head=definition.holds_head(config))
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             require_fitting_tokenizer(config, tokenizer)
             settle_padding(config, tokenizer, task=task)
@@ -186,17 +180,17 @@ class TeacherTask:
     @property
     def saved_length(self) -> int | None:
         """The length limit that saved folders carry; None for images, and for texts that are continued."""
-        return None if self.text_tokenizer is None or self.task == "text-generation" else self.max_length
+        return None if self.text_tokenizer is None or self._definition.continues_texts else self.max_length
 
     @property
     def problem(self) -> Problem:
         """What an answer of the teacher is."""
-        return problem_of(self.task, self.teacher.config)
+        return self._definition.problem(self.teacher.config)
 
     @property
-    def metric(self) -> TaskMetric:
-        """How answers to the task are judged."""
-        return metric_for(self.problem, self.teacher.config)
+    def metric(self) -> Metric:
+        """How answers to the task are judged; only of tasks with labels."""
+        return self._definition.metric(self.teacher.config)
 
     def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
         """What a PyTorch model of the task scores on a data set with labels, by the task's main metric."""
@@ -213,12 +207,12 @@ class TeacherTask:
         rows = self.rows(dataset)
         with working(self.listener, "scoring", None):
             answers = predict_logits(model, rows, tokenizer=self.tokenizer)
-        if self.problem != "token-labels" or "tokens" not in dataset.column_names:
+        if not self._definition.inputs.are_words or "tokens" not in dataset.column_names:
             return self.metric.scores(answers, rows)
         tokenizer = cast(PreTrainedTokenizerBase, self.tokenizer)
         dataset = with_tokens(dataset, tokenizer, max_length=self.max_length)
         found = word_tags(answers, rows, dataset, tokenizer, max_length=self.max_length)
-        return self.metric.tag_scores(found, align_labels(dataset, self.teacher.config)["label"][:])
+        return self.metric.judged(found, align_labels(dataset, self.teacher.config)["label"][:])
 
     def served_scores(
         self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None
@@ -251,7 +245,7 @@ class TeacherTask:
         Raises:
             InvalidDataError: if the head answers something else, or its classes and those of the rows do not match.
         """
-        if self.has_head and "label" in dataset.column_names and self.task in TRAINABLE_TASKS:
+        if self.has_head and "label" in dataset.column_names and self._definition.has_labels:
             prepare_head(self, dataset)
 
     def rows(self, dataset: Dataset, *, needs_labels: bool = True, name: str = "") -> Dataset:
@@ -311,7 +305,7 @@ class TeacherTask:
 
         Training goes on from the last checkpoint in `args.output_dir`, if there is one.
         """
-        require_trainable(self.task)
+        labeled_task(self.task)
         require_training(args, callbacks)
         train_dataset = plain_dataset(train_dataset, "train_dataset")
         eval_dataset = plain_dataset(eval_dataset, "eval_dataset")
@@ -327,7 +321,7 @@ class TeacherTask:
             callbacks=callbacks,
             task=self.task,
         )
-        if self.problem == "multi-label":
+        if self.problem.classes_are_rare:
             start_at_frequencies(self.teacher, rows["labels"][:])
             raise_head_rate(trainer)
         train(trainer)

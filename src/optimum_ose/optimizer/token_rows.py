@@ -12,8 +12,8 @@ from optimum_ose.data.labels import align_labels, class_names, with_names, write
 from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
 from optimum_ose.data.tokenization import tokenize, unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.modeling.tasks import TRAINABLE_TASKS
 from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.tasks import task_named
 from optimum_ose.wording import listed
 
 
@@ -45,13 +45,14 @@ def token_rows(
     if isinstance(tokenizer, BaseImageProcessor):
         return image_rows(dataset, config, needs_labels=needs_labels)
     columns = set(dataset.column_names)
-    is_labeled = task in TRAINABLE_TASKS
+    found = task_named(task)
+    is_labeled = found.has_labels
     if {"input_ids", "labels"} <= columns or ("input_ids" in columns and not (is_labeled and needs_labels)):
         return dataset
-    text = "tokens" if task == "token-classification" else "text"
+    text = found.inputs.column
     wanted = {text, "label"} if is_labeled and needs_labels else {text}
     if not wanted <= columns:
-        pair = " (maybe text_pair)" if text == "text" else ""
+        pair = " (maybe text_pair)" if not found.inputs.are_words else ""
         raise InvalidDataError(
             f"A data set must have the columns {text}{pair} and label, or input_ids and labels"
             if "label" in wanted

@@ -23,6 +23,7 @@ from optimum_ose.report.speed import speed_sentence
 from optimum_ose.report.table import main_metric
 from optimum_ose.report.training_text import training_sentences
 from optimum_ose.serialization import canonical_json, write_atomic
+from optimum_ose.tasks import DEFAULT_TASK
 
 _LOGGER = logging.getLogger(__name__)
 _PACKAGES = (
@@ -105,7 +106,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
     )
     return CardFacts(
         model_name=artifact.path.resolve().name,
-        task=artifact.question.get("task", request.get("task", "text-classification")),
+        task=artifact.question.get("task", request.get("task", DEFAULT_TASK)),
         takes_pairs=bool(request.get("takes_pairs")),
         repo_id=_hub_id(request, "push_to_hub"),
         base_model=_hub_id(request, "base_model"),

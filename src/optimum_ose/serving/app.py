@@ -74,7 +74,7 @@ class PredictionApp:
             InvalidConfigError: if the name cannot be a part of a path.
         """
         check_name(name)
-        pipeline.require_rows()
+        self._task = pipeline.row_task
         self.limits = limits or ServerLimits()
         self.exposure = exposure or Exposure()
         self.draining = False
@@ -167,7 +167,7 @@ class PredictionApp:
         async with self._bodies.body(request) as body:
             self._check_room(body)
             header_length = request.headers.get(HEADER_LENGTH)
-            parsed = parse_infer(body, header_length, task=self._pipeline.task, limits=self.limits)
+            parsed = parse_infer(body, header_length, outputs=self._task.outputs, limits=self.limits)
             rows = await self._rows(parsed.pairs, None)
             render = partial(render_infer, parsed, rows, name=self._name, pipeline=self._pipeline)
             content, json_size = await self._computed(render)
@@ -177,7 +177,7 @@ class PredictionApp:
 
     async def _computed(self, function: Callable[[], Any]) -> Any:
         """What a function gives, from a thread if it reads the texts again, so that long ones hold up nobody."""
-        return await asyncio.to_thread(function) if self._pipeline.rereads_texts else function()
+        return await asyncio.to_thread(function) if self._pipeline.reads_texts_again else function()
 
     async def _rows(self, pairs: list[TextPair], top_k: int | None) -> list[NDArray[np.float32]]:
         try:
@@ -196,7 +196,7 @@ class PredictionApp:
                 actual="it was not",
                 remedy="Send fewer texts, or the request again later",
             ) from error
-        if self._pipeline.answer_values(pairs, rows, top_k) > self.limits.max_answer_values:
+        if self._task.answer_values(pairs, rows, top_k) > self.limits.max_answer_values:
             raise RequestError(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 expected=f"An answer may hold at most {self.limits.max_answer_values} numbers",

@@ -7,25 +7,18 @@ from typing import Any, final
 
 from tokenizers import Tokenizer
 
-from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError, is_panic
-from optimum_ose.serving.decoding import Decoder, token_id
-from optimum_ose.serving.fill_mask import MaskFiller
+from optimum_ose.exceptions import InvalidConfigError, is_panic
+from optimum_ose.serving.decoding import Decoder
 from optimum_ose.serving.folder import has_file, read_object, read_tokenizer
+from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import Padding
 from optimum_ose.serving.runner import Runner, open_session
+from optimum_ose.serving.served_task import RowTask, SeveralRunsTask
 from optimum_ose.serving.settings import check_config, check_tokenizer_settings, stated_length
+from optimum_ose.serving.tasks import served_tasks, task_of_file, task_of_head
 from optimum_ose.serving.trial import Trial
 from optimum_ose.wording import one_line
 
-_TASKS = {
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
-    "ForMaskedLM": "fill-mask",
-    "ForCausalLM": "text-generation",
-    "LMHeadModel": "text-generation",
-    "Model": "feature-extraction",
-}
 _QUANTIZED = "onnx/model_quantized.onnx"
 _EXPORT_MARK = "ose/exported"
 """Is in folders that an export of ours wrote; `ose/export.json` comes last."""
@@ -35,36 +28,24 @@ _RARE_TEXT = "a \U0010fffd"
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A model that can answer."""
+class LoadedTask:
+    """A model that can answer, and what it does."""
 
-    task: str
-    """What it does."""
-    config: Mapping[str, Any]
-    """Its config.json."""
-    runner: Runner
-    """Session and tokenizer."""
-    decoder: Decoder
-    """Tokens back to text."""
-    filler: MaskFiller | None
-    """Of a masked language model."""
-    max_length: int | None
-    """Tokens per text; None: no limit."""
-    first_id: int | None
-    """Of the token before every text."""
-    unknown_id: int | None
-    """Of the token for words that the tokenizer does not know."""
-    end_ids: frozenset[int]
-    """Of tokens after which a generated text is over."""
+    name: str
+    """Of the task."""
+    model: Model
+    """Session, tokenizer and settings."""
+    task: RowTask | SeveralRunsTask
+    """How inputs are answered."""
 
 
 def load_model(
     folder: Path, model_path: Path, *, config: dict[str, Any], settings: dict[str, Any], num_threads: int | None
-) -> Model:
+) -> LoadedTask:
     """Open the session and the tokenizer of a folder, and try what the model can take.
 
     Args:
-        folder: holds `tokenizer.json`, and of a text generator perhaps `generation_config.json`.
+        folder: holds `tokenizer.json`.
         model_path: the ONNX file.
         config: what `config.json` holds.
         settings: what `tokenizer_config.json` holds.
@@ -75,37 +56,25 @@ def load_model(
         InvalidConfigError: if a file is damaged, or the files do not belong together.
         UnsupportedModelError: if the model is for another task.
     """
-    task = model_task(config)
+    head = model_task(config)
     check_tokenizer_settings(settings)
     tokenizer = _load_tokenizer(folder)
-    padding = Padding(config, settings, tokenizer)
-    runner = Runner(open_session(model_path, num_threads), tokenizer, padding)
-    task = "sentence-embedding" if "sentence_embedding" in runner.output_names else task
+    runner = Runner(open_session(model_path, num_threads), tokenizer, Padding(config, settings, tokenizer))
+    name = task_of_file(head, runner.output_names)
+    task = served_tasks()[name]
     trial = Trial(runner, file=model_path.name)
-    trial.check(task, config)
+    trial.check(task, name, config)
     limit = trial.length(stated_length(config, settings))
     _cut(tokenizer, limit, settings)
-    decoder = Decoder(tokenizer, settings)
-    mask_id = token_id(tokenizer, settings, "mask_token")
-    filler = None
-    if task == "fill-mask":
-        if mask_id is None:
-            raise InvalidConfigError(
-                "The tokenizer of a masked language model must have a mask", "it names none", "Export the model again"
-            )
-        mask = tokenizer.id_to_token(mask_id) or ""
-        filler = MaskFiller(decoder, mask=mask, mask_id=mask_id, pad_id=padding.pad_id)
-    return Model(
-        task=task,
+    model = Model(
+        folder=folder,
         config=config,
+        settings=settings,
         runner=runner,
-        decoder=decoder,
-        filler=filler,
+        decoder=Decoder(tokenizer, settings),
         max_length=limit,
-        first_id=token_id(tokenizer, settings, "cls_token"),
-        unknown_id=token_id(tokenizer, settings, "unk_token"),
-        end_ids=_end_ids(folder, config) if task == "text-generation" else frozenset(),
     )
+    return LoadedTask(name=name, model=model, task=task.load(model))
 
 
 def model_task(config: Mapping[str, Any]) -> str:
@@ -116,15 +85,7 @@ def model_task(config: Mapping[str, Any]) -> str:
         InvalidConfigError: if the config is damaged.
     """
     check_config(config)
-    architecture = str((config.get("architectures") or ["unknown"])[0])
-    for ending, task in _TASKS.items():
-        if architecture.endswith(ending):
-            return task
-    raise UnsupportedModelError(
-        f"Serving knows {', '.join(dict.fromkeys(_TASKS.values()))}, all of texts",
-        f"the model is a {architecture}",
-        "Load it with transformers or optimum-onnx instead",
-    )
+    return task_of_head(config)
 
 
 def default_file(folder: Path) -> str:
@@ -188,9 +149,3 @@ def _cut(tokenizer: Tokenizer, limit: int | None, settings: Mapping[str, Any]) -
             "Set model_max_length in tokenizer_config.json to the length that the model reads",
         )
     tokenizer.enable_truncation(limit, direction=settings.get("truncation_side") or "right")
-
-
-def _end_ids(folder: Path, config: Mapping[str, Any]) -> frozenset[int]:
-    generation = read_object(folder, "generation_config.json") if has_file(folder, "generation_config.json") else {}
-    ids = generation.get("eos_token_id", config.get("eos_token_id"))
-    return frozenset(item for item in (ids if isinstance(ids, list) else [ids]) if isinstance(item, int))

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, final
@@ -14,20 +14,12 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.protocol import RequestError, ServerLimits, checked_pairs, parse_json
+from optimum_ose.serving.served_task import Outputs, Rows
 from optimum_ose.wording import shown
 
 HEADER_LENGTH = "inference-header-content-length"
 VERSION = "1"
 _LENGTH = struct.Struct("<I")
-_ANSWERS = (("answer", "BYTES", [-1]),)
-"""Of tasks without a fixed form: each text's answer as JSON."""
-_OUTPUTS = {
-    "text-classification": (("label", "BYTES", [-1]), ("score", "FP32", [-1]), ("scores", "FP32", [-1, -1])),
-    "feature-extraction": (("last_hidden_state", "FP32", [-1, -1, -1]), ("attention_mask", "INT64", [-1, -1])),
-    "sentence-embedding": (("sentence_embedding", "FP32", [-1, -1]),),
-    "token-classification": _ANSWERS,
-    "fill-mask": _ANSWERS,
-}
 
 
 @final
@@ -59,18 +51,18 @@ def check_name(name: object) -> None:
 
 def model_metadata(name: str, pipeline: OnnxPipeline) -> dict[str, Any]:
     """What the model takes and gives; -1 stands for any size."""
-    outputs = [dict(zip(("name", "datatype", "shape"), item, strict=True)) for item in _OUTPUTS[pipeline.task]]
+    outputs = [dict(zip(("name", "datatype", "shape"), item, strict=True)) for item in pipeline.row_task.outputs]
     inputs = [{"name": item, "datatype": "BYTES", "shape": [-1]} for item in ("text", "text_pair")]
     return {"name": name, "versions": [VERSION], "platform": "onnxruntime_onnx", "inputs": inputs, "outputs": outputs}
 
 
-def parse_infer(body: bytes, header_length: str | None, *, task: str, limits: ServerLimits) -> InferRequest:
+def parse_infer(body: bytes, header_length: str | None, *, outputs: Outputs, limits: ServerLimits) -> InferRequest:
     """A request whose JSON is followed by the binary tensors.
 
     Args:
         body: the whole body.
         header_length: size of the JSON, where the client told it.
-        task: of the model.
+        outputs: of the model.
         limits: for the texts.
 
     Raises:
@@ -97,7 +89,7 @@ def parse_infer(body: bytes, header_length: str | None, *, task: str, limits: Se
     identifier = content.get("id")
     return InferRequest(
         pairs=checked_pairs(rows, limits),
-        outputs=_requested(content, task),
+        outputs=_requested(content, outputs),
         identifier=identifier if isinstance(identifier, str) else None,
     )
 
@@ -107,7 +99,7 @@ def render_infer(
 ) -> tuple[bytes, int | None]:
     """The body of the answer, and the size of its JSON if binary tensors follow it."""
     tensors = _tensors(request.pairs, rows, pipeline)
-    datatypes = {output: datatype for output, datatype, _ in _OUTPUTS[pipeline.task]}
+    datatypes = {output: datatype for output, datatype, _ in pipeline.row_task.outputs}
     described: list[dict[str, Any]] = []
     blobs = []
     for output, binary in request.outputs:
@@ -144,8 +136,8 @@ def _column(tensor: dict[str, Any], rest: bytes, limits: ServerLimits) -> tuple[
     return texts, rest
 
 
-def _requested(content: dict[str, Any], task: str) -> tuple[tuple[str, bool], ...]:
-    names = [output for output, _, _ in _OUTPUTS[task]]
+def _requested(content: dict[str, Any], outputs: Outputs) -> tuple[tuple[str, bool], ...]:
+    names = [output for output, _, _ in outputs]
     requested, parameters = content.get("outputs"), content.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise _refusal("parameters is no object")
@@ -161,24 +153,11 @@ def _requested(content: dict[str, Any], task: str) -> tuple[tuple[str, bool], ..
     return tuple({output["name"]: option.get("binary_data", default) is True for output, option in pairs}.items())
 
 
-def _tensors(pairs: list[TextPair], rows: list[NDArray[np.float32]], pipeline: OnnxPipeline) -> dict[str, NDArray[Any]]:
-    if pipeline.task == "sentence-embedding":
-        return {"sentence_embedding": np.array(rows, dtype=np.float32).reshape(len(rows), -1 if rows else 0)}
-    if _OUTPUTS[pipeline.task] is _ANSWERS:
-        texts = [json.dumps(answer, allow_nan=False) for answer in pipeline.answers(pairs, rows)]
-        return {"answer": np.array(texts, dtype=object)}
-    if pipeline.task == "feature-extraction":
-        longest = max((len(row) for row in rows), default=0)
-        width = rows[0].shape[1] if rows else 0
-        vectors = np.zeros((len(rows), longest, width), dtype=np.float32)
-        mask = np.zeros((len(rows), longest), dtype=np.int64)
-        for index, row in enumerate(rows):
-            vectors[index, : len(row)], mask[index, : len(row)] = row, 1
-        return {"last_hidden_state": vectors, "attention_mask": mask}
-    scores = np.array([pipeline.scores(row) for row in rows], dtype=np.float32).reshape(len(rows), -1 if rows else 0)
-    best = scores.argmax(axis=1) if rows else np.zeros(0, dtype=np.int64)
-    labels = np.array([pipeline.label(int(index)) for index in best], dtype=object)
-    return {"label": labels, "score": scores[np.arange(len(rows)), best], "scores": scores}
+def _tensors(pairs: list[TextPair], rows: Rows, pipeline: OnnxPipeline) -> Mapping[str, NDArray[Any]]:
+    if pipeline.row_task.tensors is not None:
+        return pipeline.row_task.tensors(rows)
+    texts = [json.dumps(answer, allow_nan=False) for answer in pipeline.answers(pairs, rows)]
+    return {"answer": np.array(texts, dtype=object)}
 
 
 def _packed(tensor: NDArray[Any]) -> bytes:

@@ -1,7 +1,6 @@
 """Answers of an exported model: tokenizers before, ONNX Runtime in the middle, labels, words or vectors after."""
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -10,22 +9,14 @@ from numpy.typing import NDArray
 from tokenizers import Encoding
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OutputFolderError, UnsupportedModelError
-from optimum_ose.serving.classification import Labels
 from optimum_ose.serving.folder import read_object, resolve_file
-from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, question_contexts, text_pairs
-from optimum_ose.serving.loading import Model, default_file, load_model, model_task
-from optimum_ose.serving.question_answering import SpanFinder
+from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, text_pairs
+from optimum_ose.serving.loading import LoadedTask, default_file, load_model, model_task
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS, check_threads
-from optimum_ose.serving.text_generation import Continuer
-from optimum_ose.serving.token_classification import EntityFinder
+from optimum_ose.serving.served_task import Options, RowTask, SeveralRunsTask
 from optimum_ose.wording import can_name_a_file, shown
 
-_OF_WHOLE_TEXTS = ("text-classification", "sentence-embedding")
-"""Tasks with one answer per text, not one per token."""
-_DEFAULT_WORDS = 5
 _DEFAULT_NEW_TOKENS = 20
-_CHARACTERS_PER_NUMBER = 8
-"""Of an answer in JSON, about."""
 
 
 @final
@@ -35,24 +26,46 @@ class OnnxPipeline:
     Threads may share one instance.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, loaded: LoadedTask) -> None:
         """Use `from_pretrained`."""
-        self._model = model
-        self._labels = Labels(model.config)
-        self.task = model.task
-        """`text-classification`, `token-classification`, `question-answering`, `fill-mask`, `text-generation`,
-        `feature-extraction`, or `sentence-embedding` of a file with pooling inside."""
-        tokenizer = model.runner.tokenizer
-        self._may_be_empty = model.task in _OF_WHOLE_TEXTS and not tokenizer.num_special_tokens_to_add(False)
+        self._model = loaded.model
+        self._loaded = loaded.task
+        self.task = loaded.name
+        """Name of the task: one of `serving.tasks`."""
+        tokenizer = self._model.runner.tokenizer
+        self._may_be_empty = (
+            isinstance(loaded.task, RowTask)
+            and loaded.task.may_be_empty
+            and not tokenizer.num_special_tokens_to_add(False)
+        )
         """Whether a text can have no tokens, and yet needs an answer."""
-        self._takes_pairs = model.max_length is None or model.max_length > tokenizer.num_special_tokens_to_add(True)
-        self.rereads_texts = model.task in ("token-classification", "fill-mask") or self._may_be_empty
+        limit = self._model.max_length
+        self._takes_pairs = limit is None or limit > tokenizer.num_special_tokens_to_add(True)
+        self.reads_texts_again = isinstance(loaded.task, RowTask) and (
+            loaded.task.reads_texts_again or self._may_be_empty
+        )
         """Whether `check` or `answers` tokenize the texts again."""
 
     @property
     def trial_text(self) -> str:
         """A text that the model can answer."""
-        return "trial" if self._model.filler is None else self._model.filler.mask
+        return self.row_task.trial_text
+
+    @property
+    def row_task(self) -> RowTask:
+        """How each text is answered by one run of the model.
+
+        Raises:
+            UnsupportedModelError: for tasks whose answers take several, such as question answering: `rows`, `check` and
+                `answers` are not for them.
+        """
+        if not isinstance(self._loaded, RowTask):
+            raise UnsupportedModelError(
+                "A server answers each text by one run of the model",
+                f"{self.task} takes several",
+                "Call OnnxPipeline in Python instead",
+            )
+        return self._loaded
 
     @classmethod
     def from_pretrained(
@@ -118,18 +131,19 @@ class OnnxPipeline:
                 f"got {shown(aggregation_strategy)}",
                 "Name one of these",
             )
-        number = top_k if isinstance(top_k, int) else None
-        if self.task == "question-answering":
-            return self._answer_questions(inputs, number or 1, batch_size)
+        options = Options(
+            top_k=top_k if isinstance(top_k, int) else None,
+            is_best=top_k == "best",
+            aggregation_strategy=aggregation_strategy,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+        )
+        if isinstance(self._loaded, SeveralRunsTask):
+            return self._loaded.answer(inputs, options)
         pairs = text_pairs(inputs)
-        if self.task == "text-generation":
-            return self._continue(pairs, inputs, max_new_tokens, batch_size)
-        if self.task == "text-classification" and top_k == "best":
-            number = 1
         self.check(pairs)
         rows = self.rows(pairs, batch_size=batch_size)
-        answers = self.answers(pairs, rows, top_k=number, aggregation_strategy=aggregation_strategy)
-        return self._formed(answers, inputs, is_best=top_k == "best")
+        return self._loaded.formed(self._loaded.answers(pairs, rows, options), inputs, options)
 
     def rows(
         self, pairs: list[TextPair], *, batch_size: int = 32, max_tokens: int = MAX_BATCH_TOKENS
@@ -143,26 +157,12 @@ class OnnxPipeline:
             max_tokens: tokens per run, padding included; a longer text runs alone.
         """
         encodings = self._model.runner.encode(pairs)
-        filler = self._model.filler
-        keep = None if filler is None else filler.at_masks
+        keep = self.row_task.keep
         return self._model.runner.rows(encodings, batch_size=batch_size, max_tokens=max_tokens, keep=keep)
 
     def encodings(self, pairs: list[TextPair]) -> list[Encoding]:
         """The tokens of each pair, cut to the model's limit, with their places in its text."""
         return self._model.runner.encode(pairs)
-
-    def require_rows(self) -> None:
-        """Refuse a model that does not answer each text by one row: `rows` and `answers` are not for it.
-
-        Raises:
-            UnsupportedModelError: for question answering and text generation.
-        """
-        if self.task in ("question-answering", "text-generation"):
-            raise UnsupportedModelError(
-                "A server answers each text by one run of the model",
-                f"{self.task} takes several",
-                "Call OnnxPipeline in Python instead",
-            )
 
     def check(self, pairs: list[TextPair]) -> None:
         """Refuse texts that the model has nothing to say to.
@@ -175,24 +175,16 @@ class OnnxPipeline:
             raise InvalidDataError(
                 "The model must have room for two texts", f"it reads {self._model.max_length} tokens", "Send one text"
             )
-        if not self._may_be_empty and self._model.filler is None:
+        check = self.row_task.check
+        if not self._may_be_empty and check is None:
             return
         for index, encoding in enumerate(self._model.runner.encode(pairs)):
             if not len(encoding):
                 raise InvalidDataError(
                     "A text must have at least one token", f"text {index} has none", "Leave empty texts out"
                 )
-            if self._model.filler is not None:
-                self._model.filler.check(encoding)
-
-    def answer_values(self, pairs: list[TextPair], rows: list[NDArray[np.float32]], top_k: int | None) -> int:
-        """About how many numbers the answers to texts hold, where a model's limits do not keep them few."""
-        if self.task in ("feature-extraction", "sentence-embedding"):
-            return sum(row.size for row in rows)
-        if self.task != "fill-mask":
-            return 0
-        characters = sum(len(text) * len(row) for (text, _), row in zip(pairs, rows, strict=True))
-        return characters * (top_k or _DEFAULT_WORDS) // _CHARACTERS_PER_NUMBER
+            if check is not None:
+                check(encoding)
 
     def answers(
         self,
@@ -210,61 +202,8 @@ class OnnxPipeline:
             top_k: labels or words; None: all labels, 5 words.
             aggregation_strategy: how tokens are joined to entities.
         """
-        if self.task == "text-classification":
-            return [self.ranked(row, top_k) for row in rows]
-        if self.task == "feature-extraction":
-            return [row[None].tolist() for row in rows]
-        if self.task == "sentence-embedding":
-            return [row.tolist() for row in rows]
-        encodings = self._model.runner.encode(pairs)
-        if self._model.filler is not None:
-            fill: Callable[..., Any] = self._model.filler.fillings
-            return [fill(item, row, top_k or _DEFAULT_WORDS) for item, row in zip(encodings, rows, strict=True)]
-        finder = EntityFinder(self._model.runner.tokenizer, self._labels, unknown_id=self._model.unknown_id)
-        return [
-            finder.entities(text, encoding, row, aggregation_strategy)
-            for (text, _), encoding, row in zip(pairs, encodings, rows, strict=True)
-        ]
-
-    def ranked(self, logits: NDArray[np.float32], top_k: int | None) -> list[dict[str, Any]]:
-        """The `top_k` most probable labels of one row of logits with their scores; None: all."""
-        return self._labels.ranked(logits, top_k)
-
-    def label(self, index: int) -> str:
-        """The name of a class."""
-        return self._labels.name(index)
-
-    def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities, or for a regression the values, of one row of logits."""
-        return self._labels.scores(logits)
-
-    def _formed(self, answers: list[Any], inputs: object, *, is_best: bool) -> Any:
-        """Answers in the form in which transformers gives them."""
-        if self.task == "text-classification" and is_best:
-            best = [answer[0] for answer in answers]
-            return best[0] if isinstance(inputs, Mapping) else best
-        alone = self.task == "fill-mask" and len(answers) == 1
-        return answers if isinstance(inputs, list) and not alone else answers[0]
-
-    def _answer_questions(self, inputs: object, top_k: int, batch_size: int) -> Any:
-        model = self._model
-        finder = SpanFinder(model.runner.tokenizer, max_length=model.max_length, first_id=model.first_id)
-        pairs = question_contexts(inputs)
-        windows = [finder.windows(question, context) for question, context in pairs]
-        rows = iter(model.runner.rows([item for items in windows for item in items], batch_size=batch_size))
-        answers: list[Any] = []
-        for (_, context), items in zip(pairs, windows, strict=True):
-            found = finder.answers(context, items, [next(rows) for _ in items], top_k)
-            answers.append(found[0] if len(found) == 1 else found)
-        return answers[0] if len(answers) == 1 else answers
-
-    def _continue(self, pairs: list[TextPair], inputs: object, max_new_tokens: int, batch_size: int) -> Any:
-        texts = [text for text, _ in pairs]
-        model = self._model
-        continuer = Continuer(model.runner, model.decoder, end_ids=model.end_ids, max_length=model.max_length)
-        found = continuer.continuations(texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
-        answers = [[{"generated_text": text + more}] for text, more in zip(texts, found, strict=True)]
-        return answers if isinstance(inputs, list) else answers[0]
+        options = Options(top_k=top_k, aggregation_strategy=aggregation_strategy)
+        return self.row_task.answers(pairs, rows, options)
 
 
 def _checked_folder(folder: object) -> Path:

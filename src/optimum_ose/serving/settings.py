@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.serving.tasks.parts.labels import PROBLEM_TYPES
 from optimum_ose.wording import shown
 
-_PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 _LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
 """Names under which model types keep the size of their position table."""
 _TOKENS = ("pad_token", "mask_token", "cls_token", "unk_token", "eos_token", "sep_token", "bos_token")
@@ -30,8 +30,8 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise _refusal(file, "id2label", "an object with a name for each class number", names)
     if names is not None and {int(key) for key in names} != set(range(len(names))):
         raise _refusal(file, "id2label", f"an object with the class numbers 0 to {len(names) - 1}", names)
-    if config.get("problem_type") not in (None, *_PROBLEMS):
-        raise _refusal(file, "problem_type", f"one of {', '.join(_PROBLEMS)}", config["problem_type"])
+    if config.get("problem_type") not in (None, *PROBLEM_TYPES):
+        raise _refusal(file, "problem_type", f"one of {', '.join(PROBLEM_TYPES)}", config["problem_type"])
     for key in ("pad_token_id", *_LENGTHS):
         if not (config.get(key) is None or (_is_number(config[key]) and abs(config[key]) < _MAX_INTEGER)):
             raise _refusal(file, key, "a whole number", config[key])

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.serving.runner import PAST, RUN_ERRORS, Runner, reason
+from optimum_ose.serving.served_task import ServedTask
 
 _LONGEST_TRIED = 2048
 """Tokens of the longest trial: attention over more takes seconds and gigabytes."""
-_DIMENSIONS = {"text-classification": 2, "sentence-embedding": 2}
-"""Axes of the output by task; of all other tasks there are three, (texts, tokens, values)."""
 
 
 @final
@@ -33,7 +32,7 @@ class Trial:
         self._plain = 0 if pad else 1
         """A token that is not padding, which some models give no position."""
 
-    def check(self, task: str, config: Mapping[str, Any]) -> None:
+    def check(self, task: ServedTask, name: str, config: Mapping[str, Any]) -> None:
         """Refuse a file that computes nothing, or something else than its folder says.
 
         Raises:
@@ -52,7 +51,7 @@ class Trial:
                     f"it has none for token {token}, {tokenizer.id_to_token(token)!r}",
                     "Give the folder the tokenizer of its model, or resize the model's embeddings and export it again",
                 )
-        self._check_output(output, task, config)
+        self._check_output(output, task, name, config)
 
     def length(self, stated: int | None) -> int | None:
         """Tokens that the file can take at once.
@@ -101,12 +100,14 @@ class Trial:
         except RUN_ERRORS as error:
             return reason(error)
 
-    def _check_output(self, output: NDArray[np.float32], task: str, config: Mapping[str, Any]) -> None:
+    def _check_output(
+        self, output: NDArray[np.float32], task: ServedTask, name: str, config: Mapping[str, Any]
+    ) -> None:
         actual = None
         names = config.get("id2label")
-        if output.ndim != _DIMENSIONS.get(task, 3):
-            actual = f"its output for {task} has {output.ndim} axes"
-        elif task in ("text-classification", "token-classification") and names and len(names) != output.shape[-1]:
+        if output.ndim != task.num_axes:
+            actual = f"its output for {name} has {output.ndim} axes"
+        elif task.names_classes and names and len(names) != output.shape[-1]:
             actual = f"it gives {output.shape[-1]} values, and id2label names {len(names)} classes"
         elif not np.isfinite(output).all():
             actual = "it gives values that are no numbers"

@@ -1,10 +1,13 @@
-"""Labels and scores of a text, or of anything else that has one row of logits."""
+"""The classes of a model, and their scores in one row of logits."""
 
 from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+"""What a head can answer, by `problem_type` in its config."""
 
 
 @final

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from optimum_ose.serving.classification import Labels, softmax
-from optimum_ose.serving.inputs import Aggregation
+from optimum_ose.serving.inputs import Aggregation, TextPair
+from optimum_ose.serving.model import Model
+from optimum_ose.serving.served_task import Options, Rows, RowTask, ServedTask
+from optimum_ose.serving.tasks.parts.labels import Labels, softmax
 
 _OUTSIDE = "O"
 """The label of what is no entity."""
@@ -160,3 +163,20 @@ def _token_entity(piece: _Piece) -> dict[str, Any]:
         "start": piece.start,
         "end": piece.end,
     }
+
+
+def _answers(finder: EntityFinder, model: Model, pairs: list[TextPair], rows: Rows, options: Options) -> list[Any]:
+    encodings = model.runner.encode(pairs)
+    return [
+        finder.entities(text, encoding, row, options.aggregation_strategy)
+        for (text, _), encoding, row in zip(pairs, encodings, rows, strict=True)
+    ]
+
+
+def _load(model: Model) -> RowTask:
+    finder = EntityFinder(model.runner.tokenizer, Labels(model.config), unknown_id=model.token_id("unk_token"))
+    return RowTask(answers=partial(_answers, finder, model), reads_texts_again=True)
+
+
+SERVED = ServedTask(load=_load, heads=("ForTokenClassification",), names_classes=True)
+"""Tags of tokens, joined to entities."""

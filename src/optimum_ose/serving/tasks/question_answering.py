@@ -1,13 +1,17 @@
 """Answers to a question as spans of a context, which may be longer than the model reads at once."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from optimum_ose.serving.classification import softmax
+from optimum_ose.serving.inputs import question_contexts
+from optimum_ose.serving.model import Model
+from optimum_ose.serving.served_task import Options, ServedTask, SeveralRunsTask
+from optimum_ose.serving.tasks.parts.labels import softmax
 
 MAX_ANSWER_TOKENS = 15
 _MAX_WINDOW = 384
@@ -86,3 +90,20 @@ def _characters(window: Encoding, first: int, last: int) -> tuple[int, int]:
         if start is not None and end is not None:
             return start[0], end[1]
     return window.offsets[first][0], window.offsets[last][1]
+
+
+def _answer(model: Model, inputs: object, options: Options) -> Any:
+    finder = SpanFinder(model.runner.tokenizer, max_length=model.max_length, first_id=model.token_id("cls_token"))
+    pairs = question_contexts(inputs)
+    windows = [finder.windows(question, context) for question, context in pairs]
+    flat = [item for items in windows for item in items]
+    rows = iter(model.runner.rows(flat, batch_size=options.batch_size))
+    answers: list[Any] = []
+    for (_, context), items in zip(pairs, windows, strict=True):
+        found = finder.answers(context, items, [next(rows) for _ in items], options.top_k or 1)
+        answers.append(found[0] if len(found) == 1 else found)
+    return answers[0] if len(answers) == 1 else answers
+
+
+SERVED = ServedTask(load=lambda model: SeveralRunsTask(answer=partial(_answer, model)), heads=("ForQuestionAnswering",))
+"""Spans of contexts."""

@@ -1,17 +1,24 @@
 """Words in place of a text's masks."""
 
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
 
-from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.serving.classification import softmax
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.serving.decoding import Decoder
+from optimum_ose.serving.inputs import TextPair
+from optimum_ose.serving.model import Model
+from optimum_ose.serving.served_task import Options, Rows, RowTask, ServedTask
+from optimum_ose.serving.tasks.parts.labels import softmax
 
 _MAX_MASKS = 32
 """In one text."""
+_DEFAULT_WORDS = 5
+_CHARACTERS_PER_NUMBER = 8
+"""Of an answer in JSON, about."""
 
 
 @final
@@ -79,3 +86,41 @@ class MaskFiller:
                 }
             )
         return words
+
+
+def _answers(filler: MaskFiller, model: Model, pairs: list[TextPair], rows: Rows, options: Options) -> list[Any]:
+    encodings = model.runner.encode(pairs)
+    top_k = options.top_k or _DEFAULT_WORDS
+    return [filler.fillings(item, row, top_k) for item, row in zip(encodings, rows, strict=True)]
+
+
+def _answer_values(pairs: list[TextPair], rows: Rows, top_k: int | None) -> int:
+    characters = sum(len(text) * len(row) for (text, _), row in zip(pairs, rows, strict=True))
+    return characters * (top_k or _DEFAULT_WORDS) // _CHARACTERS_PER_NUMBER
+
+
+def _formed(answers: list[Any], inputs: object, options: Options) -> Any:
+    return answers if isinstance(inputs, list) and len(answers) != 1 else answers[0]
+
+
+def _load(model: Model) -> RowTask:
+    mask_id = model.token_id("mask_token")
+    if mask_id is None:
+        raise InvalidConfigError(
+            "The tokenizer of a masked language model must have a mask", "it names none", "Export the model again"
+        )
+    mask = model.runner.tokenizer.id_to_token(mask_id) or ""
+    filler = MaskFiller(model.decoder, mask=mask, mask_id=mask_id, pad_id=model.runner.padding.pad_id)
+    return RowTask(
+        answers=partial(_answers, filler, model),
+        reads_texts_again=True,
+        check=filler.check,
+        keep=filler.at_masks,
+        answer_values=_answer_values,
+        formed=_formed,
+        trial_text=mask,
+    )
+
+
+SERVED = ServedTask(load=_load, heads=("ForMaskedLM",))
+"""Words in place of masks."""

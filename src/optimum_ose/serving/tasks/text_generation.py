@@ -1,6 +1,7 @@
 """Continuations of texts, the most probable token after the other."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -9,8 +10,12 @@ from tokenizers import Encoding, Tokenizer
 
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.decoding import Decoder
+from optimum_ose.serving.folder import has_file, read_object
+from optimum_ose.serving.inputs import text_pairs
+from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import run_groups
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS, PAST, Runner
+from optimum_ose.serving.served_task import Options, ServedTask, SeveralRunsTask
 
 _PRESENT = "present."
 
@@ -94,3 +99,26 @@ class Continuer:
     def _run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         given = {name: feeds[name] for name in self._runner.input_names}
         return dict(zip(self._runner.output_names, self._runner.session.run(None, given), strict=True))
+
+
+def _answer(continuer: Continuer, inputs: object, options: Options) -> Any:
+    texts = [text for text, _ in text_pairs(inputs)]
+    found = continuer.continuations(texts, max_new_tokens=options.max_new_tokens, batch_size=options.batch_size)
+    answers = [[{"generated_text": text + more}] for text, more in zip(texts, found, strict=True)]
+    return answers if isinstance(inputs, list) else answers[0]
+
+
+def _end_ids(model: Model) -> frozenset[int]:
+    name = "generation_config.json"
+    generation = read_object(model.folder, name) if has_file(model.folder, name) else {}
+    ids = generation.get("eos_token_id", model.config.get("eos_token_id"))
+    return frozenset(item for item in (ids if isinstance(ids, list) else [ids]) if isinstance(item, int))
+
+
+def _load(model: Model) -> SeveralRunsTask:
+    continuer = Continuer(model.runner, model.decoder, end_ids=_end_ids(model), max_length=model.max_length)
+    return SeveralRunsTask(answer=partial(_answer, continuer))
+
+
+SERVED = ServedTask(load=_load, heads=("ForCausalLM", "LMHeadModel"))
+"""Continuations of texts."""

@@ -1,0 +1,106 @@
+"""What serving must know of a task: the record `ServedTask`, and the two forms of a task whose model is loaded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding
+
+from optimum_ose.serving.inputs import Aggregation, TextPair
+from optimum_ose.serving.model import Model
+
+Rows = list[NDArray[np.float32]]
+"""What the model gives for each text, without padding: see `Runner.rows`."""
+Outputs = tuple[tuple[str, str, list[int]], ...]
+"""Name, datatype and shape of each output tensor in the Open Inference Protocol; -1 stands for any size."""
+ANSWERS: Outputs = (("answer", "BYTES", [-1]),)
+"""Of tasks without a fixed form: each text's answer as JSON."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a call of `OnnxPipeline` asks for."""
+
+    top_k: int | None = None
+    """Labels, words or spans; None: as many as the task gives by itself."""
+    is_best: bool = False
+    """Whether one answer is wanted, in the flat form that transformers gives when `top_k` is not named."""
+    aggregation_strategy: Aggregation = "simple"
+    """How tokens are joined to entities."""
+    max_new_tokens: int = 20
+    """Of text generation."""
+    batch_size: int = 32
+    """Texts per run of the model."""
+
+
+class Answers(Protocol):
+    """Makes the answer to each text of its row."""
+
+    def __call__(self, pairs: list[TextPair], rows: Rows, options: Options) -> list[Any]:
+        """The answers, in the order of the texts."""
+
+
+def _no_values(pairs: list[TextPair], rows: Rows, top_k: int | None) -> int:
+    return 0
+
+
+def _listed(answers: list[Any], inputs: object, options: Options) -> Any:
+    return answers if isinstance(inputs, list) else answers[0]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTask:
+    """A task of a loaded model that answers each text by one run: a server can batch it."""
+
+    answers: Answers
+    """Makes answers of rows."""
+    outputs: Outputs = ANSWERS
+    """In the Open Inference Protocol."""
+    tensors: Callable[[Rows], Mapping[str, NDArray[Any]]] | None = None
+    """Makes these outputs of rows; None: answers as JSON."""
+    reads_texts_again: bool = False
+    """Whether `check` or `answers` tokenize the texts again."""
+    may_be_empty: bool = False
+    """Whether a text without tokens, where the tokenizer adds none, needs an answer: it is refused."""
+    check: Callable[[Encoding], None] | None = None
+    """Refuses a text that the model has nothing to say to."""
+    keep: Callable[[Encoding, NDArray[np.float32]], NDArray[np.float32]] | None = None
+    """What is kept of a text's row; None: all."""
+    answer_values: Callable[[list[TextPair], Rows, int | None], int] = _no_values
+    """About how many numbers answers hold, where a model's limits do not keep them few; given texts, rows, `top_k`."""
+    formed: Callable[[list[Any], object, Options], Any] = _listed
+    """Answers in the form in which transformers gives them; given the inputs as they came."""
+    trial_text: str = "trial"
+    """A text that the model can answer."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralRunsTask:
+    """A task of a loaded model that takes several runs for an answer: a server does not take it."""
+
+    answer: Callable[[Any, Options], Any]
+    """Answers inputs as `OnnxPipeline` gets them."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedTask:
+    """What one file of `optimum_ose.serving.tasks` tells."""
+
+    load: Callable[[Model], RowTask | SeveralRunsTask]
+    """The task of a loaded model."""
+    heads: tuple[str, ...] = ()
+    """Endings of the class names, in `config.json`, of models that do it."""
+    output: str | None = None
+    """Name of an output of the ONNX file by which it is told from others; None: its head tells."""
+    num_axes: int = 3
+    """Axes of the output: 2 where a text has one row, 3 where each of its tokens has."""
+    is_on_cards: bool = False
+    """Whether model cards show how to ask the server, and transformers.js."""
+    names_classes: bool = False
+    """Whether `id2label` must name each value of the output."""

@@ -1,0 +1,1 @@
+"""What served tasks share."""

@@ -1,0 +1,1 @@
+"""What tasks are made of: what rows hold, and what an answer is, one file for each kind."""
