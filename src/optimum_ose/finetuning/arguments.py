@@ -50,7 +50,8 @@ def require_usable_arguments(
     _require_duration(args, owner)
     _require_rows(args, num_rows, owner)
     _require_scores(args, metric, owner, labels_are_classes=labels_are_classes)
-    _require_best(args, metric, callbacks, owner)
+    _require_best_metric(args, metric, callbacks, owner)
+    _require_evaluations(args, callbacks, owner)
     if args.resume_from_checkpoint is not None:
         raise InvalidConfigError(
             f"resume_from_checkpoint in {owner} must be left out: output_dir holds the checkpoints",
@@ -149,40 +150,47 @@ def _require_scores(args: TrainingArguments, metric: Metric, owner: str, *, labe
         )
 
 
-def _require_best(args: TrainingArguments, metric: Metric, callbacks: Sequence[TrainerCallback], owner: str) -> None:
-    """The score that chooses a checkpoint must be one that is measured, when it is needed."""
-    saves, evaluates = SaveStrategy(args.save_strategy), IntervalStrategy(args.eval_strategy)
-    stops = any(isinstance(callback, EarlyStoppingCallback) for callback in callbacks)
-    chooses = bool(args.load_best_model_at_end) or saves == SaveStrategy.BEST or stops
-    plateau = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)) == "reduce_lr_on_plateau"
-    name = args.metric_for_best_model
-    known = (_LOSS, *metric.score_names)
+def _require_best_metric(
+    args: TrainingArguments, metric: Metric, callbacks: Sequence[TrainerCallback], owner: str
+) -> None:
+    """The score that chooses a checkpoint must be one that is measured."""
+    name, known = args.metric_for_best_model, (_LOSS, *metric.score_names)
     if name is not None and str(name).removeprefix("eval_") not in known:
         raise InvalidConfigError(
             f"metric_for_best_model in {owner} must be a score of the task: {listed(known)}",
             f"got {shown(name)} (eval_{str(name).removeprefix('eval_')})",
             f"Use {metric.name}, or leave it out",
         )
-    if (chooses or plateau) and evaluates == IntervalStrategy.NO:
+    if name is None and (_stops_early(callbacks) or SaveStrategy(args.save_strategy) == SaveStrategy.BEST):
+        raise InvalidConfigError(
+            f"metric_for_best_model in {owner} must name the score that chooses", "got none", f"Use {metric.name}"
+        )
+
+
+def _require_evaluations(args: TrainingArguments, callbacks: Sequence[TrainerCallback], owner: str) -> None:
+    """Scores that choose a checkpoint or the learning rate must be there when they are needed."""
+    saves, evaluates = SaveStrategy(args.save_strategy), IntervalStrategy(args.eval_strategy)
+    is_loaded, stops = bool(args.load_best_model_at_end), _stops_early(callbacks)
+    plateau = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)) == "reduce_lr_on_plateau"
+    if (is_loaded or stops or plateau or saves == SaveStrategy.BEST) and evaluates == IntervalStrategy.NO:
         raise InvalidConfigError(
             f"{owner} must evaluate during the training where a score chooses checkpoints or the learning rate",
             f"got eval_strategy={evaluates.value!r}",
             "Set eval_strategy to 'epoch' or 'steps'",
         )
-    if (stops or saves == SaveStrategy.BEST) and name is None:
-        raise InvalidConfigError(
-            f"metric_for_best_model in {owner} must name the score that chooses", "got none", f"Use {metric.name}"
-        )
-    is_loaded = bool(args.load_best_model_at_end) and saves != SaveStrategy.BEST
-    if is_loaded and saves.value != evaluates.value:
+    if is_loaded and saves != SaveStrategy.BEST and saves.value != evaluates.value:
         raise InvalidConfigError(
             f"{owner} must save whenever it evaluates where the best model is loaded at the end",
             f"got save_strategy={saves.value!r} and eval_strategy={evaluates.value!r}",
             "Make both the same",
         )
-    if stops and not args.load_best_model_at_end:
+    if stops and not is_loaded:
         raise InvalidConfigError(
             f"{owner} must load the best model at the end where EarlyStoppingCallback is used",
             "got load_best_model_at_end=False",
             "Set it to True",
         )
+
+
+def _stops_early(callbacks: Sequence[TrainerCallback]) -> bool:
+    return any(isinstance(callback, EarlyStoppingCallback) for callback in callbacks)
