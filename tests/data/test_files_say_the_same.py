@@ -27,7 +27,7 @@ TEXTS = st.text(st.sampled_from(ODD), min_size=1, max_size=12).filter(lambda tex
 LABELS = st.text(st.sampled_from("0127eE.+-_ atrueé²"), min_size=1, max_size=6).filter(
     lambda name: name.strip() == name
 )
-SINGLE = Columns(problem_type="single_label_classification")
+SINGLE = Columns(kind="class")
 
 
 def table_from(rows: Rows, kind: str, folder: Path) -> pd.DataFrame:

@@ -20,14 +20,13 @@ from optimum_ose.data.python_rows import checked_rows
 from optimum_ose.data.reading import read_file, read_tables
 from optimum_ose.data.splits import make_splits
 from optimum_ose.data.tables import named_table
+from optimum_ose.data.targets import Kind
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.tasks.parts.token_labels import TagMetric
 from themes import word_tokenizer
 
 BOTH = ([1, 0, 1, 0], [0, 1, 1, 0])
-
-SINGLE = "single_label_classification"
 
 
 def table(labels: list[Any]) -> pd.DataFrame:
@@ -36,10 +35,10 @@ def table(labels: list[Any]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("form", [int, float, bool, np.float32])
-@pytest.mark.parametrize("problem_type", [None, "multi_label_classification"])
-def test_vectors_of_zeros_and_ones_are_sets_of_numbered_classes(form: Any, problem_type: str | None) -> None:
+@pytest.mark.parametrize("kind", [None, "classes"])
+def test_vectors_of_zeros_and_ones_are_sets_of_numbered_classes(form: Any, kind: Kind | None) -> None:
     rows = table([[form(entry) for entry in BOTH[number % 2]] for number in range(40)])
-    made = make_splits({"train": rows}, Columns(problem_type=problem_type), seed=0)
+    made = make_splits({"train": rows}, Columns(kind=kind), seed=0)
     assert made.label_names == ("0", "1", "2", "3")
     assert {tuple(label) for label in made.train["label"]} == {(0, 2), (1, 2)}
 
@@ -96,14 +95,12 @@ def test_labels_that_are_none_are_refused_in_a_few_words(labels: list[Any], mess
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), "", " \t"])
 @pytest.mark.parametrize("kind", ["class", "number", "classes"])
-def test_missing_labels_of_every_kind_are_refused(missing: Any, kind: str) -> None:
+def test_missing_labels_of_every_kind_are_refused(missing: Any, kind: Kind) -> None:
     known: dict[str, Any] = {"class": "a", "number": 1.5, "classes": ["a"]}
     other: dict[str, Any] = {"class": "b", "number": 2.5, "classes": ["b"]}
     labels = [missing if number % 3 == 1 else (known, other)[number % 2][kind] for number in range(30)]
-    types = {"class": "single", "number": None, "classes": "multi"}
-    name = "regression" if kind == "number" else f"{types[kind]}_label_classification"
     with pytest.raises(InvalidDataError, match="in every row; 10 of 30 rows of train do not; the first is row 1: "):
-        make_splits({"train": table(labels)}, Columns(problem_type=name), seed=0)
+        make_splits({"train": table(labels)}, Columns(kind=kind), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +237,7 @@ def test_words_without_a_tag_teach_nothing_and_judge_nothing() -> None:
     [("1", "1.0"), ("1e3", "1000"), ("0,5", "0.5"), ("caf\u00e9", "cafe\u0301"), ("Yes", "yes"), ("\uff21", "a")],
 )
 def test_classes_that_look_alike_are_kept_apart_and_named_once(one: str, other: str) -> None:
-    made = make_splits({"train": table([one, other, "z"] * 20)}, Columns(problem_type=SINGLE), seed=0)
+    made = make_splits({"train": table([one, other, "z"] * 20)}, Columns(kind="class"), seed=0)
     assert len(made.label_names) == 3
     (told,) = [warning for warning in made.warnings if "look alike" in warning]
     for name in (one, other):
@@ -248,13 +245,13 @@ def test_classes_that_look_alike_are_kept_apart_and_named_once(one: str, other: 
 
 
 def test_classes_that_do_not_look_alike_are_not_told_of() -> None:
-    made = make_splits({"train": table(["007", "7", "a", "b1", "1.5"] * 20)}, Columns(problem_type=SINGLE), seed=0)
+    made = make_splits({"train": table(["007", "7", "a", "b1", "1.5"] * 20)}, Columns(kind="class"), seed=0)
     assert not [warning for warning in made.warnings if "look alike" in warning]
 
 
 def test_one_number_for_all_rows_teaches_nothing() -> None:
     with pytest.raises(InvalidDataError, match=r"must differ between training rows; all \d+ are 2.5"):
-        make_splits({"train": table([2.5] * 40)}, Columns(problem_type="regression"), seed=0)
+        make_splits({"train": table([2.5] * 40)}, Columns(kind="number"), seed=0)
 
 
 def test_a_whole_number_below_zero_is_no_tag() -> None:

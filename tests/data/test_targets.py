@@ -14,6 +14,7 @@ from optimum_ose.data.splits import make_splits
 from optimum_ose.data.targets import Kind, kind_of_values
 from optimum_ose.data.tokenization import TEACHER_LOGITS, language_collator, pad_rows, tokenize, unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
 from themes import VOCABULARY, teacher_config, word_tokenizer
 from tiny_tokenizer import word_piece_tokenizer
 
@@ -56,7 +57,7 @@ def test_labels_are_what_they_look_like(values: list[object], kind: Kind) -> Non
 
 def test_the_user_may_say_that_whole_numbers_are_numbers() -> None:
     table = pd.DataFrame({"text": [f"row {n}" for n in range(30)], "label": [n % 5 for n in range(30)]})
-    splits = make_splits({"train": table}, Columns(problem_type="regression"), seed=0)
+    splits = make_splits({"train": table}, Columns(kind="number"), seed=0)
     assert splits.kind == "number"
     assert splits.label_names == ()
     assert set(splits.train["label"]) <= {0.0, 1.0, 2.0, 3.0, 4.0}
@@ -126,9 +127,8 @@ def test_sets_of_classes_get_the_numbers_of_the_teachers_head() -> None:
 
 
 def test_numbers_need_a_head_of_one_output() -> None:
-    rows = Dataset.from_dict({"text": ["a"], "label": [0.5]})
     with pytest.raises(InvalidDataError, match="must have a head of one output; this one has 3"):
-        align_labels(rows, teacher_config())
+        require_fitting_head("number", teacher_config())
 
 
 def test_tags_and_the_teachers_answers_to_tokens_are_padded() -> None:

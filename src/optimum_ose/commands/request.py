@@ -105,6 +105,7 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.optimizer.optimizer import OSEOptimizer
     from optimum_ose.optimizer.run import Rows, open_run, take_over
     from optimum_ose.tasks import command_line_task
+    from optimum_ose.tasks.parts.by_problem_type import kind_of_problem_type
 
     task = command_line_task(request.task)
     config = seeded(config_from_dict(OSEConfig, request.config), request.seed)
@@ -113,7 +114,7 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         text=request.text_column,
         text_pair=request.text_pair_column,
         label=request.label_column,
-        problem_type=request.problem_type,
+        kind=kind_of_problem_type(request.problem_type) if request.problem_type else None,
     )
     tables, columns = _tables(request, names, columns)
     splits = make_splits(tables, columns, seed=request.seed or 0, are_words=task.inputs.are_words)
@@ -153,7 +154,7 @@ def _tables(
     found = read_tables(request.dataset, split_names=names, subset=subset, validation_name=task.validation)
     tables = benchmark_tables(task, found)
     pair = "text_pair" if "text_pair" in tables["train"].columns else None
-    return tables, replace(columns, text="text", text_pair=pair, label="label", problem_type=task.problem_type)
+    return tables, replace(columns, text="text", text_pair=pair, label="label", kind=task.kind)
 
 
 def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":

@@ -1,17 +1,16 @@
 """GLUE, SuperGLUE and RACE as task definitions: which columns hold what, which classes there are, what is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
 
-from optimum_ose.data.targets import clean_label, is_list
+from optimum_ose.data.targets import Kind, clean_label, is_list
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.wording import listed, shown
 
-ProblemType = Literal["single_label_classification", "regression"]
 Metric = Literal["accuracy", "f1", "matthews", "spearman", "accuracy_of_groups", "f1_of_groups"]
 Example = tuple[str, str | None, Any]
 """Text, second text, label: a class index or name, or a number."""
@@ -38,8 +37,8 @@ class BenchmarkTask:
     """Name of the split that steers."""
     trains_on: str | None = None
     """The task whose rows teach a diagnostic task, which has none of its own."""
-    problem_type: ProblemType = field(default="single_label_classification")
-    """As in `transformers.PretrainedConfig`."""
+    kind: Kind = "class"
+    """What one label is."""
 
 
 def benchmark_task(name: str) -> BenchmarkTask:
@@ -121,7 +120,7 @@ def _is_unlabeled(value: Any) -> bool:
 
 def _label(task: BenchmarkTask, value: Any) -> Any:
     try:
-        if task.problem_type == "regression":
+        if task.kind == "number":
             return clean_label(value, "number")
         text = clean_label(value, "class").removesuffix(".0")
     except ValueError as error:
@@ -207,7 +206,7 @@ BENCHMARK_TASKS: Mapping[str, BenchmarkTask] = MappingProxyType(
         "glue/sst2": _task("sentence", ("negative", "positive")),
         "glue/mrpc": _task("sentence1 sentence2", ("not_equivalent", "equivalent"), "f1", "accuracy"),
         "glue/qqp": _task("question1 question2", ("not_duplicate", "duplicate"), "f1", "accuracy"),
-        "glue/stsb": _task("sentence1 sentence2", (), "spearman", problem_type="regression"),
+        "glue/stsb": _task("sentence1 sentence2", (), "spearman", kind="number"),
         "glue/mnli": _task("premise hypothesis", _NLI, validation="validation_matched"),
         "glue/qnli": _task("question sentence", _ENTAILMENT),
         "glue/rte": _task("sentence1 sentence2", _ENTAILMENT),

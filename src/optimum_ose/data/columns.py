@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optimum_ose.data.label_column import LabelForm, without_vectors
-from optimum_ose.data.targets import clean_label, has_surrogates, is_list
+from optimum_ose.data.targets import Kind, clean_label, has_surrogates, is_list
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, shown
 
@@ -35,8 +35,8 @@ class Columns:
     """The second text of a pair."""
     label: str | None = None
     """The class, the list of classes, the number, or the list of tags."""
-    problem_type: str | None = None
-    """What a label is, in Transformers' words; None: what the labels look like."""
+    kind: Kind | None = None
+    """What one label is; None: what the labels look like."""
 
 
 def choose_columns(tables: Mapping[str, pd.DataFrame], columns: Columns, *, are_words: bool) -> dict[str, str]:

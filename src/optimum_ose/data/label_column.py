@@ -17,7 +17,6 @@ from optimum_ose.data.targets import (
     is_list,
     is_missing,
     is_written_number,
-    kind_of_problem,
     kind_of_values,
 )
 from optimum_ose.exceptions import InvalidDataError
@@ -43,7 +42,7 @@ class LabelForm:
 def label_form(
     tables: Mapping[str, pd.DataFrame],
     label: str,
-    problem_type: str | None,
+    named: Kind | None,
     *,
     is_tagging: bool,
     warnings: list[str],
@@ -53,7 +52,7 @@ def label_form(
     Args:
         tables: split name -> table; all have the column.
         label: the column.
-        problem_type: what the user says, in Transformers' words.
+        named: what the user says.
         is_tagging: whether labels are lists of tags.
         warnings: a sentence is added where texts were taken for numbers.
 
@@ -65,11 +64,11 @@ def label_form(
         _refuse_negative_tags(tables, label)
         return LabelForm(kind="tags", declared=declared)
     values = [value for table in tables.values() for value in table[label] if not is_missing(value)]
-    kind = kind_of_problem(problem_type) if problem_type else kind_of_values(values)
+    kind = named or kind_of_values(values)
     texts = [value for value in values if isinstance(value, str)]
     if kind in ("class", "classes") and texts:
         _refuse_written_lists(texts, label)
-    if problem_type is None and kind == "class" and _are_untyped(tables) and are_written_numbers(texts):
+    if named is None and kind == "class" and _are_untyped(tables) and are_written_numbers(texts):
         kind = "number"
         warnings.append(
             f"the labels in column {shown(label)} are read as numbers, for some have a fraction "

@@ -7,16 +7,9 @@ from datasets import ClassLabel, Dataset, Features
 from datasets import Sequence as ListFeature
 from transformers import PretrainedConfig
 
-from optimum_ose.data.targets import Kind, kind_of_rows, names_of, token_label
+from optimum_ose.data.targets import kind_of_rows, names_of, token_label
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed
-
-_HEADS: Mapping[Kind, tuple[tuple[str | None, ...], str]] = {
-    "class": ((None, "single_label_classification"), "one class for each row"),
-    "classes": ((None, "multi_label_classification"), "a set of classes for each row"),
-    "number": ((None, "regression"), "one number for each row"),
-}
-"""Kind of labels -> the `problem_type`s of heads that answer it, and what it is."""
 
 
 def class_names(dataset: Dataset) -> list[str]:
@@ -90,11 +83,9 @@ def align_labels(dataset: Dataset, config: PretrainedConfig) -> Dataset:
         config: of a teacher with a trained head.
 
     Raises:
-        InvalidDataError: if the head answers something else, or lacks a class.
+        InvalidDataError: if the head lacks a class.
     """
-    kind = kind_of_rows(dataset)
-    require_fitting_head(kind, config)
-    if kind == "number":
+    if kind_of_rows(dataset) == "number":
         return dataset
     dataset, known = with_names(dataset), head_names(config)
     names = class_names(dataset)
@@ -148,33 +139,6 @@ def head_indices(names: Sequence[str], known: Sequence[str]) -> list[int] | None
 def are_indices(names: Sequence[str], num_classes: int) -> bool:
     """Whether the names of classes are the whole numbers from 0 on, one for each of the head's classes."""
     return len(names) == num_classes and set(names) == {str(index) for index in range(num_classes)}
-
-
-def require_fitting_head(kind: Kind, config: PretrainedConfig) -> None:
-    """Pass if a head answers what rows are labeled with.
-
-    Raises:
-        InvalidDataError: if it answers something else: a number instead of a class, and so on.
-    """
-    if kind == "tags":
-        return
-    types, wanted = _HEADS[kind]
-    named, outputs = getattr(config, "problem_type", None), int(config.num_labels or 0)
-    if kind == "number" and outputs != 1:
-        raise InvalidDataError(
-            "A teacher of rows labeled with numbers must have a head of one output",
-            f"this one has {outputs}",
-            "Give data of its classes, or a teacher without a head: it is then fine-tuned first",
-        )
-    if named not in types or (kind == "class" and outputs == 1):
-        answers = {"regression": "numbers", "multi_label_classification": "sets of classes"}.get(
-            str(named), "one number" if outputs == 1 else "one class for each row"
-        )
-        raise InvalidDataError(
-            "The teacher's head must answer what the rows are labeled with",
-            f"the labels are {wanted}; the head has {outputs} output{'s' * (outputs != 1)} and answers {answers}",
-            "Give labels of that kind, name another problem type (problem_type), or give a teacher without a head",
-        )
 
 
 def _class_feature(dataset: Dataset) -> Any:

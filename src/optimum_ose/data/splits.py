@@ -63,7 +63,7 @@ def make_splits(tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: i
     """
     chosen = choose_columns(tables, columns, are_words=are_words)
     warnings: list[str] = []
-    form = label_form(tables, chosen["label"], columns.problem_type, is_tagging=are_words, warnings=warnings)
+    form = label_form(tables, chosen["label"], columns.kind, is_tagging=are_words, warnings=warnings)
     warnings += label_warnings(tables, chosen["label"], form.kind)
     cleaned = {split: clean(table, chosen, split, form) for split, table in tables.items()}
     names = _separate(cleaned, form, seed, warnings)

@@ -11,6 +11,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.data.images import image_rows
 from optimum_ose.data.labels import align_labels, head_names, row_labels
+from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.data.words import first_tokens_of_rows, text_of
 from optimum_ose.exceptions import ExportError
 from optimum_ose.export.parity import open_session
@@ -20,6 +21,7 @@ from optimum_ose.serialization import read_json
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks import task_named
+from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
 from optimum_ose.tasks.parts.inputs import IMAGES
 from optimum_ose.tasks.parts.token_labels import NO_TAG, OUTSIDE
 
@@ -47,6 +49,7 @@ def served_scores(
     config = _head_of(folder)
     found = task_named(task)
     metric = found.metric(config)
+    require_fitting_head(kind_of_rows(dataset), config)
     if found.inputs is IMAGES:
         rows = image_rows(dataset, config)
         path = folder / (file_name or "onnx/model.onnx")

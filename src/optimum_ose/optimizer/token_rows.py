@@ -9,11 +9,12 @@ from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.data.images import image_rows
 from optimum_ose.data.labels import align_labels, class_names, with_names, write_names
-from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
+from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.data.tokenization import tokenize, unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.tasks import task_named
+from optimum_ose.tasks.parts.by_problem_type import PROBLEM_TYPES, require_fitting_head
 from optimum_ose.wording import listed
 
 
@@ -42,10 +43,12 @@ def token_rows(
     Raises:
         InvalidDataError: if the columns are others, or the classes are not the teacher's.
     """
+    found = task_named(task)
+    if config is not None and found.has_labels and "label" in dataset.column_names:
+        require_fitting_head(kind_of_rows(dataset), config)
     if isinstance(tokenizer, BaseImageProcessor):
         return image_rows(dataset, config, needs_labels=needs_labels)
     columns = set(dataset.column_names)
-    found = task_named(task)
     is_labeled = found.has_labels
     if {"input_ids", "labels"} <= columns or ("input_ids" in columns and not (is_labeled and needs_labels)):
         return dataset
@@ -88,7 +91,7 @@ def give_head(teacher: PreTrainedModel, dataset: Dataset) -> None:
     names, kind = class_names(dataset), kind_of_rows(dataset)
     # One that a sequence classifier before it left behind would hold for the new head.
     if kind in ("number", "classes") or getattr(teacher.config, "problem_type", None) is not None:
-        problem_type: Any = PROBLEM_TYPES[kind]
+        problem_type: Any = PROBLEM_TYPES.get(kind)
         teacher.config.problem_type = problem_type
     num_outputs = len(names) or 1
     if teacher.config.num_labels != num_outputs:

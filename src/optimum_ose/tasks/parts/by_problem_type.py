@@ -4,16 +4,30 @@ from collections.abc import Mapping
 
 from transformers import PretrainedConfig
 
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.data.targets import Kind
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.tasks.parts.multi_label import MULTI_LABEL
 from optimum_ose.tasks.parts.problem import Problem
 from optimum_ose.tasks.parts.regression import REGRESSION
 from optimum_ose.tasks.parts.single_label import SINGLE_LABEL
+from optimum_ose.wording import shown
 
 _PROBLEMS: Mapping[str | None, Problem] = {
     "regression": REGRESSION,
     "multi_label_classification": MULTI_LABEL,
     "single_label_classification": SINGLE_LABEL,
+}
+
+PROBLEM_TYPES: Mapping[Kind, str] = {
+    "class": "single_label_classification",
+    "classes": "multi_label_classification",
+    "number": "regression",
+}
+"""What one label of a row is -> `problem_type` in a Transformers config."""
+_MEANINGS: Mapping[Kind, str] = {
+    "class": "one class for each row",
+    "classes": "a set of classes for each row",
+    "number": "one number for each row",
 }
 
 
@@ -57,4 +71,45 @@ def require_sound_head(config: PretrainedConfig) -> None:
             "A classification must have at least two classes",
             f"problem_type of config.json is 'single_label_classification', and the head has {count} outputs",
             "Correct problem_type or id2label in config.json",
+        )
+
+
+def kind_of_problem_type(problem_type: str) -> Kind:
+    """What one label is, by a `problem_type`.
+
+    Raises:
+        InvalidDataError: if there is no such problem type.
+    """
+    kinds = {name: kind for kind, name in PROBLEM_TYPES.items()}
+    if problem_type not in kinds:
+        raise InvalidDataError(
+            f"problem_type must be one of {', '.join(kinds)}", f"got {shown(problem_type)}", "Choose one of them"
+        )
+    return kinds[problem_type]
+
+
+def require_fitting_head(kind: Kind, config: PretrainedConfig) -> None:
+    """Pass if a head answers what rows are labeled with.
+
+    Raises:
+        InvalidDataError: if it answers something else: a number instead of a class, and so on.
+    """
+    if kind not in PROBLEM_TYPES:
+        return
+    types, wanted = (None, PROBLEM_TYPES[kind]), _MEANINGS[kind]
+    named, outputs = getattr(config, "problem_type", None), int(config.num_labels or 0)
+    if kind == "number" and outputs != 1:
+        raise InvalidDataError(
+            "A teacher of rows labeled with numbers must have a head of one output",
+            f"this one has {outputs}",
+            "Give data of its classes, or a teacher without a head: it is then fine-tuned first",
+        )
+    if named not in types or (kind == "class" and outputs == 1):
+        answers = {"regression": "numbers", "multi_label_classification": "sets of classes"}.get(
+            str(named), "one number" if outputs == 1 else "one class for each row"
+        )
+        raise InvalidDataError(
+            "The teacher's head must answer what the rows are labeled with",
+            f"the labels are {wanted}; the head has {outputs} output{'s' * (outputs != 1)} and answers {answers}",
+            "Give labels of that kind, name another problem type (problem_type), or give a teacher without a head",
         )
