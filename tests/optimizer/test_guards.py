@@ -408,7 +408,7 @@ def test_arguments_with_which_nothing_is_learned_or_judged_are_refused(
 def test_early_stopping_needs_a_score_to_watch(optimizer: OSEOptimizer, student: Any, args: TrainingArguments) -> None:
     splits = {"train_dataset": TRAIN, "eval_dataset": DEV}
     stop = EarlyStoppingCallback()
-    assert "must evaluate during" in str(
+    assert "must name the score that chooses" in str(
         refused(lambda: optimizer.finetune(student, **splits, args=args, callbacks=[stop]))
     )
 

@@ -89,11 +89,6 @@ LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
     ({"student_arguments": {"per_device_eval_batch_size": 0}, "agora": None}, InvalidConfigError, "batch_size"),
     ({"student_arguments": {"max_steps": 1}}, InvalidConfigError, "long enough for one round of Agora"),
     ({"student_arguments": {"num_train_epochs": 0}}, InvalidConfigError, "must be a number above 0; got 0"),
-    (
-        {"student_arguments": {"resume_from_checkpoint": "x"}},
-        InvalidConfigError,
-        "resume_from_checkpoint in student_arguments",
-    ),
     ({"student_arguments": {"push_to_hub": True}}, InvalidConfigError, "push_to_hub in student_arguments"),
     (
         {"student_arguments": {"dataloader_drop_last": True, "per_device_train_batch_size": 64}},

@@ -18,7 +18,7 @@ from optimum_ose.finetuning.arguments import refused_arguments
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.progress import Listener
 from optimum_ose.serialization import plain
-from optimum_ose.wording import listed, one_line, shown
+from optimum_ose.wording import listed, shown
 
 _RATE_TIMES_WIDTH = 0.06
 _BASE_WIDTH = 768

@@ -56,7 +56,7 @@ def require_sound_head(config: PretrainedConfig) -> None:
     named, count = getattr(config, "problem_type", None), int(config.num_labels or 0)
     if named not in _PROBLEMS and named is not None:
         raise InvalidConfigError(
-            f"problem_type of config.json must be one of {', '.join(_PROBLEMS)}",
+            f"problem_type of config.json must be one of {', '.join(PROBLEM_TYPES.values())}",
             f"got {shown(named)}",
             "Correct problem_type in config.json, or remove it",
         )
