@@ -2,24 +2,22 @@
 
 import logging
 import os
-import signal
 import sys
 from abc import abstractmethod
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from types import FrameType
 from typing import ClassVar
 
 from optimum.commands.base import BaseOptimumCLICommand
 from safetensors import SafetensorError
 
 from optimum_ose.commands.failures import machine_refusal, tell_unforeseen
+from optimum_ose.commands.signals import TERMINATED, Terminated, lasting_signals
 from optimum_ose.exceptions import OSEError
 from optimum_ose.processes import may_print, require_single_process
 from optimum_ose.wording import let_output_escape
 
 USER_ERROR = 2
 INTERRUPTED = 130
-TERMINATED = 143
 CLOSED_PIPE = 141
 
 
@@ -50,13 +48,15 @@ class Verb(BaseOptimumCLICommand):  # type: ignore[misc]
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         let_output_escape()
-        signal.signal(signal.SIGTERM, _terminate)
         sys.excepthook = tell_unforeseen
         try:
-            if not self.SHARES_WORK:
-                require_single_process(type(self).__name__.removesuffix("Command").lower())
-            self.execute()
-            sys.stdout.flush()
+            with lasting_signals():
+                if not self.SHARES_WORK:
+                    require_single_process(type(self).__name__.removesuffix("Command").lower())
+                self.execute()
+                sys.stdout.flush()
+        except Terminated:
+            _fail("terminated; run the same command again to resume", TERMINATED)
         except BrokenPipeError:
             _leave_closed_pipe()
         except (OSError, MemoryError, RuntimeError, SafetensorError, OSEError) as error:
@@ -78,7 +78,3 @@ def _fail(message: str, code: int) -> None:
     if may_print():  # one process of a launch tells
         print(f"optimum-ose: {message}", file=sys.stderr)
     raise SystemExit(code)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    _fail("terminated; run the same command again to resume", TERMINATED)
