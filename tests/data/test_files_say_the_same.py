@@ -161,6 +161,12 @@ def test_a_known_encoding_changes_no_text(encoding: str, tmp_path: Path) -> None
         ("a.jsonl", '{"text": "a"}\n{"text": \n', "line 2: "),
         ("a.jsonl", '{"text": "a", "text": "b"}\n', "holds 'text' twice"),
         ("a.jsonl", "[" * 200_000, "nested too deeply|Expecting value"),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": %s}\n' % ("9" * 5000),
+            "line 1: .* thousands of digits; write it as a text",
+        ),
+        ("a.json", '[{"text": "a", "label": %s}]' % ("9" * 5000), "thousands of digits; write it as a text, in quotes"),
         ("a.txt", "__label__a __label__b text\n", "line 1 has several labels"),
         ("a.conll", "the O\ncat\n", "line 2 is not `word tag`"),
         ("a.conll", "the\tO\nNew York\nLA\tO\n", "line 2 is not `word tag`"),

@@ -78,9 +78,10 @@ def test_lists_of_classes_stay_sets(labels: list[Any], names: tuple[str, ...]) -
         ([[0.25, 0.75], [1.0, 0.0]] * 20, "a list of zeros and ones"),
         ([[["a"]], ["b"]] * 20, "must hold a list of classes"),
         (["['a', 'b']", '["a"]'] * 20, "texts that look like lists"),
-        ([{"a": 1}, "b"] * 20, "must hold a class in every row; 20 of 40"),
-        ([dt.datetime(2024, 1, 1), "b"] * 20, "must hold a class in every row; 20 of 40"),
-        ([b"a", "b"] * 20, "must hold a class in every row; 20 of 40"),
+        ([{"a": 1}, "b"] * 20, r"must hold a class \(a text, a number or a truth value\) in every row; 20 of 40"),
+        ([dt.datetime(2024, 1, 1), "b"] * 20, r"must hold a class \(a text, .*\) in every row; 20 of 40"),
+        ([pd.NaT, dt.datetime(2024, 1, 1)] * 20, r"\(a text, .* 40 of 40 .* first with a value is row 1: datetime"),
+        ([b"a", "b"] * 20, r"must hold a class \(a text, .*\) in every row; 20 of 40"),
         ([float("inf"), 1.0] * 20, "must hold a class in every row; 20 of 40"),
         ([10**5000, 1] * 20, "must hold a class in every row; 20 of 40"),
         (["\ud800", "b"] * 20, "must hold a class in every row; 20 of 40"),
@@ -91,6 +92,13 @@ def test_labels_that_are_none_are_refused_in_a_few_words(labels: list[Any], mess
     with pytest.raises(InvalidDataError, match=message) as found:
         make_splits({"train": table(labels)}, Columns(), seed=0)
     assert len(str(found.value)) < 1_000
+
+
+def test_numbers_that_lose_digits_as_floats_are_classes_or_refused() -> None:
+    rows = table([2**53 + 1, 2**53, 1.5] * 20)
+    assert make_splits({"train": rows}, Columns(), seed=0).label_names == (str(2**53), str(2**53 + 1), "1.5")
+    with pytest.raises(InvalidDataError, match="a number that keeps its digits as a float in every row; 20 of 60"):
+        make_splits({"train": rows}, Columns(kind="number"), seed=0)
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), "", " \t"])

@@ -49,6 +49,9 @@ def test_a_word_without_a_tag_is_refused_with_its_line(tmp_path: Path) -> None:
         ([0.0, 2.5], "number"),
         ([["a"], []], "classes"),
         ([True, False], "class"),
+        ([2**53 + 1, 2**53, 1.5], "class"),
+        ([2**53, 1.5], "number"),
+        ([10**400, 1.5], "class"),
     ],
 )
 def test_labels_are_what_they_look_like(values: list[object], kind: Kind) -> None:

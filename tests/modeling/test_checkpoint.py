@@ -223,6 +223,33 @@ def test_a_head_in_the_files_counts_where_the_config_names_no_class(tmp_path: Pa
     assert load(saved(classifier(), tmp_path, architectures=None)).has_head
 
 
+@pytest.mark.parametrize("kind", ["Bert", "Llama"])
+def test_a_head_of_an_unknown_class_is_refused_and_both_remedies_work(kind: str, tmp_path: Path) -> None:
+    source = saved(classifier(kind), tmp_path, architectures=["ZZZ"])
+    with pytest.raises(InvalidConfigError, match=r"no class of its architectures \['ZZZ'\]; the files hold") as found:
+        load(source)
+    assert f"['{kind}ForSequenceClassification'] and id2label" in str(found.value)
+    content = json.loads((tmp_path / "config.json").read_text())
+    content["architectures"] = [f"{kind}ForSequenceClassification"]
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert load(source).has_head
+    AutoModel.from_pretrained(source).save_pretrained(tmp_path / "without")
+    assert not load(str(tmp_path / "without")).has_head
+
+
+def test_an_unknown_class_without_the_task_s_head_gets_a_new_one(tmp_path: Path) -> None:
+    source = saved(AutoModel.from_config(config_of("Bert")), tmp_path, architectures=["ZZZ"])
+    assert not load(source).has_head
+
+
+def test_a_head_of_other_classes_is_refused_where_the_config_names_no_class(tmp_path: Path) -> None:
+    source = saved(classifier(), tmp_path, architectures=None)
+    config = load_config(source)
+    config.num_labels = 5
+    with pytest.raises(InvalidConfigError, match="architectures None; the files hold classifier"):
+        load_checkpoint(source, config, task=TASK)
+
+
 def test_images_are_loaded_by_the_same_rules(tmp_path: Path) -> None:
     sizes = {name: size for name, size in SIZES.items() if name != "vocab_size"}
     model = AutoModelForImageClassification.from_config(ViTConfig(**sizes, image_size=16, patch_size=8))

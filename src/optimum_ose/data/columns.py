@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optimum_ose.data.label_column import LabelForm, without_vectors
-from optimum_ose.data.targets import Kind, clean_label, has_surrogates, is_list
+from optimum_ose.data.targets import Kind, clean_label, has_surrogates, is_list, is_missing
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, shown
 
@@ -148,17 +148,25 @@ def _clean_labels(table: pd.DataFrame, *, form: LabelForm, name: str, split: str
             cleaned.append(None)
     if wrong:
         mask = np.isin(np.arange(len(table)), list(wrong))
-        raise _wrong_rows(table["label"], mask, wanted=next(iter(wrong.values())), role="label", name=name, split=split)
+        wanted = wrong[_first_wrong(table["label"], mask)]
+        raise _wrong_rows(table["label"], mask, wanted=wanted, role="label", name=name, split=split)
     return cleaned
+
+
+def _first_wrong(values: "pd.Series[Any]", wrong: Any) -> int:
+    """The first wrong row that holds a value, for it says more than a missing one; else the first wrong row."""
+    rows = np.flatnonzero(wrong)
+    return int(next((row for row in rows if not is_missing(values.iloc[row])), rows[0]))
 
 
 def _wrong_rows(
     values: "pd.Series[Any]", wrong: Any, *, wanted: str, role: str, name: str, split: str
 ) -> InvalidDataError:
-    row = int(wrong.argmax())
+    row = _first_wrong(values, wrong)
     first = shown(values.iloc[row])
+    which = "the first" if row == int(wrong.argmax()) else "the first with a value"
     return InvalidDataError(
         f"Column {shown(name)} must hold {wanted} in every row",
-        f"{int(wrong.sum())} of {len(values)} rows of {split} do not; the first is row {row}: {first}",
+        f"{int(wrong.sum())} of {len(values)} rows of {split} do not; {which} is row {row}: {first}",
         f"Remove those rows, or name the right column (--{_option(role)}-column)",
     )

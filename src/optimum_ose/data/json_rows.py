@@ -67,6 +67,10 @@ def _loads(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except ValueError as error:
+        if "set_int_max_str_digits" not in str(error):
+            raise
+        raise ValueError("it holds a number of thousands of digits; write it as a text, in quotes") from error
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> _Record:

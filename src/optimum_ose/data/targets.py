@@ -27,7 +27,8 @@ _WRITTEN_MISSING = ("<NA>", "NaT")
 def kind_of_values(values: Iterable[Any]) -> Kind:
     """What the labels of texts are: lists are sets of classes, numbers with fractions are numbers, all else is a class.
 
-    Where all numbers are whole they are classes, unless the user says that they are not. What is missing says nothing.
+    Where all numbers are whole, or one loses digits as a float, they are classes, unless the user says that they are
+    not. What is missing says nothing.
     """
     kept = [value for value in values if not is_missing(value)]
     if any(is_list(value) for value in kept):
@@ -35,7 +36,9 @@ def kind_of_values(values: Iterable[Any]) -> Kind:
     is_numeric = all(
         isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool) for value in kept
     )
-    return "number" if is_numeric and any(_has_fraction(value) for value in kept) else "class"
+    if not is_numeric or not any(_has_fraction(value) for value in kept) or any(map(_loses_digits, kept)):
+        return "class"
+    return "number"
 
 
 def are_written_numbers(texts: Iterable[str]) -> bool:
@@ -122,8 +125,10 @@ def token_label(value: Any, kind: Kind, num_classes: int) -> Any:
 def _class_name(value: Any) -> str:
     """The name of a class: a text as it is, but for spaces around it; a whole number or a truth value as text."""
     value = value.item() if isinstance(value, np.generic) else value
-    if is_missing(value) or not isinstance(value, str | int | float | Decimal):
+    if is_missing(value):
         raise ValueError("a class")
+    if not isinstance(value, str | int | float | Decimal):
+        raise ValueError("a class (a text, a number or a truth value)")
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("a class")
@@ -154,6 +159,8 @@ def _number(value: Any) -> float:
         raise ValueError("a number") from error
     if not math.isfinite(found):
         raise ValueError("a finite number")
+    if _loses_digits(value):
+        raise ValueError("a number that keeps its digits as a float")
     return found
 
 
@@ -175,6 +182,16 @@ def _is_ignored(value: Any) -> bool:
 
 def _has_fraction(value: Any) -> bool:
     return isinstance(value, float | Decimal | np.floating) and math.isfinite(value) and bool(value % 1)
+
+
+def _loses_digits(value: Any) -> bool:
+    """Whether a whole number is another one as a float."""
+    if not isinstance(value, int | np.integer):
+        return False
+    try:
+        return int(float(value)) != int(value)
+    except OverflowError:
+        return True
 
 
 def _order(name: str) -> tuple[int, int, str]:

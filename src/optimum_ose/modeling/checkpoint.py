@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -25,7 +26,7 @@ from optimum_ose.modeling.weights import (
 )
 from optimum_ose.modeling.wrappers import without_wrappers
 from optimum_ose.tasks import HEADLESS_TASK, task_named
-from optimum_ose.wording import listed, one_line
+from optimum_ose.wording import listed, one_line, shown
 
 _SPARE = 2**24
 """Parameters that a model may have beyond twice those in its files: heads, and tables that files hold once."""
@@ -152,8 +153,9 @@ def _require_fitting(
     """Refuse what does not fit; else whether the head came from the files."""
     is_headless_class = model.base_model is model
     body = "" if is_headless_class else f"{model.base_model_prefix}."
-    is_declared = task_named(task).holds_head(model.config) and not is_headless_class
-    declares_other = bool(model.config.architectures) and not is_declared and not _is_bare(model.config)
+    named = model.config.architectures or []
+    is_declared = not is_headless_class and (task_named(task).holds_head(model.config) or type(model).__name__ in named)
+    declares_other = bool(named) and not is_declared and not _is_bare(model.config)
 
     def may_differ(name: str) -> bool:
         return not is_declared and (not name.startswith(body) or bool(_POOLER.search(name)))
@@ -175,8 +177,25 @@ def _require_fitting(
             what,
             "Save the whole model again with save_pretrained, or correct config.json",
         )
+    if not is_headless_class and not is_declared and not any(hasattr(transformers, name) for name in named):
+        _refuse_unnamed_head(model, misfit, body, source=source)
     has_head = not is_headless_class and (is_declared or not (declares_other or misfit.in_head(body)))
     return has_head or task == HEADLESS_TASK
+
+
+def _refuse_unnamed_head(model: PreTrainedModel, misfit: Misfit, body: str, *, source: str) -> None:
+    """Refuse a head in the files of which config.json does not say whether it is the task's."""
+    named = model.config.architectures
+    head = [name for name in model.state_dict() if not name.startswith(body)]
+    if misfit.missing.intersection(head) or not (named or misfit.mismatched.intersection(head)):
+        return
+    kind = type(model).__name__
+    raise InvalidConfigError(
+        f"config.json of {one_line(source, limit=120)} must name the class of the head in the weight files",
+        f"Transformers has no class of its architectures {shown(named)}; the files hold {listed(head, limit=3)}",
+        f"Set architectures to ['{kind}'] and id2label to its classes to use that head, or save the model without it "
+        "(AutoModel) to train a new one",
+    )
 
 
 def _shapes(name: str, model: PreTrainedModel, stored: Mapping[str, Stored]) -> str:
