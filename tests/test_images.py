@@ -41,6 +41,7 @@ from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.slicing import inherit_fronts
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.question import rows_digest
+from optimum_ose.serving import OnnxPipeline
 from runs import run
 from themes import word_tokenizer
 
@@ -311,7 +312,14 @@ def test_the_whole_way_from_python(optimizer: OSEOptimizer, tmp_path: Path) -> N
     assert "batch of 1 x 8 x 8 pixels" in card
     assert "tokens" not in card
     assert "Agora" not in card
-    assert "OnnxPipeline" not in card
+    assert 'OnnxPipeline.from_pretrained("path/to/this/folder")\nprint(model("path/to/an/image.png"))' in card
+    assert "curl" not in card
+    assert "transformers.js" not in card
+    examples = (artifact.stage("benchmark") or {})["examples"]
+    assert [item["text"] for item in examples] == [f"image {index}, 8 x 8 pixels" for index in range(3)]
+    assert [item["gold"] for item in examples] == [NAMES[label] for label in datasets["test_dataset"]["label"][:3]]
+    answers = OnnxPipeline.from_pretrained(out)(datasets["test_dataset"]["image"][:3])
+    assert [item["label"] for item in examples] == [answer[0]["label"] for answer in answers]
     journal = artifact.journal.read_bytes()
     again = OSEOptimizer.from_pretrained(out, task=TASK)
     student = AutoModelForImageClassification.from_pretrained(out)

@@ -9,14 +9,17 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
+from PIL import Image
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BertForTokenClassification,
+    ViTForImageClassification,
     pipeline,
 )
 
+from digits import NAMES, digit_rows, save, trained_vit, vit_config
 from optimum_ose import ExportConfig, OSEOptimizer
 from optimum_ose.exceptions import ExportError
 from optimum_ose.optimizer.served import require_same_score
@@ -170,6 +173,39 @@ def test_the_folder_says_where_texts_are_cut(exported: tuple[OSEOptimizer, Path,
     (encoding,) = OnnxPipeline.from_pretrained(folder).encodings([(long, None)])
     assert len(encoding.ids) == LENGTH
     assert word_tokenizer().model_max_length == optimizer.text_tokenizer.model_max_length == 32  # not the user's own
+
+
+@pytest.mark.parametrize("kind", ["images", "arrays", "sets"])
+def test_images_are_scored_as_they_are_served(tmp_path: Path, kind: str) -> None:
+    rows = digit_rows(1500, 1797)
+    model: Any = trained_vit() if kind != "sets" else random_vit(problem_type="multi_label_classification")
+    if kind == "arrays":
+        pixels = [np.asarray(image) for image in rows["image"]]
+        rows = Dataset.from_dict({"image": pixels, "label": rows["label"][:]})
+        rows = rows.cast_column("label", ClassLabel(names=NAMES))
+    if kind == "sets":
+        labels = [[label, (label + 3) % 10] for label in rows["label"]]
+        rows = rows.remove_columns("label").add_column("label", labels, feature=ListFeature(ClassLabel(names=NAMES)))
+    optimizer = OSEOptimizer.from_pretrained(save(model, tmp_path / "vit"), task="image-classification")
+    folder = tmp_path / "out"
+    optimizer.export(optimizer.teacher, folder, ExportConfig(quantization="none"))
+    served = optimizer.served_scores(folder, rows)
+    assert served == pytest.approx(optimizer.scores(optimizer.teacher, rows), abs=CLOSE)
+    images = [image if kind != "arrays" else Image.fromarray(np.array(image, np.uint8)) for image in rows["image"]]
+    theirs = pipeline("image-classification", model=str(folder), device="cpu")(images, top_k=10)
+    scores = np.array([[{i["label"]: i["score"] for i in answer}[name] for name in NAMES] for answer in theirs])
+    if kind == "sets":
+        found, wanted = scores > 0.5, np.array([[index in label for index in range(10)] for label in rows["label"]])
+    else:
+        found, wanted = scores.argmax(-1), np.array(rows["label"])
+        assert served["accuracy"] > 0.8
+    assert optimizer.metric.judged(found, wanted) == pytest.approx(served, abs=CLOSE)
+
+
+def random_vit(**changes: Any) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return ViTForImageClassification(vit_config(initializer_range=0.5, **changes)).eval()
 
 
 def test_served_scores_that_differ_end_the_run() -> None:

@@ -14,7 +14,7 @@ _UNNAMED = "path/to/this/folder"
 """Stands for the model as long as no repository is named."""
 _TEXT, _PAIR = "A text.", {"text": "A first text.", "text_pair": "A second one."}
 _OTHER = "path/to/an/image.png"
-"""Input of a task that is not served here."""
+"""Input of a task that does not take texts."""
 
 
 def usage_section(facts: CardFacts) -> str:
@@ -28,16 +28,17 @@ def usage_section(facts: CardFacts) -> str:
     """
     model = facts.repo_id or _UNNAMED
     served = served_tasks().get(facts.task)
-    example: object = (_PAIR if facts.takes_pairs else _TEXT) if served is not None else _OTHER
+    takes_texts = served is not None and not served.takes_images
+    example: object = (_PAIR if facts.takes_pairs else _TEXT) if takes_texts else _OTHER
     parts = ["## Use", _fence("python", _transformers(facts.task, model, example))]
     if served is not None and served.is_on_cards:
         parts += [
             "Without torch and transformers, on ONNX Runtime:",
             _fence("python", _onnx_pipeline(facts, example)),
-            "Over HTTP:",
-            _fence("shell", _http(facts, example)),
         ]
-    if served is not None and served.is_on_cards and not facts.takes_pairs:
+    if served is not None and served.is_on_cards and takes_texts:
+        parts += ["Over HTTP:", _fence("shell", _http(facts, example))]
+    if served is not None and served.is_on_cards and takes_texts and not facts.takes_pairs:
         parts += [
             "In Node.js or a browser, with transformers.js:",
             _fence("js", _javascript(facts, json.dumps(example))),

@@ -23,8 +23,10 @@ from optimum_ose.finetuning.arguments import refused_arguments
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.initialization import from_scratch
+from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.optimizer.teacher_task import TeacherTask
+from optimum_ose.serving.pipeline import OnnxPipeline
 
 _NUM_ROWS = 8
 
@@ -95,7 +97,7 @@ def rehearse_training(
 
 
 def rehearse_export(task: TeacherTask, student: PreTrainedModel, rows: Dataset, config: ExportConfig) -> None:
-    """Export a student as the run will export its own, into a folder that is removed.
+    """Export a student as the run will export its own, into a folder that is removed, and load it as it is scored.
 
     Raises:
         ExportError, InvalidConfigError, UnsupportedModelError: as the export of the run would, hours later.
@@ -110,6 +112,8 @@ def rehearse_export(task: TeacherTask, student: PreTrainedModel, rows: Dataset, 
             calibration_rows=lambda: task.rows(few, needs_labels=False),
             warns=False,
         )
+        save_into(student, task.tokenizer, Path(folder), max_length=task.saved_length)
+        OnnxPipeline.from_pretrained(folder)
 
 
 def _for_one_step(args: TrainingArguments, folder: str) -> TrainingArguments:

@@ -8,6 +8,9 @@ from datasets import Dataset
 
 from optimum_ose.data.labels import class_names
 from optimum_ose.data.targets import Kind, kind_of_rows
+from optimum_ose.optimizer.served import image_inputs
+from optimum_ose.preprocessing import IMAGE
+from optimum_ose.serving.images import rgb_image
 from optimum_ose.serving.pipeline import OnnxPipeline
 
 _NUM_EXAMPLES = 3
@@ -21,22 +24,19 @@ def sample_answers(folder: Path, file_name: str, rows: Dataset) -> list[dict[str
     Args:
         folder: the exported model.
         file_name: ONNX file, relative to it.
-        rows: with `text` and perhaps `text_pair`, or `tokens`, and `label`.
+        rows: with `text` and perhaps `text_pair`, or `tokens`, or `image`, and `label`.
 
     Returns:
-        A JSON-able dict per row: `text`, `text_pair` if there is one, `gold`, `label` (the answer as people read it: a
-        class, all classes of a set, a number, or entities) and `score` (of a class; else None). None of rows without
-        text.
+        A JSON-able dict per row: `text` (of an image its row and size), `text_pair` if there is one, `gold`, `label`
+        (the answer as people read it: a class, all classes of a set, a number, or entities) and `score` (of a class;
+        else None). None of other rows.
     """
-    if not {"text", "tokens"} & set(rows.column_names):
+    if not {"text", "tokens", IMAGE} & set(rows.column_names):
         return []
     chosen = rows.select(range(min(_NUM_EXAMPLES, len(rows))))
     kind, names = kind_of_rows(chosen), class_names(rows)
-    texts = chosen["text"][:] if kind != "tags" else [" ".join(words) for words in chosen["tokens"]]
     pairs = chosen["text_pair"][:] if "text_pair" in rows.column_names else [None] * len(chosen)
-    inputs = [
-        text if pair is None else {"text": text, "text_pair": pair} for text, pair in zip(texts, pairs, strict=True)
-    ]
+    texts, inputs = _inputs(chosen, pairs, kind)
     answers = _answers(OnnxPipeline.from_pretrained(folder, file_name=file_name), inputs, kind)
     return [
         {
@@ -49,13 +49,28 @@ def sample_answers(folder: Path, file_name: str, rows: Dataset) -> list[dict[str
     ]
 
 
+def _inputs(rows: Dataset, pairs: Sequence[str | None], kind: Kind) -> tuple[list[str], list[Any]]:
+    """Each row in words, and as a client sends it."""
+    if not {"text", "tokens"} & set(rows.column_names):
+        images = image_inputs(rows)
+        told = [
+            f"image {index}, {image.width} x {image.height} pixels"
+            for index, image in enumerate(map(rgb_image, images))
+        ]
+        return told, images
+    texts = rows["text"][:] if kind != "tags" else [" ".join(words) for words in rows["tokens"]]
+    return texts, [
+        text if pair is None else {"text": text, "text_pair": pair} for text, pair in zip(texts, pairs, strict=True)
+    ]
+
+
 def _answers(pipeline: OnnxPipeline, inputs: list[Any], kind: Kind) -> list[dict[str, Any]]:
     if kind == "tags":
         found = pipeline(inputs, aggregation_strategy="simple")
         return [{"label": _entities((item["entity_group"], item["word"]) for item in items)} for items in found]
     if kind == "classes":
         return [{"label": _set_of(items)} for items in pipeline(inputs, top_k=None)]
-    best: Sequence[Mapping[str, Any]] = pipeline(inputs)
+    best: list[Mapping[str, Any]] = [items[0] for items in pipeline(inputs, top_k=1)]
     if kind == "number":
         return [{"label": f"{item['score']:.4g}"} for item in best]
     return [{"label": item["label"], "score": item["score"]} for item in best]

@@ -2,21 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
-from numpy.typing import NDArray
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig
 
 from optimum_ose.data.images import image_rows
 from optimum_ose.data.labels import align_labels, head_names, row_labels
 from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.data.words import first_tokens_of_rows, text_of
 from optimum_ose.exceptions import ExportError
-from optimum_ose.export.parity import open_session
-from optimum_ose.modeling.prediction import gather_answers
-from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.preprocessing import IMAGE
 from optimum_ose.serialization import read_json
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
@@ -29,17 +26,17 @@ MAX_DIFFERENCE = 0.002
 """By how much a served score may differ from the score of the model in memory."""
 
 
-def served_scores(
-    folder: Path, dataset: Dataset, *, task: str, model: PreTrainedModel, processor: Preprocessor, file_name: str | None
-) -> dict[str, float]:
+_CHUNK_IMAGES = 256
+"""That are in memory at once."""
+
+
+def served_scores(folder: Path, dataset: Dataset, *, task: str, file_name: str | None) -> dict[str, float]:
     """All scores of a folder on raw rows, as `OnnxPipeline` serves it.
 
     Args:
         folder: an exported model.
         dataset: raw rows with `label`, and `text`, maybe `text_pair`, or `tokens`, or `image`.
         task: that the folder serves.
-        model: of images, which `OnnxPipeline` does not take: on whose device batches are made.
-        processor: of images: makes pixels.
         file_name: ONNX file relative to the folder; None: the default of `OnnxPipeline`.
 
     Raises:
@@ -50,11 +47,11 @@ def served_scores(
     found = task_named(task)
     metric = found.metric(config)
     require_fitting_head(kind_of_rows(dataset), config)
+    pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
     if found.inputs is IMAGES:
         rows = image_rows(dataset, config)
-        path = folder / (file_name or "onnx/model.onnx")
-        return metric.scores(onnx_logits(path, model, rows, tokenizer=processor), rows)
-    pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
+        answers = _served_images(pipeline, rows)
+        return metric.judged(found.problem(config).served(answers, head_names(config)), rows["labels"][:])
     aligned = align_labels(dataset, config)
     inputs = _inputs(dataset)
     kept = [index for index, encoding in enumerate(pipeline.encodings(inputs)) if len(encoding)]  # as in `tokenize`
@@ -104,16 +101,18 @@ def require_same_score(
         )
 
 
-def onnx_logits(path: Path, model: PreTrainedModel, rows: Dataset, *, tokenizer: Preprocessor) -> NDArray[np.float32]:
-    """What an ONNX file answers to the rows, as `predict_logits` gives it. `model` is the one that it was made of."""
-    session = open_session(path)
-    names = {item.name for item in session.get_inputs()}
+def image_inputs(rows: Dataset) -> list[Any]:
+    """What a client sends for each row of images; of arrays, which rows give as lists, the array."""
+    return [np.asarray(item, dtype=np.uint8) if isinstance(item, list) else item for item in rows[IMAGE]]
 
-    def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        feeds = {name: tensor.cpu().numpy() for name, tensor in batch.items() if name in names}
-        return torch.from_numpy(session.run(["logits"], feeds)[0])
 
-    return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=32)
+def _served_images(pipeline: OnnxPipeline, rows: Dataset) -> list[Any]:
+    """All labels of each image with their scores, the most probable first."""
+    answers: list[Any] = []
+    for start in range(0, len(rows), _CHUNK_IMAGES):
+        chunk = rows.select(range(start, min(start + _CHUNK_IMAGES, len(rows))))
+        answers += pipeline(image_inputs(chunk), top_k=None)
+    return answers
 
 
 def _served_tags(pipeline: OnnxPipeline, rows: Sequence[Sequence[str]], config: PretrainedConfig) -> list[list[int]]:

@@ -219,14 +219,7 @@ class TeacherTask:
     ) -> dict[str, float]:
         """All scores of an exported folder on raw rows, as `OnnxPipeline` serves it; see `served.served_scores`."""
         self.require_head()
-        return served_scores(
-            Path(folder),
-            dataset,
-            task=self.task,
-            model=self.teacher,
-            processor=self.tokenizer,
-            file_name=file_name,
-        )
+        return served_scores(Path(folder), dataset, task=self.task, file_name=file_name)
 
     def served_score(self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None) -> float:
         """What an exported folder scores on raw rows, as it is served, by the task's main metric.

@@ -10,10 +10,11 @@ from tokenizers import Tokenizer
 from optimum_ose.exceptions import InvalidConfigError, is_panic
 from optimum_ose.serving.decoding import Decoder
 from optimum_ose.serving.folder import has_file, read_object, read_tokenizer
+from optimum_ose.serving.image_loading import load_image_model
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import Padding
 from optimum_ose.serving.runner import Runner, open_session
-from optimum_ose.serving.served_task import RowTask, SeveralRunsTask
+from optimum_ose.serving.served_task import DirectTask, RowTask
 from optimum_ose.serving.settings import check_config, check_tokenizer_settings, stated_length
 from optimum_ose.serving.tasks import served_tasks, task_of_file, task_of_head
 from optimum_ose.serving.trial import Trial
@@ -33,30 +34,39 @@ class LoadedTask:
 
     name: str
     """Of the task."""
-    model: Model
-    """Session, tokenizer and settings."""
-    task: RowTask | SeveralRunsTask
+    model: Model | None
+    """Session, tokenizer and settings; None: it reads no texts."""
+    task: RowTask | DirectTask
     """How inputs are answered."""
 
 
-def load_model(
-    folder: Path, model_path: Path, *, config: dict[str, Any], settings: dict[str, Any], num_threads: int | None
-) -> LoadedTask:
-    """Open the session and the tokenizer of a folder, and try what the model can take.
+def load_model(folder: Path, model_path: Path, *, config: dict[str, Any], num_threads: int | None) -> LoadedTask:
+    """Open the session of a folder and what makes its inputs, and try what the model can take.
 
     Args:
-        folder: holds `tokenizer.json`.
+        folder: holds `tokenizer.json` and `tokenizer_config.json`, or for images `preprocessor_config.json`.
         model_path: the ONNX file.
         config: what `config.json` holds.
-        settings: what `tokenizer_config.json` holds.
         num_threads: intra-op threads; None leaves the choice to ONNX Runtime.
 
     Raises:
         OutputFolderError: if a file is missing.
         InvalidConfigError: if a file is damaged, or the files do not belong together.
-        UnsupportedModelError: if the model is for another task.
+        UnsupportedModelError: if the model is for another task, or images are made ready in an unknown way.
+        MissingDependencyError: if it is a model of images, and Pillow is not installed.
     """
     head = model_task(config)
+    served = served_tasks()[head]
+    if served.takes_images:
+        model = load_image_model(folder, model_path, served, head, config=config, num_threads=num_threads)
+        return LoadedTask(name=head, model=None, task=served.load(model))
+    return _load_texts(folder, model_path, head, config=config, num_threads=num_threads)
+
+
+def _load_texts(
+    folder: Path, model_path: Path, head: str, *, config: dict[str, Any], num_threads: int | None
+) -> LoadedTask:
+    settings = read_object(folder, "tokenizer_config.json")
     check_tokenizer_settings(settings)
     tokenizer = _load_tokenizer(folder)
     runner = Runner(open_session(model_path, num_threads), tokenizer, Padding(config, settings, tokenizer))

@@ -1,4 +1,4 @@
-"""Answers of an exported model: tokenizers before, ONNX Runtime in the middle, labels, words or vectors after."""
+"""Answers of an exported model: tokens or pixels, ONNX Runtime in the middle, labels, words or vectors after."""
 
 import os
 from pathlib import Path
@@ -12,8 +12,9 @@ from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OutputF
 from optimum_ose.serving.folder import read_object, resolve_file
 from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, text_pairs
 from optimum_ose.serving.loading import LoadedTask, default_file, load_model, model_task
+from optimum_ose.serving.model import Model
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS, check_threads
-from optimum_ose.serving.served_task import Options, RowTask, SeveralRunsTask
+from optimum_ose.serving.served_task import DirectTask, Options, RowTask
 from optimum_ose.wording import can_name_a_file, shown
 
 _DEFAULT_NEW_TOKENS = 20
@@ -21,30 +22,35 @@ _DEFAULT_NEW_TOKENS = 20
 
 @final
 class OnnxPipeline:
-    """A pipeline for texts on ONNX Runtime, without torch and transformers.
+    """A pipeline for texts or images on ONNX Runtime, without torch and transformers.
 
     Threads may share one instance.
     """
 
     def __init__(self, loaded: LoadedTask) -> None:
         """Use `from_pretrained`."""
-        self._model = loaded.model
+        self._text_model = loaded.model
         self._loaded = loaded.task
         self.task = loaded.name
         """Name of the task: one of `serving.tasks`."""
-        tokenizer = self._model.runner.tokenizer
         self._may_be_empty = (
             isinstance(loaded.task, RowTask)
             and loaded.task.may_be_empty
-            and not tokenizer.num_special_tokens_to_add(False)
+            and not self._model.runner.tokenizer.num_special_tokens_to_add(False)
         )
         """Whether a text can have no tokens, and yet needs an answer."""
-        limit = self._model.max_length
-        self._takes_pairs = limit is None or limit > tokenizer.num_special_tokens_to_add(True)
         self.reads_texts_again = isinstance(loaded.task, RowTask) and (
             loaded.task.reads_texts_again or self._may_be_empty
         )
         """Whether `check` or `answers` tokenize the texts again."""
+
+    @property
+    def _model(self) -> Model:
+        if self._text_model is None:
+            raise UnsupportedModelError(
+                "A text needs a model of texts", f"that of {self.task} takes images", "Call OnnxPipeline with an image"
+            )
+        return self._text_model
 
     @property
     def trial_text(self) -> str:
@@ -56,13 +62,13 @@ class OnnxPipeline:
         """How each text is answered by one run of the model.
 
         Raises:
-            UnsupportedModelError: for tasks whose answers take several, such as question answering: `rows`, `check` and
+            UnsupportedModelError: for tasks that do otherwise, such as question answering: `rows`, `check` and
                 `answers` are not for them.
         """
         if not isinstance(self._loaded, RowTask):
             raise UnsupportedModelError(
                 "A server answers each text by one run of the model",
-                f"{self.task} takes several",
+                f"{self.task} {self._loaded.refusal}",
                 "Call OnnxPipeline in Python instead",
             )
         return self._loaded
@@ -74,7 +80,8 @@ class OnnxPipeline:
         """Load an exported folder.
 
         Args:
-            folder: holds `config.json`, `tokenizer.json`, `tokenizer_config.json` and `onnx/`.
+            folder: holds `config.json`, `onnx/`, and `tokenizer.json` and `tokenizer_config.json` or, for images,
+                `preprocessor_config.json`.
             file_name: ONNX file relative to the folder. None: the one that `ose/benchmark.json` recommends, else
                 `onnx/model_quantized.onnx`, else `onnx/model.onnx`.
             num_threads: intra-op threads; None leaves the choice to ONNX Runtime.
@@ -82,16 +89,16 @@ class OnnxPipeline:
         Raises:
             OutputFolderError: if a file is missing or lies outside the folder.
             InvalidConfigError: if a file is damaged, or an argument is of another kind or out of range.
-            UnsupportedModelError: if the model is for another task.
+            UnsupportedModelError: if the model is for another task, or images are made ready in an unknown way.
+            MissingDependencyError: if it is a model of images, and Pillow is not installed.
         """
         path = _checked_folder(folder)
         _check_file_name(file_name)
         check_threads("num_threads", num_threads)
         config = read_object(path, "config.json")
         model_task(config)
-        settings = read_object(path, "tokenizer_config.json")
         model_path = resolve_file(path, file_name or default_file(path))
-        return cls(load_model(path, model_path, config=config, settings=settings, num_threads=num_threads))
+        return cls(load_model(path, model_path, config=config, num_threads=num_threads))
 
     def __call__(
         self,
@@ -106,13 +113,15 @@ class OnnxPipeline:
 
         Args:
             inputs: a text, a `{"text", "text_pair"}` mapping, or a list of either; of question answering a
-                `{"question", "context"}` mapping or a list of these, with contexts of any length.
-            top_k: labels per text; None: all, the most probable first. By default the best one, in the flat form
-                that transformers gives when `top_k` is not named. Of `fill-mask` words per mask (by default 5), of
-                question answering answers per question (by default 1).
+                `{"question", "context"}` mapping or a list of these, with contexts of any length. Of image
+                classification a path, the bytes of a file, an image of Pillow, a uint8 array of shape (height, width)
+                or (height, width, channels), or a list of these.
+            top_k: labels per text or image; None: all, the most probable first. By default the best one, in the flat
+                form that transformers gives when `top_k` is not named. Of `fill-mask` words per mask (by default 5), of
+                question answering answers per question (by default 1), of image classification by default 5 labels.
             aggregation_strategy: how token classification joins tokens to entities.
             max_new_tokens: of text generation, which takes the most probable token each time.
-            batch_size: texts per run; texts of similar length share one.
+            batch_size: texts or images per run; texts of similar length share one.
 
         Returns:
             Text classification: `[{"label", "score"}]` for a text and for a list; a list of lists for a list with
@@ -120,7 +129,7 @@ class OnnxPipeline:
             Sentence embedding: a list of numbers per text. The others: what transformers gives.
 
         Raises:
-            InvalidDataError: if an input is not text, or a number is not positive.
+            InvalidDataError: if an input is not text, or an image cannot be read, or a number is not positive.
         """
         _check_positive("top_k", 1 if top_k in ("best", None) else top_k)
         _check_positive("batch_size", batch_size)
@@ -138,7 +147,7 @@ class OnnxPipeline:
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
         )
-        if isinstance(self._loaded, SeveralRunsTask):
+        if isinstance(self._loaded, DirectTask):
             return self._loaded.answer(inputs, options)
         pairs = text_pairs(inputs)
         self.check(pairs)
@@ -171,9 +180,11 @@ class OnnxPipeline:
             InvalidDataError: if a text has no tokens, or a pair no room beside its special tokens, or a text for
                 `fill-mask` holds no mask, or too many.
         """
-        if not self._takes_pairs and any(partner is not None for _, partner in pairs):
+        limit = self._model.max_length
+        has_room = limit is None or limit > self._model.runner.tokenizer.num_special_tokens_to_add(True)
+        if not has_room and any(partner is not None for _, partner in pairs):
             raise InvalidDataError(
-                "The model must have room for two texts", f"it reads {self._model.max_length} tokens", "Send one text"
+                "The model must have room for two texts", f"it reads {limit} tokens", "Send one text"
             )
         check = self.row_task.check
         if not self._may_be_empty and check is None:

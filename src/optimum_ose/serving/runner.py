@@ -38,7 +38,7 @@ RUN_ERRORS = (
     runtime.RuntimeException,
 )
 """What ONNX Runtime raises, at load and in a run; its errors have no base of their own."""
-_FATAL = 4
+FATAL = 4
 """Severity from which ONNX Runtime writes to the terminal: its errors come as exceptions, and are told once."""
 _READ = (("sentence_embedding",), ("logits",), ("start_logits", "end_logits"), ("last_hidden_state",))
 """Outputs that answers are made of: the first that a file has."""
@@ -57,7 +57,7 @@ class Runner:
         known = (list(names) for names in _READ if set(names) <= set(self.output_names))
         self._read = next(known, self.output_names)
         self._options = onnxruntime.RunOptions()
-        self._options.log_severity_level = _FATAL
+        self._options.log_severity_level = FATAL
 
     def encode(self, pairs: list[TextPair]) -> list[Encoding]:
         """Tokens of each text or pair, cut to the model's limit."""
@@ -142,16 +142,23 @@ def _refusal(num_tokens: int, actual: str) -> InvalidDataError:
     )
 
 
-def open_session(path: Path, num_threads: int | None) -> onnxruntime.InferenceSession:
-    """A session on the CPU; `num_threads` None leaves the choice to ONNX Runtime.
+def open_session(
+    path: Path, num_threads: int | None, *, known_inputs: frozenset[str] = INPUT_NAMES
+) -> onnxruntime.InferenceSession:
+    """A session on the CPU.
+
+    Args:
+        path: the ONNX file.
+        num_threads: intra-op threads; None leaves the choice to ONNX Runtime.
+        known_inputs: what it may take, besides keys and values of a past.
 
     Raises:
         InvalidConfigError: if the file is no model.
-        UnsupportedModelError: if it takes other inputs than texts.
+        UnsupportedModelError: if it takes other inputs.
     """
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL
+    options.log_severity_level = FATAL
     if num_threads is not None:
         options.intra_op_num_threads = num_threads
     try:
@@ -161,10 +168,10 @@ def open_session(path: Path, num_threads: int | None) -> onnxruntime.InferenceSe
             f"{path.name} must be a model that ONNX Runtime can load", reason(error), "Export the model again"
         ) from error
     names = {item.name for item in session.get_inputs() if not item.name.startswith(PAST)}
-    unknown = sorted(names - INPUT_NAMES)
+    unknown = sorted(names - known_inputs)
     if unknown:
         raise UnsupportedModelError(
-            f"The ONNX file may have the inputs {', '.join(sorted(INPUT_NAMES))}",
+            f"The ONNX file may have the inputs {', '.join(sorted(known_inputs))}",
             f"it has {', '.join(unknown)}",
             "Export the model with optimum-ose",
         )

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from tokenizers import Encoding
 
 from optimum_ose.serving.inputs import Aggregation, TextPair
-from optimum_ose.serving.model import Model
 
 Rows = list[NDArray[np.float32]]
 """What the model gives for each text, without padding: see `Runner.rows`."""
@@ -80,11 +79,13 @@ class RowTask:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeveralRunsTask:
-    """A task of a loaded model that takes several runs for an answer: a server does not take it."""
+class DirectTask:
+    """A task of a loaded model that answers inputs by itself, which a server does not take."""
 
     answer: Callable[[Any, Options], Any]
     """Answers inputs as `OnnxPipeline` gets them."""
+    refusal: str
+    """Why a server does not take it: what the task does instead of answering a text by one run."""
 
 
 @final
@@ -92,8 +93,10 @@ class SeveralRunsTask:
 class ServedTask:
     """What one file of `optimum_ose.serving.tasks` tells."""
 
-    load: Callable[[Model], RowTask | SeveralRunsTask]
-    """The task of a loaded model."""
+    load: Callable[[Any], RowTask | DirectTask]
+    """The task of a loaded model: of a `Model`, which reads texts, or of an `ImageModel`."""
+    takes_images: bool = False
+    """Whether inputs are images, not texts."""
     heads: tuple[str, ...] = ()
     """Endings of the class names, in `config.json`, of models that do it."""
     output: str | None = None
@@ -101,6 +104,6 @@ class ServedTask:
     num_axes: int = 3
     """Axes of the output: 2 where a text has one row, 3 where each of its tokens has."""
     is_on_cards: bool = False
-    """Whether model cards show how to ask the server, and transformers.js."""
+    """Whether model cards show how to ask `OnnxPipeline` and, where it takes texts, the server and transformers.js."""
     names_classes: bool = False
     """Whether `id2label` must name each value of the output."""

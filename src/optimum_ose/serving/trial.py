@@ -51,7 +51,7 @@ class Trial:
                     f"it has none for token {token}, {tokenizer.id_to_token(token)!r}",
                     "Give the folder the tokenizer of its model, or resize the model's embeddings and export it again",
                 )
-        self._check_output(output, task, name, config)
+        check_output(output, task, name, config, file=self._file)
 
     def length(self, stated: int | None) -> int | None:
         """Tokens that the file can take at once.
@@ -100,19 +100,32 @@ class Trial:
         except RUN_ERRORS as error:
             return reason(error)
 
-    def _check_output(
-        self, output: NDArray[np.float32], task: ServedTask, name: str, config: Mapping[str, Any]
-    ) -> None:
-        actual = None
-        names = config.get("id2label")
-        if output.ndim != task.num_axes:
-            actual = f"its output for {name} has {output.ndim} axes"
-        elif task.names_classes and names and len(names) != output.shape[-1]:
-            actual = f"it gives {output.shape[-1]} values, and id2label names {len(names)} classes"
-        elif not np.isfinite(output).all():
-            actual = "it gives values that are no numbers"
-        if actual:
-            raise InvalidConfigError(f"{self._file} must hold the model that config.json describes", actual, _EXPORT)
+
+def check_output(
+    output: NDArray[np.float32], task: ServedTask, name: str, config: Mapping[str, Any], *, file: str
+) -> None:
+    """Refuse an output that is not what the task and `config.json` need.
+
+    Args:
+        output: of a trial.
+        task: what the model does.
+        name: of the task.
+        config: names the classes.
+        file: name of the ONNX file, for messages.
+
+    Raises:
+        InvalidConfigError: naming the file.
+    """
+    actual = None
+    names = config.get("id2label")
+    if output.ndim != task.num_axes:
+        actual = f"its output for {name} has {output.ndim} axes"
+    elif task.names_classes and names and len(names) != output.shape[-1]:
+        actual = f"it gives {output.shape[-1]} values, and id2label names {len(names)} classes"
+    elif not np.isfinite(output).all():
+        actual = "it gives values that are no numbers"
+    if actual:
+        raise InvalidConfigError(f"{file} must hold the model that config.json describes", actual, _EXPORT)
 
 
 _EXPORT = "Export the model again"

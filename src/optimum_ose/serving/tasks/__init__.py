@@ -31,7 +31,7 @@ def task_of_head(config: Mapping[str, Any]) -> str:
     known = [ending for ending in endings if architecture.endswith(ending)]
     if not known:
         raise UnsupportedModelError(
-            f"Serving knows {', '.join(sorted(set(endings.values())))}, all of texts",
+            f"Serving knows {', '.join(sorted(set(endings.values())))}",
             f"the model is a {architecture}",
             "Load it with transformers or optimum-onnx instead",
         )

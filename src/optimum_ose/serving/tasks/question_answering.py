@@ -10,7 +10,7 @@ from tokenizers import Encoding, Tokenizer
 
 from optimum_ose.serving.inputs import question_contexts
 from optimum_ose.serving.model import Model
-from optimum_ose.serving.served_task import Options, ServedTask, SeveralRunsTask
+from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
 from optimum_ose.serving.tasks.parts.labels import softmax
 
 MAX_ANSWER_TOKENS = 15
@@ -105,5 +105,8 @@ def _answer(model: Model, inputs: object, options: Options) -> Any:
     return answers[0] if len(answers) == 1 else answers
 
 
-SERVED = ServedTask(load=lambda model: SeveralRunsTask(answer=partial(_answer, model)), heads=("ForQuestionAnswering",))
+SERVED = ServedTask(
+    load=lambda model: DirectTask(answer=partial(_answer, model), refusal="takes several"),
+    heads=("ForQuestionAnswering",),
+)
 """Spans of contexts."""

@@ -15,7 +15,7 @@ from optimum_ose.serving.inputs import text_pairs
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import run_groups
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS, PAST, Runner
-from optimum_ose.serving.served_task import Options, ServedTask, SeveralRunsTask
+from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
 
 _PRESENT = "present."
 
@@ -115,9 +115,9 @@ def _end_ids(model: Model) -> frozenset[int]:
     return frozenset(item for item in (ids if isinstance(ids, list) else [ids]) if isinstance(item, int))
 
 
-def _load(model: Model) -> SeveralRunsTask:
+def _load(model: Model) -> DirectTask:
     continuer = Continuer(model.runner, model.decoder, end_ids=_end_ids(model), max_length=model.max_length)
-    return SeveralRunsTask(answer=partial(_answer, continuer))
+    return DirectTask(answer=partial(_answer, continuer), refusal="takes several")
 
 
 SERVED = ServedTask(load=_load, heads=("ForCausalLM", "LMHeadModel"))
