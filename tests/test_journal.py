@@ -46,11 +46,12 @@ def test_a_cut_off_last_line_is_dropped_with_a_notice(tmp_path: Path, caplog: py
     assert "cut off" in caplog.text
 
 
-def test_damage_before_the_last_line_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [b"\xff{garbage", b"[" * 9000, b'{"error": ' + b"9" * 5000 + b"}"])
+def test_damage_before_the_last_line_is_refused(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path, question={})
     journal.append({"error": 1.0})
-    path.write_bytes(path.read_bytes().replace(b'{"error":1.0}', b"\xff{garbage") + b'{"error":2.0}\n')
+    path.write_bytes(path.read_bytes().replace(b'{"error":1.0}', line) + b'{"error":2.0}\n')
     with pytest.raises(JournalError, match=r"one JSON object a line; line 2 does not\. Restore"):
         Journal(path, question={})
 

@@ -58,7 +58,7 @@ def test_a_whole_record_is_read_as_it_is(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "5", '"text"', "{", "\x00\x01", "[" * 3000])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "5", '"text"', "{", "\x00\x01", "[" * 3000, "9" * 5000])
 def test_a_damaged_record_is_named(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(OutputFolderError, match=name):

@@ -53,7 +53,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     assert path.read_text() == "old"
 
 
-def test_a_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text("{")
-    with pytest.raises(InvalidConfigError, match="must be a JSON file"):
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(b"{", "Expecting"), (b"9" * 5000, "thousands of digits"), (b"[" * 9000, "nested too deeply"), (b"\xff", "UTF-8")],
+)
+def test_a_file_that_is_not_json_is_refused(tmp_path: Path, content: bytes, fault: str) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(InvalidConfigError, match=f"must be a JSON file; reading it failed: .*{fault}"):
         read_json(tmp_path / "x.json")

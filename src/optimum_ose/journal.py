@@ -88,7 +88,7 @@ class Journal:
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(number) from error
         if not isinstance(value, dict):
             raise self._damaged(number)

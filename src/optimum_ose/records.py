@@ -214,9 +214,6 @@ def _read(path: Path, kind: TypeAdapter[Any], remedy: str) -> dict[str, Any]:
         raise OutputFolderError(f"{path} must be there", "it is missing", remedy) from error
     except InvalidConfigError as error:
         raise OutputFolderError(f"{path} must hold what optimum-ose wrote", error.actual, remedy) from error
-    except RecursionError as error:
-        fault = "its JSON is nested too deeply"
-        raise OutputFolderError(f"{path} must hold what optimum-ose wrote", fault, remedy) from error
     except OSError as error:
         if isinstance(error, OSEError):
             raise

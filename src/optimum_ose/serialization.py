@@ -19,6 +19,7 @@ from optimum_ose.configuration.reading import SCHEMA_VERSION
 from optimum_ose.core.certificate import Certificate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.wording import reading_fault
 
 
 def canonical_json(value: object) -> str:
@@ -85,9 +86,11 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidConfigError(
-            f"{path} must be a JSON file", f"reading it failed: {error}", "Restore the file, or remove it and run again"
+            f"{path} must be a JSON file",
+            f"reading it failed: {reading_fault(error)}",
+            "Restore the file, or remove it and run again",
         ) from error
 
 

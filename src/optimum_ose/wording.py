@@ -32,6 +32,17 @@ def first_line(error: BaseException) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
+def reading_fault(error: Exception) -> str:
+    """Why a file of JSON or YAML could not be read, without what Python advises its own programmers to do."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    if "set_int_max_str_digits" in str(error):
+        return "it holds a number of thousands of digits; write it as a text, in quotes"
+    return one_line(first_line(error), limit=200)
+
+
 def printable(text: str) -> str:
     """A text of several lines with its control characters escaped, but for the ends of lines."""
     return "\n".join(line.translate(_ESCAPES) for line in text.split("\n"))

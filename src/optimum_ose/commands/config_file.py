@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.wording import one_line, shown
+from optimum_ose.wording import one_line, reading_fault, shown
 
 _MAX_BYTES = 1 << 20
 _MAX_VALUES = 20_000
@@ -56,14 +56,12 @@ def _text(path: Path) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not text in UTF-8"
     if isinstance(error, RecursionError):
         return f"it is nested more than {_MAX_DEPTH} levels deep"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return one_line(f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}", limit=200)
-    return one_line(error, limit=200)
+    return reading_fault(error)
 
 
 def _from_json(text: str) -> Any:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from optimum_ose.data.decoding import split_lines
 from optimum_ose.data.tables import table_of
-from optimum_ose.wording import shown
+from optimum_ose.wording import reading_fault, shown
 
 _Record = dict[str, Any]
 
@@ -65,12 +65,8 @@ def _whole_object(text: str) -> _Record | None:
 def _loads(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    except ValueError as error:
-        if "set_int_max_str_digits" not in str(error):
-            raise
-        raise ValueError("it holds a number of thousands of digits; write it as a text, in quotes") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(reading_fault(error)) from error
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> _Record:

@@ -10,7 +10,7 @@ from huggingface_hub.utils._validators import validate_repo_id
 from transformers.utils.hub import cached_file
 
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.wording import first_line, one_line, shown
+from optimum_ose.wording import first_line, one_line, reading_fault, shown
 
 _EXPECTED = (
     "A model (--model) must be a folder or Hub id with a Transformers model in safetensors and its tokenizer, or for "
@@ -85,7 +85,7 @@ def read_object(source: str, name: str, *, revision: str | None = None) -> dict[
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise damaged(source, name, f"it is not JSON: {first_line(error)}") from error
+        raise damaged(source, name, f"it is not JSON: {reading_fault(error)}") from error
     if not isinstance(content, dict):
         raise damaged(source, name, f"it holds a {type(content).__name__}, not an object")
     return content

@@ -28,6 +28,6 @@ def last_complete_checkpoint(folder: str | None, *, needed: tuple[str, ...] = ()
 def _is_complete(checkpoint: Path, needed: tuple[str, ...]) -> bool:
     try:
         json.loads((checkpoint / TRAINER_STATE_NAME).read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return False
     return all((checkpoint / name).is_file() for name in needed)

@@ -26,7 +26,7 @@ def task_of_head(config: Mapping[str, Any]) -> str:
     Raises:
         UnsupportedModelError: if that is nothing known here.
     """
-    architecture = str((config.get("architectures") or ["unknown"])[0])
+    architecture = str((config.get("architectures") or ["model of no named class"])[0])
     endings = {ending: name for name, task in served_tasks().items() for ending in task.heads}
     known = [ending for ending in endings if architecture.endswith(ending)]
     if not known:
