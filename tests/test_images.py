@@ -34,6 +34,7 @@ from optimum_ose import (
     OSEOptimizer,
     SearchConfig,
 )
+from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import LayerSelection
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, UnsupportedModelError
@@ -358,6 +359,18 @@ def test_what_images_cannot_do_is_refused(
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, words)
     assert "The command line reads texts" in capsys.readouterr().err
+
+
+def test_a_processor_that_is_not_served_is_refused_before_any_training(vit_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(vit_folder, tmp_path / "vit"))
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "image_processor_type": "EfficientNetImageProcessor"}))
+    out, config = tmp_path / "out", OSEConfig(search=SearchConfig(max_training_steps=2, max_evaluations=3))
+    with pytest.raises(UnsupportedModelError, match="knows the image processors of Beit, .*'EfficientNetImageProc"):
+        OSEOptimizer.from_pretrained(folder, task=TASK).optimize(
+            out, config, train_dataset=FEW, eval_dataset=DEV, test_dataset=TEST
+        )
+    assert not OSEArtifact(out).journal.exists()
 
 
 def test_a_folder_whose_parts_do_not_fit_is_refused(vit_folder: Path, tmp_path: Path) -> None:

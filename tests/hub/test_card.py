@@ -183,6 +183,15 @@ def test_examples_for_a_folder_become_examples_for_the_repository_it_is_pushed_t
         assert named_card(edited, "me/tiny") == edited
 
 
+def test_examples_of_images_show_what_takes_images() -> None:
+    facts = dataclasses.replace(FACTS, task="image-classification")
+    local = build_model_card(dataclasses.replace(facts, repo_id=None))
+    card = build_model_card(facts)
+    assert 'print(model("path/to/an/image.png"))' in local.split("OnnxPipeline.from_pretrained")[1]
+    assert [word for word in ("ose serve", "curl", "transformers.js") if word in card] == []
+    assert named_card(local, "me/tiny") == card
+
+
 def test_the_examples_for_a_folder_show_javascript_too() -> None:
     card = build_model_card(dataclasses.replace(FACTS, repo_id=None))
     for line in (
