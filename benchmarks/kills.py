@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from tqdm import tqdm
 
-import optimum_ose.optimizer.pipeline  # noqa: F401  (children inherit the imports)
+import optimum_ose.pipeline.runner  # noqa: F401  (children inherit the imports)
 from optimum_ose.__main__ import main as command
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.optimizer.dependencies import STAGES
+from optimum_ose.pipeline.dependencies import STAGES
 
 _HOPELESS = 20
 """After so many kills in one folder the search is left alone, so that every folder comes to its end."""

@@ -19,7 +19,7 @@ from optimum_ose.artifact import OSEArtifact
 from optimum_ose.commands.request import reopen
 from optimum_ose.exceptions import InvalidConfigError, OSEError, OutputFolderError, UnsupportedModelError
 from optimum_ose.hub.upload import layout_files
-from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.pipeline.optimizer import OSEOptimizer
 from optimum_ose.progress import SilentListener
 from optimum_ose.serving.pipeline import OnnxPipeline
 

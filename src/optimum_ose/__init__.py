@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optimum_ose.hub.upload import push_to_hub as push_to_hub
     from optimum_ose.modeling.reconfiguration import reconfigure as reconfigure
     from optimum_ose.modeling.search_space import derive_search_space as derive_search_space
-    from optimum_ose.optimizer.optimizer import OSEOptimizer as OSEOptimizer
+    from optimum_ose.pipeline.optimizer import OSEOptimizer as OSEOptimizer
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOME_OF = {
     "OSEArtifact": "artifact",
     "OSEConfig": "configuration",
     "OSEError": "exceptions",
-    "OSEOptimizer": "optimizer.optimizer",
+    "OSEOptimizer": "pipeline.optimizer",
     "Objectives": "core.objectives",
     "SearchConfig": "configuration",
     "SearchSpace": "core.search_space",

@@ -15,7 +15,7 @@ import pytest
 from export.tiny_text import tiny_classifier, tiny_tokenizer
 from optimum_ose.export.formats import RECORD
 from optimum_ose.modeling.saving import save_tokenizer
-from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.pipeline.optimizer import OSEOptimizer
 
 State = dict[str, str]
 """File -> SHA-256 of its content."""

@@ -13,7 +13,7 @@ from transformers import BertConfig, ByT5Tokenizer
 from export.tiny_text import save, tiny_classifier
 from optimum_ose.exceptions import InvalidConfigError, OSEError, UnsupportedModelError
 from optimum_ose.modeling.configs import load_config
-from optimum_ose.optimizer.optimizer import OSEOptimizer
+from optimum_ose.pipeline.optimizer import OSEOptimizer
 
 Edit = Callable[[Path], object]
 

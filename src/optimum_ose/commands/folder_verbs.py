@@ -28,8 +28,8 @@ class BenchCommand(Verb):
         from optimum_ose.commands.request import reopen
         from optimum_ose.commands.terminal import quiet_libraries
         from optimum_ose.display import default_listener
-        from optimum_ose.optimizer.pipeline import measure_again
         from optimum_ose.output_folder import working_again_in
+        from optimum_ose.pipeline.runner import measure_again
         from optimum_ose.records import read_benchmark
         from optimum_ose.report.older_records import reading_records
         from optimum_ose.report.table import comparison_table

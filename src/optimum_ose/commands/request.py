@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from optimum_ose.data.columns import Columns
-    from optimum_ose.optimizer.run import Run
+    from optimum_ose.pipeline.run import Run
 
 
 Name = Annotated[str, Filled()]
@@ -102,8 +102,8 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.splits import make_splits
     from optimum_ose.data.unlabeled import read_unlabeled
     from optimum_ose.modeling.loading import load_config
-    from optimum_ose.optimizer.optimizer import OSEOptimizer
-    from optimum_ose.optimizer.run import Rows, open_run, take_over
+    from optimum_ose.pipeline.optimizer import OSEOptimizer
+    from optimum_ose.pipeline.run import Rows, open_run, take_over
     from optimum_ose.tasks import command_line_task
     from optimum_ose.tasks.parts.by_problem_type import kind_of_problem_type
 

@@ -41,8 +41,8 @@ class RunCommand(Verb):
         from optimum_ose.commands.summary import print_summary, require_bound_kept
         from optimum_ose.commands.terminal import quiet_libraries
         from optimum_ose.display import default_listener
-        from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.output_folder import working_in
+        from optimum_ose.pipeline.runner import run_stages
 
         quiet_libraries()
         request = request_of(self.args)

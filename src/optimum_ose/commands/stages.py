@@ -9,7 +9,7 @@ from optimum_ose.commands.verb import Verb
 from optimum_ose.commands.words import path
 
 if TYPE_CHECKING:
-    from optimum_ose.optimizer.dependencies import Stage
+    from optimum_ose.pipeline.dependencies import Stage
 
 
 class ExtractCommand(Verb):
@@ -28,9 +28,9 @@ class ExtractCommand(Verb):
         """See `Verb`."""
         from optimum_ose.commands.terminal import quiet_libraries
         from optimum_ose.display import default_listener
-        from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.optimizer.team import is_first_process
         from optimum_ose.output_folder import working_in
+        from optimum_ose.pipeline.runner import run_stages
         from optimum_ose.records import read_search
         from optimum_ose.report.search_table import search_table
 
@@ -59,8 +59,8 @@ class _StageCommand(Verb):
         """See `Verb`."""
         from optimum_ose.commands.terminal import quiet_libraries
         from optimum_ose.display import default_listener
-        from optimum_ose.optimizer.pipeline import run_stages
         from optimum_ose.output_folder import working_again_in
+        from optimum_ose.pipeline.runner import run_stages
 
         quiet_libraries()
         trusted = self.args.trust_remote_code

@@ -1,1 +1,1 @@
-"""OSEOptimizer, the verbs of one teacher, and the stages of a run in one folder."""
+"""A teacher and its task, and the verbs that make a student of it."""

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.data.labels import (
     are_indices,
@@ -23,11 +22,10 @@ from optimum_ose.data.targets import NO_CLASS, Kind, kind_of_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.token_rows import token_rows
+from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.tasks import task_named
 from optimum_ose.tasks.parts.by_problem_type import PROBLEM_TYPES, require_fitting_head
 from optimum_ose.wording import listed
-
-if TYPE_CHECKING:
-    from optimum_ose.optimizer.teacher_task import TeacherTask
 
 NUM_MATCHING_ROWS = 512
 """Training rows, about, whose predictions tell which class an output of an unnamed head stands for."""
@@ -36,37 +34,47 @@ _CLEAR_LEAD = 2.5
 """Standard errors by which the best assignment must lead over all others."""
 
 
-def prepare_head(task: "TeacherTask", dataset: Dataset) -> None:
+def prepare_head(
+    teacher: PreTrainedModel, tokenizer: Preprocessor, dataset: Dataset, *, task: str, max_length: int
+) -> list[str]:
     """Let the config of a trained head, in place, say what the labels of training rows say; see `TeacherTask.prepare`.
+
+    Args:
+        teacher: with the head.
+        tokenizer: the teacher's; its image processor, where rows hold images.
+        dataset: with `label`.
+        task: of the teacher.
+        max_length: tokens per row.
+
+    Returns:
+        What was found, in sentences.
 
     Raises:
         InvalidDataError: if the head answers something else, or its classes and those of the rows do not match.
     """
-    config, columns = task.teacher.config, [name for name in ("label", "tokens") if name in dataset.column_names]
+    config, columns = teacher.config, [name for name in ("label", "tokens") if name in dataset.column_names]
     labels = dataset.select_columns(columns)
     kind = kind_of_rows(labels)
     notes = [describe_head(config, kind)]
     if kind != "number":
         names = unmatched_names(labels, config)
         if names:
-            write_names(config, _named_by_predictions(task, dataset, names))
+            chosen = token_rows(matching_rows(dataset), None, tokenizer, task=task, max_length=max_length)
+            write_names(config, _named_by_predictions(teacher, tokenizer, chosen, names, task))
             notes.append(
                 f"the teacher's head does not name its classes; its answers to training rows do: "
                 f"{listed(f'{index} is {name}' for index, name in enumerate(head_names(config)))}"
             )
         notes += [index_note(labels, config), subset_note(labels, config)]
-    for note in notes:
-        if note is not None and note not in task.notes:
-            task.notes.add(note)
-            task.listener.say(note)
+    return [note for note in notes if note is not None]
 
 
-def _named_by_predictions(task: "TeacherTask", dataset: Dataset, names: Sequence[str]) -> list[str]:
-    chosen = matching_rows(dataset)
-    rows = token_rows(chosen, None, task.tokenizer, task=task.task, max_length=task.max_length)
-    logits = predict_logits(task.teacher, rows, tokenizer=task.tokenizer)
+def _named_by_predictions(
+    teacher: PreTrainedModel, tokenizer: Preprocessor, rows: Dataset, names: Sequence[str], task: str
+) -> list[str]:
+    logits = predict_logits(teacher, rows, tokenizer=tokenizer)
     labels = rows["labels"][:]
-    are_tags = isinstance(labels[0], list) and task.problem.labels_are_classes
+    are_tags = isinstance(labels[0], list) and task_named(task).problem(teacher.config).labels_are_classes
     flat = np.concatenate([np.asarray(row) for row in labels]) if are_tags else np.asarray(labels)
     counted = flat != NO_CLASS if flat.ndim == 1 else np.ones(len(flat), dtype=bool)
     return match_by_predictions(names, logits[counted], flat[counted])

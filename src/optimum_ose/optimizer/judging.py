@@ -1,52 +1,20 @@
 """Judges a teacher on labeled rows beside the trivial answer, and words by their tokens."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from datasets import Dataset
-from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
 
 from optimum_ose.data.labels import align_labels, row_labels
-from optimum_ose.data.tokenization import word_tokens
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.finetuning.trivial import required_score
-from optimum_ose.tasks.parts.token_labels import NO_TAG
-
-if TYPE_CHECKING:
-    from optimum_ose.optimizer.teacher_task import TeacherTask
+from optimum_ose.optimizer.teacher_task import TeacherTask
 
 MIN_ROWS = 20
 """Validation rows without which a teacher's score cannot be told from chance: it is said, and refused for nothing."""
 
 
-def word_tags(
-    answers: NDArray[np.float32],
-    rows: Dataset,
-    dataset: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    max_length: int,
-) -> list[list[int]]:
-    """The tag of each word: that of its first token; `NO_TAG` of a word without one.
-
-    Args:
-        answers: logits of all tokens, row after row, shape (tokens, tags).
-        rows: token rows.
-        dataset: the rows that they were made of, with the column `tokens`.
-        tokenizer: that made them.
-        max_length: at which they were cut.
-    """
-    ends = np.cumsum([len(ids) for ids in rows["input_ids"]])[:-1]
-    first = word_tokens(dataset, tokenizer, max_length=max_length)
-    return [
-        [NO_TAG if token is None else int(tags[token]) for token in tokens]
-        for tags, tokens in zip(np.split(answers.argmax(-1), ends), first, strict=True)
-    ]
-
-
-def judge_teacher(task: "TeacherTask", validation: Dataset) -> dict[str, Any]:
+def judge_teacher(task: TeacherTask, validation: Dataset) -> dict[str, Any]:
     """What a teacher and the best constant answer score on validation rows; it is said.
 
     Returns:
@@ -73,7 +41,7 @@ def judge_teacher(task: "TeacherTask", validation: Dataset) -> dict[str, Any]:
     return {"metric": metric.name, "validation_score": score, "trivial_score": trivial, "trivial_answer": constant}
 
 
-def _references(task: "TeacherTask", dataset: Dataset) -> Sequence[Any]:
+def _references(task: TeacherTask, dataset: Dataset) -> Sequence[Any]:
     if "label" not in dataset.column_names:
         labels: Sequence[Any] = task.rows(dataset)["labels"][:]
         return labels

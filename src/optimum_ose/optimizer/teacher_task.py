@@ -50,7 +50,6 @@ from optimum_ose.optimizer.guards import (
     require_training,
 )
 from optimum_ose.optimizer.heads import prepare_head
-from optimum_ose.optimizer.judging import word_tags
 from optimum_ose.optimizer.served import served_scores
 from optimum_ose.optimizer.token_rows import give_head, token_rows
 from optimum_ose.optimizer.training import scores, train
@@ -60,6 +59,7 @@ from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
 from optimum_ose.tasks.parts.by_problem_type import name_problem_type
 from optimum_ose.tasks.parts.inputs import IMAGES
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.token_labels import word_tags
 
 _NUM_TRIED = 32
 """Rows without labels that are tokenized before work begins."""
@@ -107,8 +107,6 @@ class TeacherTask:
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
         self._told: set[str] = set()
-        self.notes: set[str] = set()
-        """What was said of the teacher's head."""
 
     @classmethod
     def from_pretrained(
@@ -239,7 +237,11 @@ class TeacherTask:
             InvalidDataError: if the head answers something else, or its classes and those of the rows do not match.
         """
         if self.has_head and "label" in dataset.column_names and self._definition.has_labels:
-            prepare_head(self, dataset)
+            found = prepare_head(self.teacher, self.tokenizer, dataset, task=self.task, max_length=self.max_length)
+            for note in found:
+                if note not in self._told:
+                    self._told.add(note)
+                    self.listener.say(note)
 
     def rows(self, dataset: Dataset, *, needs_labels: bool = True, name: str = "") -> Dataset:
         """Rows of a data set with the columns `text`, maybe `text_pair`, or `tokens`, or `image`, and `label`: token

@@ -10,9 +10,10 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from seqeval.metrics import f1_score, precision_score, recall_score
-from transformers import EvalPrediction
+from transformers import EvalPrediction, PreTrainedTokenizerBase
 
 from optimum_ose.data.targets import NO_CLASS
+from optimum_ose.data.tokenization import word_tokens
 from optimum_ose.tasks.parts.losses import class_loss, cross_entropy_to_teacher, logits_divergence, rare_class_counts
 from optimum_ose.tasks.parts.metrics import class_scores, predicted_logits
 from optimum_ose.tasks.parts.problem import Batch, Problem
@@ -90,6 +91,31 @@ class TagMetric:
 
     def _tag_name(self, tag: int) -> str:
         return OUTSIDE if tag == NO_TAG else self.label_names[tag]
+
+
+def word_tags(
+    answers: NDArray[np.float32],
+    rows: Dataset,
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+) -> list[list[int]]:
+    """The tag of each word: that of its first token; `NO_TAG` of a word without one.
+
+    Args:
+        answers: logits of all tokens, row after row, shape (tokens, tags).
+        rows: token rows.
+        dataset: the rows that they were made of, with the column `tokens`.
+        tokenizer: that made them.
+        max_length: at which they were cut.
+    """
+    ends = np.cumsum([len(ids) for ids in rows["input_ids"]])[:-1]
+    first = word_tokens(dataset, tokenizer, max_length=max_length)
+    return [
+        [NO_TAG if token is None else int(tags[token]) for token in tokens]
+        for tags, tokens in zip(np.split(answers.argmax(-1), ends), first, strict=True)
+    ]
 
 
 def _entity_scores(predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:

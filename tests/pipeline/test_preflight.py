@@ -13,9 +13,9 @@ from datasets import ClassLabel, Dataset, Features, Value
 from optimum_ose import OSEConfig, OSEOptimizer
 from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.exceptions import ExportError, InvalidConfigError, LabelerError, OSEError, OutputFolderError
-from optimum_ose.optimizer.preflight import preflight
-from optimum_ose.optimizer.run import Rows, Run, open_run
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
+from optimum_ose.pipeline.preflight import preflight
+from optimum_ose.pipeline.run import Rows, Run, open_run
 from themes import THEMES, theme_table
 
 BASE: dict[str, Any] = {
@@ -168,7 +168,7 @@ def test_attention_maps_are_shown_where_they_are_wanted(teacher_folder: Path, tm
 
 def test_a_disk_without_room_is_told(optimizer: OSEOptimizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = opened(optimizer, tmp_path, {})
-    monkeypatch.setattr("optimum_ose.optimizer.preflight._COPIES_OF_TEACHER", 10**12)
+    monkeypatch.setattr("optimum_ose.pipeline.preflight._COPIES_OF_TEACHER", 10**12)
     with pytest.raises(OutputFolderError, match=r"must have room for the run, about .* MB; .* MB are free"):
         preflight(run)
 

@@ -20,11 +20,11 @@ from optimum_ose.finetuning.pool import labeled_rows
 from optimum_ose.finetuning.schedule import plan_rounds
 from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.health import require_precision
-from optimum_ose.optimizer.dependencies import Stage, stages_to_do
-from optimum_ose.optimizer.rehearsal import rehearse_export, rehearse_training, smallest_student
-from optimum_ose.optimizer.run import Run
 from optimum_ose.optimizer.token_rows import give_head
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
+from optimum_ose.pipeline.dependencies import Stage, stages_to_do
+from optimum_ose.pipeline.rehearsal import rehearse_export, rehearse_training, smallest_student
+from optimum_ose.pipeline.run import Run
 from optimum_ose.wording import listed
 
 _FOLDER = "rehearsal"

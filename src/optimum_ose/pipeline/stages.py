@@ -15,15 +15,15 @@ from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.exceptions import OtherQuestionError
 from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.loading import load_config, load_teacher
-from optimum_ose.optimizer.dependencies import Stage, inputs_of, settings_of
-from optimum_ose.optimizer.evaluation import compare
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.judging import judge_teacher
 from optimum_ose.optimizer.latency import check_bound
-from optimum_ose.optimizer.run import Run, winner
-from optimum_ose.optimizer.sample_answers import sample_answers
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
+from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
+from optimum_ose.pipeline.evaluation import compare
+from optimum_ose.pipeline.run import Run, winner
+from optimum_ose.pipeline.sample_answers import sample_answers
 from optimum_ose.records import read_search
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.writing import write_report

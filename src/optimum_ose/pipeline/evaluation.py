@@ -12,8 +12,8 @@ from optimum_ose.configuration import OSEConfig
 from optimum_ose.export.benchmark import benchmark_formats
 from optimum_ose.export.example_inputs import described_image
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.optimizer.optimizer import OSEOptimizer
 from optimum_ose.optimizer.served import require_same_score
+from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.preprocessing import row_lengths
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
@@ -23,7 +23,7 @@ _SHARE_OF_ROWS = 0.95
 
 
 def compare(
-    optimizer: OSEOptimizer,
+    optimizer: Verbs,
     student: PreTrainedModel,
     *,
     folders: Mapping[str, Path],
@@ -75,7 +75,7 @@ def compare(
 
 
 def measure(
-    optimizer: OSEOptimizer,
+    optimizer: Verbs,
     student: PreTrainedModel,
     *,
     folders: Mapping[str, Path],

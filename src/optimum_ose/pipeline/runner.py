@@ -7,7 +7,9 @@ from typing import Any
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.distillation.local_process import num_processes
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError, ProcessError
-from optimum_ose.optimizer.dependencies import (
+from optimum_ose.optimizer.team import is_first_process, wait_for_all
+from optimum_ose.output_folder import writing
+from optimum_ose.pipeline.dependencies import (
     STAGES,
     Stage,
     changed_input,
@@ -16,18 +18,16 @@ from optimum_ose.optimizer.dependencies import (
     settings_of,
     stages_to_do,
 )
-from optimum_ose.optimizer.evaluation import measure
-from optimum_ose.optimizer.preflight import check_labeler_of, preflight
-from optimum_ose.optimizer.run import Run
-from optimum_ose.optimizer.stages import (
+from optimum_ose.pipeline.evaluation import measure
+from optimum_ose.pipeline.preflight import check_labeler_of, preflight
+from optimum_ose.pipeline.run import Run
+from optimum_ose.pipeline.stages import (
     STAGE_FUNCTIONS,
     bound_check,
     load_model,
     teacher_export,
     use_finished_teacher,
 )
-from optimum_ose.optimizer.team import is_first_process, wait_for_all
-from optimum_ose.output_folder import writing
 from optimum_ose.progress import working
 from optimum_ose.records import read_benchmark
 from optimum_ose.report.writing import write_report

@@ -10,7 +10,8 @@ import pytest
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.exceptions import JournalError
-from optimum_ose.optimizer.dependencies import (
+from optimum_ose.output_folder import RUN_FILE
+from optimum_ose.pipeline.dependencies import (
     STAGES,
     Stage,
     changed_input,
@@ -20,7 +21,6 @@ from optimum_ose.optimizer.dependencies import (
     settings_of,
     stages_to_do,
 )
-from optimum_ose.output_folder import RUN_FILE
 from optimum_ose.serialization import plain
 
 QUESTION: dict[str, Any] = {

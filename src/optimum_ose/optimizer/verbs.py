@@ -1,9 +1,8 @@
-"""OSEOptimizer: a teacher, its tokenizer or image processor, and a task, with one verb per stage."""
+"""The verbs of OSEOptimizer, one for each stage."""
 
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import final
 
 from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
@@ -14,12 +13,11 @@ from optimum_ose.configuration import (
     DistillationConfig,
     ExportConfig,
     LayerSelection,
-    OSEConfig,
     SearchConfig,
 )
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
-from optimum_ose.data.given import plain_dataset, plain_or_none
+from optimum_ose.data.given import plain_or_none
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill
@@ -40,16 +38,15 @@ from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import search_threads
 from optimum_ose.optimizer.training import train
-from optimum_ose.output_folder import claim_for_export, folder_path, working_in
+from optimum_ose.output_folder import claim_for_export, folder_path
 from optimum_ose.processes import require_single_process
 from optimum_ose.progress import working
 from optimum_ose.question import search_question
 from optimum_ose.tasks import labeled_task
 
 
-@final
-class OSEOptimizer(TeacherTask):
-    """Finds, trains and exports the small student of one teacher. Arguments: those of `TeacherTask`."""
+class Verbs(TeacherTask):
+    """What is done with one teacher, a verb for each stage. Arguments: those of `TeacherTask`."""
 
     latency: LatencyFinding | None = None
     """What the last `extract` learned of latency, if it was bounded or the cost."""
@@ -280,27 +277,3 @@ class OSEOptimizer(TeacherTask):
             calibration_rows=lambda: self.rows(dataset, needs_labels=False) if dataset is not None else (),
         )
         return OSEArtifact(path)
-
-    def optimize(
-        self,
-        folder: str | os.PathLike[str],
-        config: OSEConfig | None = None,
-        *,
-        train_dataset: Dataset,
-        eval_dataset: Dataset,
-        test_dataset: Dataset,
-        unlabeled_dataset: Dataset | None = None,
-    ) -> OSEArtifact:
-        """All stages, one after the other; called again with the same arguments it resumes."""
-        from optimum_ose.optimizer.pipeline import run_stages
-        from optimum_ose.optimizer.run import Rows, open_run
-
-        require_config(config, OSEConfig)
-        path = folder_path(folder)
-        require_single_process("optimize")
-        test_dataset = plain_dataset(test_dataset, "test_dataset")
-        train, validation, test = checked_splits(train_dataset, eval_dataset, test_dataset)
-        _ = self.rows(validation), self.rows(test)  # refused now, not after the search
-        rows = Rows(train=train, validation=validation, test=test, unlabeled=self.checked_unlabeled(unlabeled_dataset))
-        with working_in(path):
-            return run_stages(open_run(self, path, rows, config or OSEConfig()))

@@ -13,9 +13,9 @@ from optimum_ose.configuration import OSEConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.augmentation import require_copyable
-from optimum_ose.optimizer.dependencies import require_unchanged
-from optimum_ose.optimizer.optimizer import OSEOptimizer
 from optimum_ose.optimizer.team import is_first_process
+from optimum_ose.optimizer.verbs import Verbs
+from optimum_ose.pipeline.dependencies import require_unchanged
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.records import read_search
 from optimum_ose.serialization import plain, write_atomic
@@ -39,14 +39,14 @@ class Rows:
 class Run:
     """One run in one folder."""
 
-    optimizer: OSEOptimizer
+    optimizer: Verbs
     artifact: OSEArtifact
     rows: Rows
     config: OSEConfig
 
 
 def open_run(
-    optimizer: OSEOptimizer,
+    optimizer: Verbs,
     folder: Path,
     rows: Rows,
     config: OSEConfig,

@@ -1,0 +1,1 @@
+"""OSEOptimizer, and the stages of a run in one folder."""
