@@ -335,8 +335,9 @@ def test_a_probe_is_answered_while_many_clients_ask_much(folder: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_server_after_everything_accepted_is_answered(folder: Path, number: signal.Signals) -> None:
     script = (
-        "import sys, threading; from optimum_ose.serving import OnnxPipeline\n"
+        "import signal, sys, threading; from optimum_ose.serving import OnnxPipeline\n"
         "from optimum_ose.serving.__main__ import main\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # tests under nohup inherit that it is ignored
         "rows, opened = OnnxPipeline.rows, threading.Event()\n"
         "threading.Thread(target=lambda: (sys.stdin.readline(), opened.set())).start()\n"
         "def held(pipeline, pairs, **options):\n"
