@@ -240,8 +240,11 @@ def test_what_is_no_path_is_refused(optimizer: OSEOptimizer, student: Any, verb:
 
 
 def test_a_journal_that_is_a_folder_is_refused(optimizer: OSEOptimizer, tmp_path: Path) -> None:
-    found = refused(lambda: optimizer.extract(FAST, train_dataset=TRAIN, eval_dataset=DEV, journal=tmp_path))
-    assert "journal must be a file" in str(found)
+    (tmp_path / "journal.jsonl").mkdir()
+    for path, remedy in ((tmp_path, f"Pass a file: {tmp_path}/"), (tmp_path / "journal.jsonl", "Move the folder away")):
+        found = refused(lambda path=path: optimizer.extract(FAST, train_dataset=TRAIN, eval_dataset=DEV, journal=path))
+        assert "journal must be a file" in str(found)
+        assert remedy in str(found)
 
 
 @pytest.mark.parametrize("value", [0, -5, 7, "32", 32.0, True, None, float("nan")])

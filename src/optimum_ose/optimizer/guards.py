@@ -164,7 +164,8 @@ def journal_file(journal: object) -> Path | None:
     if path is None:
         return None
     if path.is_dir() or str(journal).endswith((os.sep, "/")):
-        raise InvalidConfigError("journal must be a file", f"{path} is a folder", f"Pass a file: {path}/journal.jsonl")
+        remedy = "Move the folder away" if path.suffix == ".jsonl" else f"Pass a file: {path}/journal.jsonl"
+        raise InvalidConfigError("journal must be a file", f"{path} is a folder", remedy)
     return path
 
 
