@@ -84,7 +84,7 @@ def theme_rows(num_rows: int, names: list[str]) -> Dataset:
     return Dataset.from_dict({"text": table["text"].to_list(), "label": labels}, features=features)
 
 
-def test_a_teacher_with_an_unnamed_head_scores_what_it_scores_with_names() -> None:
+def test_a_teacher_with_an_unnamed_head_scores_what_it_scores_with_names(capsys: pytest.CaptureFixture[str]) -> None:
     rows = theme_rows(120, ["tools", "food", "animals"])
     named = OSEOptimizer(trained_teacher(), word_tokenizer(), task="text-classification")
     optimizer = OSEOptimizer(unnamed_teacher([1, 2, 0]), word_tokenizer(), task="text-classification")
@@ -92,7 +92,7 @@ def test_a_teacher_with_an_unnamed_head_scores_what_it_scores_with_names() -> No
     assert optimizer.teacher.config.id2label == {0: "food", 1: "tools", 2: "animals"}
     assert optimizer.teacher.config.label2id == {"food": 0, "tools": 1, "animals": 2}
     assert optimizer.score(optimizer.teacher, rows) == named.score(named.teacher, rows) > 0.8
-    assert any("0 is food, 1 is tools, 2 is animals" in note for note in optimizer.notes)
+    assert capsys.readouterr().err.count("0 is food, 1 is tools, 2 is animals") == 1
 
 
 def test_an_untrained_unnamed_head_is_refused_before_its_config_changes() -> None:

@@ -2,8 +2,9 @@
 
 import inspect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,9 +53,9 @@ def run_example(
     caches = "use_cache" in inspect.signature(model.forward).parameters
     switches = [{}, {"use_cache": False}, {"use_cache": True}] if caches else [{}]
     num_tokens = min(num_tokens, usable_length(model.config) or num_tokens)
-    tries = list(example_inputs(model, batch_size=batch_size, num_tokens=num_tokens))
-    combinations = [(inputs, switch) for inputs in tries for switch in switches]
-    numbered = enumerate([*combinations, *((inputs, {}) for inputs in _masked(model, tries))])
+    make = partial(example_inputs, model, batch_size=batch_size, num_tokens=num_tokens)
+    plain: Iterator[tuple[Inputs, dict[str, bool]]] = ((inputs, switch) for inputs in make() for switch in switches)
+    numbered = enumerate(itertools.chain(plain, ((inputs, {}) for inputs in _masked(model, make))))
     for number, (inputs, switch) in numbered if choice is None else itertools.islice(numbered, choice, choice + 1):
         try:
             return Example(number, inputs, _answer(model, {**inputs, **switch}))
@@ -68,10 +69,10 @@ def run_example(
     )
 
 
-def _masked(model: PreTrainedModel, tries: list[Inputs]) -> Iterator[Inputs]:
+def _masked(model: PreTrainedModel, make: Callable[[], Iterator[Inputs]]) -> Iterator[Inputs]:
     """Texts again with a mask: without one, many models look for padding, which asks for data."""
     if "attention_mask" in inspect.signature(model.forward).parameters:
-        for inputs in tries:
+        for inputs in make():
             if "input_ids" in inputs and "attention_mask" not in inputs:
                 ids = inputs["input_ids"]
                 yield {**inputs, "attention_mask": torch.ones(ids.shape[:2], dtype=torch.long, device=ids.device)}
