@@ -29,8 +29,8 @@ from transformers import (
 from word_tokenizer import word_tokenizer
 
 from optimum_ose import reconfigure
+from optimum_ose.export.example_inputs import timing_inputs
 from optimum_ose.export.latency import Latency, LatencyReport, measure_latency
-from optimum_ose.export.latency_probe import timing_inputs
 from optimum_ose.export.machine import describe_machine, usable_cores
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import open_session, session_feeds
@@ -169,7 +169,9 @@ def _cpu_time(runners: Mapping[str, Callable[[], object]], num_rounds: int) -> L
         )
         for name, found in kept.items()
     }
-    return LatencyReport(latencies=latencies, contention_checked=False, num_discarded_blocks=0, num_contended_blocks=0)
+    return LatencyReport(
+        latencies=latencies, contention_checked=False, num_discarded_blocks=0, num_contended_blocks=0, undisturbed=False
+    )
 
 
 def _runners(name: str, folder: Path, batch_size: int, num_threads: int) -> dict[str, Callable[[], object]]:

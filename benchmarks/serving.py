@@ -110,8 +110,8 @@ def in_process(pipeline, batch_size: int, seconds: float) -> float:
     done, began = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - began) < seconds:
         batch = [texts[(done + index) % len(texts)] for index in range(batch_size)]
-        for row in pipeline.rows(batch, batch_size=MAX_BATCH, max_tokens=MAX_TOKENS):
-            json.dumps([pipeline.ranked(row, None)])
+        for answer in pipeline.answers(batch, pipeline.rows(batch, batch_size=MAX_BATCH, max_tokens=MAX_TOKENS)):
+            json.dumps([answer])
         done += batch_size
     return done / elapsed
 
