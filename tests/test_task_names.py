@@ -9,7 +9,8 @@ from transformers.pipelines import SUPPORTED_TASKS
 from optimum_ose.tasks import task_names
 
 SOURCE = Path(__file__).parents[1] / "src" / "optimum_ose"
-ROOMS = (SOURCE / "tasks", SOURCE / "serving" / "tasks")
+ROOMS = (SOURCE / "tasks", SOURCE / "serving" / "tasks", SOURCE / "data" / "targets.py")
+"""The last holds what Transformers calls kinds of labels, which files and options name."""
 NAMES = {
     *SUPPORTED_TASKS,
     *task_names(),

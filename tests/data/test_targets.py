@@ -60,14 +60,14 @@ def test_labels_are_what_they_look_like(values: list[object], kind: Kind) -> Non
 
 def test_the_user_may_say_that_whole_numbers_are_numbers() -> None:
     table = pd.DataFrame({"text": [f"row {n}" for n in range(30)], "label": [n % 5 for n in range(30)]})
-    splits = make_splits({"train": table}, Columns(kind="number"), seed=0)
+    splits = make_splits({"train": table}, Columns(problem_type="regression"), seed=0)
     assert splits.kind == "number"
     assert splits.label_names == ()
     assert set(splits.train["label"]) <= {0.0, 1.0, 2.0, 3.0, 4.0}
 
 
 def test_words_with_tags_make_three_splits() -> None:
-    splits = make_splits({"train": tagged()}, Columns(), seed=0, are_words=True)
+    splits = make_splits({"train": tagged()}, Columns(), seed=0, task="token-classification")
     assert splits.label_names == ("B-animal", "O")
     assert len(splits.train) + len(splits.validation) + len(splits.test) == 20
     assert splits.train["label"][0] == [1, 0, 1]

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.finetuning.metrics import compute_metrics_for
+from optimum_ose.finetuning.metrics import TaskMetric, compute_metrics_for
 from optimum_ose.tasks.parts.metrics import ClassificationMetric
 from optimum_ose.tasks.parts.multi_label import MULTI_LABEL
 from optimum_ose.tasks.parts.regression import REGRESSION
@@ -100,3 +100,10 @@ def test_sets_of_classes_are_judged_class_by_class():
         "f1_micro": pytest.approx(6 / 7),
         "f1_macro": pytest.approx((1 + 2 / 3) / 2),
     }
+
+
+def test_a_metric_is_found_by_the_name_of_the_answers():
+    assert TaskMetric(problem="token-labels", label_names=("O", "B-x")).name == "f1"
+    assert TaskMetric(problem=str(REGRESSION)).name == "spearman"
+    with pytest.raises(UnsupportedModelError, match="problem must be one of single-label, .*; got 'ranking'"):
+        TaskMetric(problem="ranking")

@@ -100,12 +100,12 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
 def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.columns import Columns
     from optimum_ose.data.splits import make_splits
+    from optimum_ose.data.targets import kind_of_problem_type
     from optimum_ose.data.unlabeled import read_unlabeled
     from optimum_ose.modeling.loading import load_config
     from optimum_ose.pipeline.optimizer import OSEOptimizer
     from optimum_ose.pipeline.run import Rows, open_run, take_over
     from optimum_ose.tasks import command_line_task
-    from optimum_ose.tasks.parts.by_problem_type import kind_of_problem_type
 
     task = command_line_task(request.task)
     config = seeded(config_from_dict(OSEConfig, request.config), request.seed)

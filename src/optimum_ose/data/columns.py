@@ -35,8 +35,10 @@ class Columns:
     """The second text of a pair."""
     label: str | None = None
     """The class, the list of classes, the number, or the list of tags."""
+    problem_type: str | None = None
+    """What a label is, in Transformers' words."""
     kind: Kind | None = None
-    """What one label is; None: what the labels look like."""
+    """The same in ours; None: as `problem_type` says, else what the labels look like."""
 
 
 def choose_columns(tables: Mapping[str, pd.DataFrame], columns: Columns, *, are_words: bool) -> dict[str, str]:

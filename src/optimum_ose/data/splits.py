@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from optimum_ose.data.columns import Columns, choose_columns, clean
 from optimum_ose.data.label_column import LabelForm, label_form, label_warnings, order_names
 from optimum_ose.data.overlaps import text_keys, told_overlaps
-from optimum_ose.data.targets import Kind, encode_label, label_feature, names_of
+from optimum_ose.data.targets import WORDS_TASK, Kind, encode_label, kind_of_problem_type, label_feature, names_of
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serialization import digest
 from optimum_ose.wording import listed, shown
@@ -45,7 +45,9 @@ class Splits:
         return digest({"splits": content, "label_names": list(self.label_names)})
 
 
-def make_splits(tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: int, are_words: bool = False) -> Splits:
+def make_splits(
+    tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: int, are_words: bool = False, task: str | None = None
+) -> Splits:
     """Check the tables and make three splits of them.
 
     A missing validation or test split is held out of train (a tenth, seeded, stratified by class). Rows of train whose
@@ -55,15 +57,18 @@ def make_splits(tables: Mapping[str, pd.DataFrame], columns: Columns, *, seed: i
         tables: split name -> table.
         columns: which columns hold what.
         seed: of what is held out.
+        task: in place of `are_words`: a task by its name.
         are_words: whether rows are lists of words with a tag each, not texts.
 
     Raises:
         InvalidDataError: if a column is missing, a text is null or no text, a label is none, there is only one class, a
             class is missing in train, or the validation split repeats train.
     """
+    are_words = are_words or task == WORDS_TASK
+    kind = columns.kind or (kind_of_problem_type(columns.problem_type) if columns.problem_type else None)
     chosen = choose_columns(tables, columns, are_words=are_words)
     warnings: list[str] = []
-    form = label_form(tables, chosen["label"], columns.kind, is_tagging=are_words, warnings=warnings)
+    form = label_form(tables, chosen["label"], kind, is_tagging=are_words, warnings=warnings)
     warnings += label_warnings(tables, chosen["label"], form.kind)
     cleaned = {split: clean(table, chosen, split, form) for split, table in tables.items()}
     names = _separate(cleaned, form, seed, warnings)

@@ -11,8 +11,19 @@ import pandas as pd
 from datasets import ClassLabel, Dataset, Value
 from datasets import Sequence as ListFeature
 
+from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.wording import shown
+
 Kind = Literal["class", "classes", "number", "tags"]
 """What one label is."""
+PROBLEM_TYPES: Mapping[Kind, str] = {
+    "class": "single_label_classification",
+    "classes": "multi_label_classification",
+    "number": "regression",
+}
+"""What one label of a row is -> `problem_type` in a Transformers config."""
+WORDS_TASK = "token-classification"
+"""Transformers' name of the task whose rows are lists of words with a tag each."""
 NO_CLASS = -100
 """Transformers' mark for what has no label; of numbers it is NaN."""
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -67,6 +78,20 @@ def is_list(value: Any) -> bool:
 def is_missing(value: Any) -> bool:
     """Whether a single value stands for no value: None, NaN, NaT, `pandas.NA`."""
     return value is None or (not is_list(value) and not isinstance(value, str | dict | bytes) and bool(pd.isna(value)))
+
+
+def kind_of_problem_type(problem_type: str) -> Kind:
+    """What one label is, by a `problem_type`.
+
+    Raises:
+        InvalidDataError: if there is no such problem type.
+    """
+    kinds = {name: kind for kind, name in PROBLEM_TYPES.items()}
+    if problem_type not in kinds:
+        raise InvalidDataError(
+            f"problem_type must be one of {', '.join(kinds)}", f"got {shown(problem_type)}", "Choose one of them"
+        )
+    return kinds[problem_type]
 
 
 def kind_of_rows(rows: Dataset) -> Kind:

@@ -18,13 +18,13 @@ from optimum_ose.data.labels import (
     with_names,
     write_names,
 )
-from optimum_ose.data.targets import NO_CLASS, Kind, kind_of_rows
+from optimum_ose.data.targets import NO_CLASS, PROBLEM_TYPES, Kind, kind_of_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.optimizer.token_rows import token_rows
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.tasks import task_named
-from optimum_ose.tasks.parts.by_problem_type import PROBLEM_TYPES, require_fitting_head
+from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
 from optimum_ose.wording import listed
 
 NUM_MATCHING_ROWS = 512

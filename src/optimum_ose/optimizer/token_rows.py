@@ -9,12 +9,12 @@ from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.data.images import image_rows
 from optimum_ose.data.labels import align_labels, class_names, with_names, write_names
-from optimum_ose.data.targets import kind_of_rows
+from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
 from optimum_ose.data.tokenization import tokenize, unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.tasks import task_named
-from optimum_ose.tasks.parts.by_problem_type import PROBLEM_TYPES, require_fitting_head
+from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
 from optimum_ose.wording import listed
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from transformers import PretrainedConfig
 
-from optimum_ose.data.targets import Kind
+from optimum_ose.data.targets import PROBLEM_TYPES, Kind
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.tasks.parts.multi_label import MULTI_LABEL
 from optimum_ose.tasks.parts.problem import Problem
@@ -18,12 +18,6 @@ _PROBLEMS: Mapping[str | None, Problem] = {
     "single_label_classification": SINGLE_LABEL,
 }
 
-PROBLEM_TYPES: Mapping[Kind, str] = {
-    "class": "single_label_classification",
-    "classes": "multi_label_classification",
-    "number": "regression",
-}
-"""What one label of a row is -> `problem_type` in a Transformers config."""
 _MEANINGS: Mapping[Kind, str] = {
     "class": "one class for each row",
     "classes": "a set of classes for each row",
@@ -72,20 +66,6 @@ def require_sound_head(config: PretrainedConfig) -> None:
             f"problem_type of config.json is 'single_label_classification', and the head has {count} outputs",
             "Correct problem_type or id2label in config.json",
         )
-
-
-def kind_of_problem_type(problem_type: str) -> Kind:
-    """What one label is, by a `problem_type`.
-
-    Raises:
-        InvalidDataError: if there is no such problem type.
-    """
-    kinds = {name: kind for kind, name in PROBLEM_TYPES.items()}
-    if problem_type not in kinds:
-        raise InvalidDataError(
-            f"problem_type must be one of {', '.join(kinds)}", f"got {shown(problem_type)}", "Choose one of them"
-        )
-    return kinds[problem_type]
 
 
 def require_fitting_head(kind: Kind, config: PretrainedConfig) -> None:

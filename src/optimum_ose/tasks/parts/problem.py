@@ -125,3 +125,7 @@ class Problem:
     """Whether each label is the index of a class: of a row, or of each token."""
     classes_are_rare: bool = False
     """Whether most classes are absent from most rows, so that a new head needs a start at their frequencies."""
+
+    def __str__(self) -> str:
+        """Its name."""
+        return self.name
