@@ -8,7 +8,6 @@ from optimum_ose.commands.words import LARGEST_SEED, number, path, text, whole_n
 from optimum_ose.serving.tasks.parts.labels import PROBLEM_TYPES
 from optimum_ose.tasks import COMMAND_LINE_TASKS, DEFAULT_TASK
 
-"""Tasks of a run from the command line. Named here too, so that `--help` imports no framework."""
 FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "epsilon": ("search", "epsilon"),

@@ -100,7 +100,6 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
 def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.columns import Columns
     from optimum_ose.data.splits import make_splits
-    from optimum_ose.data.targets import kind_of_problem_type
     from optimum_ose.data.unlabeled import read_unlabeled
     from optimum_ose.modeling.loading import load_config
     from optimum_ose.pipeline.optimizer import OSEOptimizer
@@ -114,7 +113,7 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         text=request.text_column,
         text_pair=request.text_pair_column,
         label=request.label_column,
-        kind=kind_of_problem_type(request.problem_type) if request.problem_type else None,
+        problem_type=request.problem_type,
     )
     tables, columns = _tables(request, names, columns)
     splits = make_splits(tables, columns, seed=request.seed or 0, are_words=task.inputs.are_words)

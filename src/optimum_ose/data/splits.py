@@ -93,7 +93,7 @@ def _separate(tables: dict[str, pd.DataFrame], form: LabelForm, seed: int, warni
         _check_classes(tables, names)
     if form.kind == "number" and tables["train"]["label"].nunique() == 1:
         raise InvalidDataError(
-            "The numbers that shall be learned must differ between training rows",
+            "The numbers to be learned must differ between training rows",
             f"all {len(tables['train']):,} are {tables['train']['label'].iloc[0]:g}",
             "Check the label column",
         )

@@ -12,7 +12,7 @@ def require_repository(repo_id: str, *, role: str, remedy: str) -> None:
 
     Args:
         repo_id: what the user gave.
-        role: what it shall name, as the subject of the message.
+        role: what it names, as the subject of the message.
         remedy: what the user can do.
 
     Raises:

@@ -37,7 +37,7 @@ def require_weights(model: torch.nn.Module, role: str) -> None:
     """Pass if the weights of a model have values: on the `meta` device they have shapes only.
 
     Args:
-        model: that shall answer.
+        model: the one that is asked.
         role: what messages call it, such as "student".
 
     Raises:
@@ -71,7 +71,7 @@ def require_learnable(model: torch.nn.Module, role: str = "student") -> None:
         raise InvalidConfigError(
             f"The {role} must have weights that can change",
             f"all {len(weights)} tensors of this {type(model).__name__} are frozen (requires_grad=False)",
-            f"Call {role}.requires_grad_(True), or unfreeze the parts that shall learn",
+            f"Call {role}.requires_grad_(True), or unfreeze the parts to be trained",
         )
 
 

@@ -56,7 +56,7 @@ def open_run(
     """Open the output folder for this question.
 
     Raises:
-        InvalidConfigError, UnsupportedModelError: if distillation shall learn from copies that cannot be made.
+        InvalidConfigError, UnsupportedModelError: if distillation asks for augmented copies that cannot be made.
         OutputFolderError: if it cannot be written or is not ours.
         JournalError: if a finished stage in it had other settings.
     """

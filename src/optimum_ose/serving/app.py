@@ -123,7 +123,7 @@ class PredictionApp:
         except Exception as error:
             kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
             response = await self._handlers[kind](request, error)
-            if kind is Exception:  # the server's log shall tell
+            if kind is Exception:  # so that it reaches the server's log
                 await response(scope, receive, send)
                 raise
         await response(scope, receive, send)

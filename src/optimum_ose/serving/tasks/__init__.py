@@ -39,7 +39,7 @@ def task_of_head(config: Mapping[str, Any]) -> str:
 
 
 def task_of_file(head: str, output_names: Sequence[str]) -> str:
-    """What an ONNX file does: the task of its head, unless an output tells that it does more.
+    """The task of an ONNX file: that of its head, unless the name of an output marks another task.
 
     Args:
         head: what `task_of_head` gave.

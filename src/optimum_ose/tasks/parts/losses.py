@@ -1,5 +1,8 @@
 """Losses and errors of answers, as functions of tensors."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch.nn import functional as F
 
@@ -118,6 +121,11 @@ def class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
     kept = labels != NO_CLASS
     return F.cross_entropy(logits[kept], labels[kept]) if kept.any() else logits.sum() * 0.0
+
+
+def class_label_loss(output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """`class_loss` of a model's logits to the labels of its batch."""
+    return class_loss(output.logits, batch["labels"])
 
 
 def labeled_values(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

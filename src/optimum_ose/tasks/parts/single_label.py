@@ -7,19 +7,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from optimum_ose.tasks.parts.losses import class_loss, cross_entropy_to_teacher, logits_divergence
+from optimum_ose.tasks.parts.losses import class_label_loss, cross_entropy_to_teacher, logits_divergence
 from optimum_ose.tasks.parts.metrics import RowMetric, class_scores
-from optimum_ose.tasks.parts.problem import Batch, Problem
+from optimum_ose.tasks.parts.problem import Problem
 
 
 def _mismatch(
     student: torch.Tensor, teacher: torch.Tensor, *, temperature: float, rare_class_weight: float = 0.0
 ) -> torch.Tensor:
     return logits_divergence(student, teacher, temperature=temperature)
-
-
-def _label_loss(output: Any, batch: Batch) -> torch.Tensor:
-    return class_loss(output.logits, batch["labels"])
 
 
 def _most_frequent(wanted: NDArray[Any]) -> Iterable[NDArray[np.int64]]:
@@ -44,7 +40,7 @@ SINGLE_LABEL = Problem(
     name="single-label",
     mismatch=_mismatch,
     error=cross_entropy_to_teacher,
-    label_loss=_label_loss,
+    label_loss=class_label_loss,
     metric=lambda label_names: METRIC,
     served=_served,
     labels_are_classes=True,

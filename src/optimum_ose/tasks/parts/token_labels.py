@@ -14,7 +14,12 @@ from transformers import EvalPrediction, PreTrainedTokenizerBase
 
 from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.tokenization import word_tokens
-from optimum_ose.tasks.parts.losses import class_loss, cross_entropy_to_teacher, logits_divergence, rare_class_counts
+from optimum_ose.tasks.parts.losses import (
+    class_label_loss,
+    cross_entropy_to_teacher,
+    logits_divergence,
+    rare_class_counts,
+)
 from optimum_ose.tasks.parts.metrics import class_scores, predicted_logits
 from optimum_ose.tasks.parts.problem import Batch, Problem
 
@@ -138,15 +143,11 @@ def _mismatch(
     return logits_divergence(student, teacher, temperature=temperature, counts=counts)
 
 
-def _label_loss(output: Any, batch: Batch) -> torch.Tensor:
-    return class_loss(output.logits, batch["labels"])
-
-
 TOKEN_LABELS = Problem(
     name="token-labels",
     mismatch=_mismatch,
     error=cross_entropy_to_teacher,
-    label_loss=_label_loss,
+    label_loss=class_label_loss,
     metric=lambda label_names: TagMetric(label_names=tuple(label_names)),
     answers=_answers,
     kept_answers=_real,

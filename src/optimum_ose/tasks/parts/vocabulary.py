@@ -9,7 +9,7 @@ from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.tokenization import language_collator
 from optimum_ose.preprocessing import Collate, Preprocessor
 from optimum_ose.tasks.parts.comparing import require_common_vocabulary
-from optimum_ose.tasks.parts.losses import class_loss, cross_entropy_to_teacher, logits_divergence
+from optimum_ose.tasks.parts.losses import class_label_loss, class_loss, cross_entropy_to_teacher, logits_divergence
 from optimum_ose.tasks.parts.problem import Batch, Problem
 
 
@@ -33,10 +33,6 @@ def _masked_answers(output: Any, batch: Batch) -> torch.Tensor:
 
 def _next_loss(output: Any, batch: Batch) -> torch.Tensor:
     return class_loss(output.logits[:, :-1], batch["labels"][:, 1:])
-
-
-def _masked_loss(output: Any, batch: Batch) -> torch.Tensor:
-    return class_loss(output.logits, batch["labels"])
 
 
 def _next_collator(tokenizer: Preprocessor, seed: int) -> Collate:
@@ -72,7 +68,7 @@ MASKED_TOKENS = Problem(
     name="masked-tokens",
     mismatch=_mismatch,
     error=cross_entropy_to_teacher,
-    label_loss=_masked_loss,
+    label_loss=class_label_loss,
     answers=_masked_answers,
     collator=_masked_collator,
     require_comparable=_same_vocabulary,
