@@ -43,7 +43,6 @@ from optimum_ose.modeling.slicing import inherit_fronts
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.question import rows_digest
 from optimum_ose.serving import OnnxPipeline
-from runs import run
 from themes import word_tokenizer
 
 TASK = "image-classification"
@@ -342,9 +341,7 @@ def test_a_search_bounded_by_latency_times_images(optimizer: OSEOptimizer, tmp_p
     assert found.architecture in optimizer.search_space()
 
 
-def test_what_images_cannot_do_is_refused(
-    optimizer: OSEOptimizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_images_cannot_do_is_refused(optimizer: OSEOptimizer, tmp_path: Path) -> None:
     student = optimizer.initialize(SMALL, scratch_seed=0)
     arguments = TrainingArguments(str(tmp_path / "args"), report_to="none")
     with pytest.raises(InvalidConfigError, match="Agora makes new rows of texts .* inputs images. Pass agora=None"):
@@ -355,10 +352,6 @@ def test_what_images_cannot_do_is_refused(
         OSEOptimizer(optimizer.teacher, word_tokenizer(), task=TASK)
     with pytest.raises(InvalidConfigError, match="task fill-mask needs a tokenizer; got a ViTImageProcessor"):
         OSEOptimizer(optimizer.teacher, optimizer.tokenizer, task="fill-mask")
-    words = ["run", "--model", "m", "--task", TASK, "--dataset", "d", "--output", str(tmp_path / "o")]
-    with pytest.raises(SystemExit, match="2"):
-        run(monkeypatch, words)
-    assert "The command line reads texts" in capsys.readouterr().err
 
 
 def test_a_processor_that_is_not_served_is_refused_before_any_training(vit_folder: Path, tmp_path: Path) -> None:

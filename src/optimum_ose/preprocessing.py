@@ -16,6 +16,8 @@ Preprocessor = PreTrainedTokenizerBase | BaseImageProcessor
 """A tokenizer, or for images an image processor in its place."""
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
 """Makes a batch of rows."""
+LABELS = ("labels", "start_positions", "end_positions")
+"""Columns of rows that are no inputs: what is right."""
 IMAGE = "image"
 """Column of the images; they stay as they are until their batch is made."""
 

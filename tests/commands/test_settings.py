@@ -16,7 +16,7 @@ from optimum_ose.configuration import AgoraConfig, DistillationConfig, OSEConfig
 from optimum_ose.configuration.describing import commented_yaml, meanings
 from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.exceptions import InvalidConfigError, OSEError
-from optimum_ose.tasks import COMMAND_LINE_TASKS, task_named, task_names
+from optimum_ose.tasks import task_named, task_names
 from runs import refused, run
 
 NEEDED = ["--model", "m", "--dataset", "d", "--output", "o"]
@@ -112,7 +112,7 @@ def test_without_a_file_every_seed_is_zero_as_with_the_flag_at_zero() -> None:
         (["--task", ""], "--task: must not be empty"),
         (["--output", ""], "--output: must not be empty"),
         (["--config", ""], "--config: must not be empty"),
-        (["--task", "translation"], "task must be one of text-classification, token-classification; got 'translation'"),
+        (["--task", "translation"], "text-classification, token-classification; got 'translation'"),
         (["--push-to-hub", "bad id!!"], "--push-to-hub must be a Hub id such as user/name; got 'bad id!!'"),
         (["--base-model", "/home/me/model"], "--base-model must be a Hub id"),
         (["--objective", "error"], "objective error needs max_parameters"),
@@ -210,13 +210,12 @@ def test_every_setting_has_a_meaning(kind: type) -> None:
 def test_the_help_lists_the_tasks_that_there_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert all(task_named(task).has_labels for task in COMMAND_LINE_TASKS)
     assert all(task_named(task).auto_class for task in task_names())
     for verb in ("run", "extract"):
         with pytest.raises(SystemExit):
             run(monkeypatch, [verb, "--help"])
         printed = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
-        assert "text-classification or token-classification" in printed
+        assert all(task in printed for task in task_names())
         assert "validation split" in printed
 
 

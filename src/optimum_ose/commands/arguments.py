@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from optimum_ose.commands.words import LARGEST_SEED, number, path, text, whole_number
 from optimum_ose.serving.tasks.parts.labels import PROBLEM_TYPES
-from optimum_ose.tasks import COMMAND_LINE_TASKS, DEFAULT_TASK
+from optimum_ose.tasks import DEFAULT_TASK, task_names
 
 FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -37,7 +37,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         "--task",
         type=text,
         default=DEFAULT_TASK,
-        help=f"task: {' or '.join(COMMAND_LINE_TASKS)} (default: {DEFAULT_TASK})",
+        help=f"task: {', '.join(task_names())} (default: {DEFAULT_TASK})",
     )
     _add_data_arguments(parser)
     _add_search_arguments(parser)
@@ -83,11 +83,12 @@ def _add_data_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
         type=text,
-        help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, or a folder with train.*, validation.* and "
-        "test.* (required)",
+        help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, a folder with train.*, validation.* and "
+        "test.*, a folder that save_to_disk has written, or a folder of images, one for each class (required)",
     )
     for name, meaning in (
-        ("--text-column", "column of the text, or of the list of words for token-classification"),
+        ("--dataset-config", "which of a Hub data set's configurations"),
+        ("--text-column", "column of the text, of the list of words for token-classification, or of the images"),
         ("--text-pair-column", "column of the second text of a pair"),
         ("--label-column", "column of the class, the list of classes, the number, or the list of tags"),
         ("--train-split", "name of the training split (default: train)"),

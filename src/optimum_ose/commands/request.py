@@ -1,7 +1,6 @@
 """What a user asks for as a record, and the run it opens."""
 
 from argparse import Namespace
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +18,6 @@ from optimum_ose.progress import Listener, working
 from optimum_ose.tasks import DEFAULT_TASK
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from optimum_ose.data.columns import Columns
     from optimum_ose.pipeline.run import Run
 
 
@@ -37,6 +33,7 @@ class RunRequest:
 
     model: Name
     dataset: Name
+    dataset_config: str | None = None
     task: str = DEFAULT_TASK
     text_column: str | None = None
     text_pair_column: str | None = None
@@ -66,7 +63,7 @@ def request_of(arguments: Namespace) -> RunRequest:
         UnsupportedModelError: if the command line does not handle the task.
     """
     from optimum_ose.hub.repository import require_repository
-    from optimum_ose.tasks import command_line_task
+    from optimum_ose.tasks import labeled_task
 
     missing = [f"--{name}" for name in NEEDED if getattr(arguments, name) is None]
     if missing:
@@ -74,7 +71,7 @@ def request_of(arguments: Namespace) -> RunRequest:
             "A run needs --model, --dataset and --output", f"missing: {', '.join(missing)}", "Give them too"
         )
     settings = settings_of(arguments)
-    command_line_task(arguments.task)
+    labeled_task(arguments.task)
     for name, remedy in (
         ("base_model", "Leave it out for a teacher of your own"),
         ("push_to_hub", "Give user/name, or leave it out"),
@@ -99,14 +96,14 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
 
 def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.columns import Columns
-    from optimum_ose.data.splits import make_splits
+    from optimum_ose.data.request import DataRequest
     from optimum_ose.data.unlabeled import read_unlabeled
     from optimum_ose.modeling.loading import load_config
     from optimum_ose.pipeline.optimizer import OSEOptimizer
     from optimum_ose.pipeline.run import Rows, open_run, take_over
-    from optimum_ose.tasks import command_line_task
+    from optimum_ose.tasks import labeled_task
 
-    task = command_line_task(request.task)
+    task = labeled_task(request.task)
     config = seeded(config_from_dict(OSEConfig, request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
     columns = Columns(
@@ -115,14 +112,21 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         label=request.label_column,
         problem_type=request.problem_type,
     )
-    tables, columns = _tables(request, names, columns)
-    splits = make_splits(tables, columns, seed=request.seed or 0, are_words=task.inputs.are_words)
+    asked = DataRequest(
+        source=request.dataset,
+        subset=request.dataset_config,
+        split_names=names,
+        columns=columns,
+        benchmark_task=request.benchmark_task,
+        seed=request.seed or 0,
+    )
+    splits = task.inputs.read(asked)
     unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
     has_head = task.holds_head(load_config(request.model, trust_remote_code=request.trust_remote_code))
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
         task=request.task,
-        num_labels=None if has_head else len(splits.label_names) or 1,
+        num_labels=None if has_head else splits.num_outputs,
         max_length=config.max_length,
         trust_remote_code=request.trust_remote_code,
         listener=listener,
@@ -137,23 +141,6 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     if request.search_from is not None:
         take_over(run, Path(request.search_from))
     return run
-
-
-def _tables(
-    request: RunRequest, names: Mapping[str, str | None], columns: "Columns"
-) -> "tuple[Mapping[str, DataFrame], Columns]":
-    """The splits of the data, and which of their columns hold what."""
-    from optimum_ose.data.benchmark_tasks import benchmark_tables, benchmark_task
-    from optimum_ose.data.reading import read_tables
-
-    if request.benchmark_task is None:
-        return read_tables(request.dataset, split_names=names), columns
-    task = benchmark_task(request.benchmark_task)
-    _, _, subset = request.benchmark_task.partition("/")
-    found = read_tables(request.dataset, split_names=names, subset=subset, validation_name=task.validation)
-    tables = benchmark_tables(task, found)
-    pair = "text_pair" if "text_pair" in tables["train"].columns else None
-    return tables, replace(columns, text="text", text_pair=pair, label="label", kind=task.kind)
 
 
 def reopen(folder: Path, listener: Listener, *, trust_remote_code: bool = False) -> "Run":

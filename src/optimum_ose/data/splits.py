@@ -39,6 +39,11 @@ class Splits:
     warnings: tuple[str, ...]
     """What was changed or should be known."""
 
+    @property
+    def num_outputs(self) -> int | None:
+        """Of a new head for these labels; None: the labels do not tell."""
+        return len(self.label_names) or (1 if self.kind == "number" else None)
+
     def fingerprint(self) -> str:
         """SHA-256 over every row of every split and the class names."""
         content = {name: getattr(self, name).to_dict() for name in ("train", "validation", "test")}

@@ -14,6 +14,7 @@ from optimum_ose.distillation.losses import attention_mismatch, hidden_mismatch,
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.model_inputs import run_example
 from optimum_ose.modeling.prediction import evaluating, real_tokens
+from optimum_ose.preprocessing import LABELS
 from optimum_ose.tasks.parts.problem import Problem
 
 
@@ -115,7 +116,7 @@ class Pupil(nn.Module):
             lesson: what the teacher shows of the batch.
         """
         config, internals = self._config, wanted_internals(self._config)
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        inputs = {name: value for name, value in batch.items() if name not in LABELS}
         output = self.student(**inputs, **{name: True for name, is_wanted in internals.items() if is_wanted})
         terms = self._internal_terms(output, lesson, batch)
         if config.logits_weight:
@@ -126,7 +127,7 @@ class Pupil(nn.Module):
                 rare_class_weight=config.rare_class_weight,
             )
             terms.append(config.logits_weight * loss)
-        if config.labels_weight and "labels" in batch and self._problem.label_loss is not None:
+        if config.labels_weight and not batch.keys().isdisjoint(LABELS) and self._problem.label_loss is not None:
             terms.append(config.labels_weight * self._problem.label_loss(output, batch))
         return torch.stack(terms).sum()
 

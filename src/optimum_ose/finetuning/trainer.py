@@ -106,7 +106,7 @@ def build_trainer(
     if isinstance(tokenizer, BaseImageProcessor):
         collator, args = process_images(tokenizer), _for_images(args)
     else:
-        per_token = labeled_task(task).inputs.are_words
+        per_token = definition.problem(model.config).labels_tokens
         collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
     agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:

@@ -14,7 +14,7 @@ from optimum_ose.modeling.prediction import evaluating
 from optimum_ose.modeling.source import damaged, not_loaded, read_object, require_source
 from optimum_ose.modeling.tokenizers import load_tokenizer, require_fitting_tokenizer, settle_padding
 from optimum_ose.modeling.weights import require_float32
-from optimum_ose.preprocessing import IMAGE, process_images
+from optimum_ose.preprocessing import IMAGE, Preprocessor, process_images
 from optimum_ose.wording import first_line
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "load_checkpoint",
     "load_config",
     "load_image_processor",
+    "load_preprocessor",
     "load_teacher",
     "load_tokenizer",
     "require_fitting_tokenizer",
@@ -34,6 +35,24 @@ __all__ = [
 _PILLOW: dict[str, Any] = {"use_fast": False} if Version(__version__).major < 5 else {"backend": "pil"}
 """Images are resized by Pillow, not by torchvision where that is installed: the same pixels everywhere."""
 _BLANK_SIZE = 32
+
+
+def load_preprocessor(
+    source: str, kind: type, *, trust_remote_code: bool = False, revision: str | None = None
+) -> Preprocessor:
+    """The tokenizer or image processor of a folder or Hub id.
+
+    Args:
+        source: folder or Hub id.
+        kind: the class of Transformers that a task's inputs need.
+        trust_remote_code: run code that comes with it.
+        revision: on the Hub.
+
+    Raises:
+        InvalidConfigError, UnsupportedModelError: as the loader of that kind.
+    """
+    load = load_image_processor if issubclass(kind, BaseImageProcessor) else load_tokenizer
+    return load(source, trust_remote_code=trust_remote_code, revision=revision)
 
 
 def load_image_processor(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DataCollatorWithPadding, PreTrainedModel
-from transformers.image_processing_utils import BaseImageProcessor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.preprocessing import Preprocessor, process_images
+from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
+from optimum_ose.preprocessing import LABELS, Preprocessor
 from optimum_ose.tasks.parts.representation import pooled
 
 
@@ -68,7 +68,6 @@ def gather_answers(
     num_answered = 0
     answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(rows)
     for indices, batch in length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=batch_size):
-        batch.pop("labels", None)
         found = answer(batch)
         masks = batch["attention_mask"].bool().cpu() if found.ndim > 2 else [...] * len(found)
         for index, of_row, mask in zip(indices, found if found.ndim > 2 else found[:, None], masks, strict=True):
@@ -109,24 +108,20 @@ def num_classes(model: PreTrainedModel) -> int:
 def length_sorted_batches(
     model: PreTrainedModel, rows: Sequence[Mapping[str, Any]], *, tokenizer: Preprocessor, batch_size: int
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-    """Row indices and padded inputs on the model's device, rows of like length together; without labels where a row
-    has more than one.
-    """
-    collate: Callable[..., Any]
-    if isinstance(tokenizer, BaseImageProcessor):
-        collate, kept, order = process_images(tokenizer), rows, list(range(len(rows)))  # opened batch by batch
-    else:
-        collate, kept = DataCollatorWithPadding(tokenizer), [_padded_columns(row) for row in rows]
-        order = sorted(range(len(kept)), key=lambda index: len(kept[index]["input_ids"]))
+    """Row indices and padded inputs on the model's device, rows of like length together; without labels."""
+    collate = pad_rows(tokenizer)
+    kept = list(rows) if isinstance(tokenizer, PreTrainedTokenizerBase) else rows  # others are opened batch by batch
+    order = list(range(len(kept)))
+    if kept is not rows:
+        order.sort(key=lambda index: len(kept[index]["input_ids"]))
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
-        batch = collate([dict(kept[index]) for index in indices])
+        batch = collate([_inputs_of(kept[index]) for index in indices])
         yield indices, {name: tensor.to(model.device) for name, tensor in batch.items()}
 
 
-def _padded_columns(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that a tokenizer can pad, and labels that need no padding."""
-    return {name: value for name, value in row.items() if name != "labels" or not isinstance(value, list)}
+def _inputs_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in (*LABELS, TEACHER_LOGITS)}
 
 
 @contextmanager

@@ -21,10 +21,11 @@ from optimum_ose.data.labels import (
 from optimum_ose.data.targets import NO_CLASS, PROBLEM_TYPES, Kind, kind_of_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.modeling.prediction import predict_logits
-from optimum_ose.optimizer.token_rows import token_rows
+from optimum_ose.optimizer.token_rows import rows_of
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.tasks import task_named
 from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
+from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.wording import listed
 
 NUM_MATCHING_ROWS = 512
@@ -59,7 +60,8 @@ def prepare_head(
     if kind != "number":
         names = unmatched_names(labels, config)
         if names:
-            chosen = token_rows(matching_rows(dataset), None, tokenizer, task=task, max_length=max_length)
+            settings = RowSettings(preprocessor=tokenizer, max_length=max_length)
+            chosen = rows_of(task_named(task), matching_rows(dataset), settings)
             write_names(config, _named_by_predictions(teacher, tokenizer, chosen, names, task))
             notes.append(
                 f"the teacher's head does not name its classes; its answers to training rows do: "

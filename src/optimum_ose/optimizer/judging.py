@@ -1,11 +1,9 @@
-"""Judges a teacher on labeled rows beside the trivial answer, and words by their tokens."""
+"""Judges a teacher on labeled rows beside the trivial answer."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset
 
-from optimum_ose.data.labels import align_labels, row_labels
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.finetuning.trivial import required_score
 from optimum_ose.optimizer.teacher_task import TeacherTask
@@ -26,7 +24,7 @@ def judge_teacher(task: TeacherTask, validation: Dataset) -> dict[str, Any]:
     """
     metric = task.metric
     score = task.scores(task.teacher, validation)[metric.name]
-    trivial = metric.trivial_score(_references(task, validation))
+    trivial = metric.trivial_score(task.references(validation))
     constant = metric.trivial_answer
     task.listener.say(
         f"teacher on {len(validation):,} validation rows: {metric.name} {score:.4f}; {constant}: {trivial:.4f}"
@@ -39,17 +37,3 @@ def judge_teacher(task: TeacherTask, validation: Dataset) -> dict[str, Any]:
             "teacher fine-tuned here try more rows, more epochs or another learning_rate (teacher_arguments)",
         )
     return {"metric": metric.name, "validation_score": score, "trivial_score": trivial, "trivial_answer": constant}
-
-
-def _references(task: TeacherTask, dataset: Dataset) -> Sequence[Any]:
-    if "label" not in dataset.column_names:
-        labels: Sequence[Any] = task.rows(dataset)["labels"][:]
-        return labels
-    aligned = align_labels(dataset.select_columns(["label", *_words(dataset)]), task.teacher.config)
-    tags: Sequence[Any] = aligned["label"][:] if "tokens" in aligned.column_names else row_labels(aligned)
-    return tags
-
-
-def _words(dataset: Dataset) -> list[str]:
-    """The columns that tell of what kind the labels are."""
-    return ["tokens"] if "tokens" in dataset.column_names else []

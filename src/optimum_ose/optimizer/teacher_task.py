@@ -1,10 +1,10 @@
 """A teacher with its tokenizer or image processor and its task: what rows, answers and scores are."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self
 
 from datasets import Dataset
 from transformers import (
@@ -14,13 +14,11 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
-from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.given import plain_dataset, plain_or_none
-from optimum_ose.data.labels import align_labels, same_classes
-from optimum_ose.data.tokenization import with_tokens
+from optimum_ose.data.labels import same_classes
 from optimum_ose.display import default_listener
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
@@ -32,8 +30,7 @@ from optimum_ose.modeling.length import require_countable_length, usable_length
 from optimum_ose.modeling.loading import (
     load_checkpoint,
     load_config,
-    load_image_processor,
-    load_tokenizer,
+    load_preprocessor,
     require_fitting_tokenizer,
     require_float32,
     require_matching,
@@ -51,15 +48,14 @@ from optimum_ose.optimizer.guards import (
 )
 from optimum_ose.optimizer.heads import prepare_head
 from optimum_ose.optimizer.served import served_scores
-from optimum_ose.optimizer.token_rows import give_head, token_rows
+from optimum_ose.optimizer.token_rows import give_head, rows_of
 from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, working
 from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
 from optimum_ose.tasks.parts.by_problem_type import name_problem_type
-from optimum_ose.tasks.parts.inputs import IMAGES
+from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
-from optimum_ose.tasks.parts.token_labels import word_tags
 
 _NUM_TRIED = 32
 """Rows without labels that are tokenized before work begins."""
@@ -143,15 +139,16 @@ class TeacherTask:
             require_whole_number(num_labels, "num_labels", least=1)
         source = require_source(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
-        load = load_image_processor if definition.inputs is IMAGES else load_tokenizer
-        tokenizer = load(source, trust_remote_code=trust_remote_code, revision=revision)
+        tokenizer = load_preprocessor(
+            source, definition.inputs.processor, trust_remote_code=trust_remote_code, revision=revision
+        )
         if num_labels is not None:
             _set_num_labels(config, num_labels, has_head=definition.holds_head(config))
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             require_fitting_tokenizer(config, tokenizer)
             settle_padding(config, tokenizer, task=task)
         found = load_checkpoint(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
-        if isinstance(tokenizer, BaseImageProcessor):
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
             require_matching(found.model, tokenizer)
         limit = usable_length(config, text_tokenizer(tokenizer))
         return cls(
@@ -205,12 +202,11 @@ class TeacherTask:
         rows = self.rows(dataset)
         with working(self.listener, "scoring", None):
             answers = predict_logits(model, rows, tokenizer=self.tokenizer)
-        if not self._definition.inputs.are_words or "tokens" not in dataset.column_names:
-            return self.metric.scores(answers, rows)
-        tokenizer = cast(PreTrainedTokenizerBase, self.tokenizer)
-        dataset = with_tokens(dataset, tokenizer, max_length=self.max_length)
-        found = word_tags(answers, rows, dataset, tokenizer, max_length=self.max_length)
-        return self.metric.judged(found, align_labels(dataset, self.teacher.config)["label"][:])
+        return self._definition.inputs.scores(answers, rows, dataset, metric=self.metric, settings=self._row_settings())
+
+    def references(self, dataset: Dataset) -> Sequence[Any]:
+        """What is right for each row of a data set with labels, numbered as the teacher's head is."""
+        return self._definition.inputs.references(dataset, self.teacher.config)
 
     def served_scores(
         self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None
@@ -259,14 +255,17 @@ class TeacherTask:
         dataset = plain_dataset(dataset, "dataset")
         if needs_labels:
             self.prepare(dataset)
-        return token_rows(
-            dataset,
-            self.teacher.config if self.has_head else None,
-            self.tokenizer,
-            task=self.task,
+        on_cut = partial(self._tell_cut, dataset._fingerprint, name, len(dataset))
+        return rows_of(self._definition, dataset, self._row_settings(needs_labels=needs_labels, on_cut=on_cut))
+
+    def _row_settings(self, *, needs_labels: bool = True, on_cut: Callable[[int], None] | None = None) -> RowSettings:
+        return RowSettings(
+            preprocessor=self.tokenizer,
             max_length=self.max_length,
+            config=self.teacher.config if self.has_head else None,
+            is_labeled=self._definition.has_labels,
             needs_labels=needs_labels,
-            on_cut=partial(self._tell_cut, dataset._fingerprint, name, len(dataset)),
+            on_cut=on_cut,
         )
 
     def checked_unlabeled(self, dataset: Dataset | None) -> Dataset | None:

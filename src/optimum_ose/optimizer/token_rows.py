@@ -1,72 +1,34 @@
-"""Makes the rows of a task from a data set, labeled as the teacher's head is."""
+"""Makes the rows of a task from a data set, labeled as the teacher's head is, and gives a new head its classes."""
 
-from collections.abc import Callable
 from typing import Any
 
 from datasets import Dataset, concatenate_datasets
-from transformers import PretrainedConfig, PreTrainedModel
-from transformers.image_processing_utils import BaseImageProcessor
+from transformers import PreTrainedModel
 
-from optimum_ose.data.images import image_rows
-from optimum_ose.data.labels import align_labels, class_names, with_names, write_names
+from optimum_ose.data.labels import class_names, write_names
 from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
-from optimum_ose.data.tokenization import tokenize, unlabeled_rows
+from optimum_ose.data.tokenization import unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.preprocessing import Preprocessor
-from optimum_ose.tasks import task_named
 from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
+from optimum_ose.tasks.parts.inputs import RowSettings
+from optimum_ose.tasks.parts.task import Task
 from optimum_ose.wording import listed
 
 
-def token_rows(
-    dataset: Dataset,
-    config: PretrainedConfig | None,
-    tokenizer: Preprocessor,
-    *,
-    task: str,
-    max_length: int,
-    needs_labels: bool = True,
-    on_cut: Callable[[int], None] | None = None,
-) -> Dataset:
-    """Token rows of a data set, or rows of images; rows that are made already are returned as they are.
+def rows_of(task: Task, dataset: Dataset, settings: RowSettings) -> Dataset:
+    """Rows of a data set that a collator makes batches of; such rows are returned as they are.
 
     Args:
-        dataset: with the columns `text`, maybe `text_pair`, or for token classification `tokens`, of images
-            `image`; and `label`.
-        config: of a teacher whose head is trained; classes get its numbers. None: they keep their own.
-        tokenizer: the teacher's; its image processor, where rows hold images.
-        task: tasks without labels of people leave a `label` column out.
-        max_length: tokens per row.
-        needs_labels: whether a task with labels insists on them.
-        on_cut: hears how many rows are longer than `max_length`, and are cut.
+        task: what the rows are for.
+        dataset: with the columns of the task.
+        settings: how rows are made.
 
     Raises:
         InvalidDataError: if the columns are others, or the classes are not the teacher's.
     """
-    found = task_named(task)
-    if config is not None and found.has_labels and "label" in dataset.column_names:
-        require_fitting_head(kind_of_rows(dataset), config)
-    if isinstance(tokenizer, BaseImageProcessor):
-        return image_rows(dataset, config, needs_labels=needs_labels)
-    columns = set(dataset.column_names)
-    is_labeled = found.has_labels
-    if {"input_ids", "labels"} <= columns or ("input_ids" in columns and not (is_labeled and needs_labels)):
-        return dataset
-    text = found.inputs.column
-    wanted = {text, "label"} if is_labeled and needs_labels else {text}
-    if not wanted <= columns:
-        pair = " (maybe text_pair)" if not found.inputs.are_words else ""
-        raise InvalidDataError(
-            f"A data set must have the columns {text}{pair} and label, or input_ids and labels"
-            if "label" in wanted
-            else f"A data set must have the column {text}{pair}, or input_ids",
-            f"it has {', '.join(dataset.column_names)}",
-            "Rename its columns",
-        )
-    if "label" not in columns or not is_labeled:
-        return tokenize(dataset.remove_columns(columns & {"label"}), tokenizer, max_length=max_length, on_cut=on_cut)
-    dataset = align_labels(dataset, config) if config is not None else with_names(dataset)
-    return tokenize(dataset, tokenizer, max_length=max_length, on_cut=on_cut)
+    if settings.config is not None and task.has_labels and "label" in dataset.column_names:
+        require_fitting_head(kind_of_rows(dataset), settings.config)
+    return task.inputs.rows(dataset, settings)
 
 
 def join_unlabeled(rows: Dataset, unlabeled: Dataset) -> Dataset:

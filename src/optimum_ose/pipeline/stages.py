@@ -164,7 +164,7 @@ def _benchmark(run: Run) -> dict[str, Any]:
     content |= bound_check(run, content["default_file"])
     optimizer.listener.finish()
     write_atomic(artifact.benchmark, canonical_json(content))
-    return {"examples": sample_answers(artifact.path, content["default_file"], run.rows.test)}
+    return {"examples": sample_answers(artifact.path, content["default_file"], run.rows.test, task=optimizer.task)}
 
 
 def bound_check(run: Run, default_file: str) -> dict[str, Any]:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TASK = "text-classification"
 """Where none is named."""
-COMMAND_LINE_TASKS = ("text-classification", "token-classification")
-"""Tasks whose files `ose run` reads, for its help."""
 HEADLESS_TASK = "feature-extraction"
 """What a model without a head does."""
 
@@ -55,22 +53,6 @@ def labeled_task(name: object) -> "Task":
         UnsupportedModelError: if it is none.
     """
     return _among([task for task in map(task_named, task_names()) if task.has_labels], name)
-
-
-def command_line_task(name: object) -> "Task":
-    """A task with labels whose files the command line reads.
-
-    Raises:
-        UnsupportedModelError: if it is none.
-    """
-    labeled = [task for task in map(task_named, task_names()) if task.has_labels]
-    if name in {task.name for task in labeled} - set(COMMAND_LINE_TASKS):
-        raise UnsupportedModelError(
-            f"The command line reads texts: --task must be one of {', '.join(COMMAND_LINE_TASKS)}",
-            f"got {shown(name)}",
-            "Call OSEOptimizer.optimize from Python",
-        )
-    return _among([task for task in labeled if task.name in COMMAND_LINE_TASKS], name)
 
 
 def _among(tasks: "list[Task]", name: object) -> "Task":

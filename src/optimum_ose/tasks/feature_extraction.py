@@ -1,8 +1,8 @@
 """A vector for each token of a text; averaged, one for the text."""
 
-from optimum_ose.tasks.parts.inputs import TEXTS
 from optimum_ose.tasks.parts.representation import REPRESENTATION
 from optimum_ose.tasks.parts.task import Task
+from optimum_ose.tasks.parts.texts import TEXTS
 
 TASK = Task(
     name="feature-extraction",

@@ -1,7 +1,7 @@
 """Words in place of the masks in a text."""
 
-from optimum_ose.tasks.parts.inputs import TEXTS
 from optimum_ose.tasks.parts.task import Task
+from optimum_ose.tasks.parts.texts import TEXTS
 from optimum_ose.tasks.parts.vocabulary import MASKED_TOKENS
 
 TASK = Task(

@@ -1,7 +1,7 @@
 """A class, a set of classes or a number for an image."""
 
 from optimum_ose.tasks.parts.by_problem_type import problem_by_type
-from optimum_ose.tasks.parts.inputs import IMAGES
+from optimum_ose.tasks.parts.images import IMAGES
 from optimum_ose.tasks.parts.task import Task
 
 TASK = Task(

@@ -1,8 +1,8 @@
 """A class, a set of classes or a number for a text or a pair of texts."""
 
 from optimum_ose.tasks.parts.by_problem_type import problem_by_type, require_sound_head
-from optimum_ose.tasks.parts.inputs import TEXTS
 from optimum_ose.tasks.parts.task import Task
+from optimum_ose.tasks.parts.texts import TEXTS
 
 TASK = Task(
     name="text-classification",

@@ -1,7 +1,7 @@
 """The words that continue a text."""
 
-from optimum_ose.tasks.parts.inputs import TEXTS
 from optimum_ose.tasks.parts.task import Task
+from optimum_ose.tasks.parts.texts import TEXTS
 from optimum_ose.tasks.parts.vocabulary import NEXT_TOKENS
 
 TASK = Task(

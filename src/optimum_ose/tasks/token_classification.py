@@ -1,8 +1,8 @@
 """A tag for each word of a text."""
 
-from optimum_ose.tasks.parts.inputs import WORDS
 from optimum_ose.tasks.parts.task import Task
 from optimum_ose.tasks.parts.token_labels import TOKEN_LABELS
+from optimum_ose.tasks.parts.words import WORDS
 
 TASK = Task(
     name="token-classification",

@@ -123,6 +123,8 @@ class Problem:
     """Whether teacher and student must have the same number of outputs (`num_labels`)."""
     labels_are_classes: bool = False
     """Whether each label is the index of a class: of a row, or of each token."""
+    labels_tokens: bool = False
+    """Whether each token has a label of its own, not each row."""
     classes_are_rare: bool = False
     """Whether most classes are absent from most rows, so that a new head needs a start at their frequencies."""
 

@@ -9,8 +9,9 @@ from transformers import PretrainedConfig
 
 from optimum_ose.data.labels import head_names
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.tasks.parts.inputs import TEXTS, Inputs
+from optimum_ose.tasks.parts.inputs import Inputs
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.texts import TEXTS
 
 
 def _pass(config: PretrainedConfig) -> None:

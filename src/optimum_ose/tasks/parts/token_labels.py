@@ -152,5 +152,6 @@ TOKEN_LABELS = Problem(
     answers=_answers,
     kept_answers=_real,
     labels_are_classes=True,
+    labels_tokens=True,
 )
 """A class for each token. Tokens of rare classes may count more: see `losses.rare_class_counts`."""
