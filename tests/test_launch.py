@@ -97,6 +97,16 @@ def test_what_several_processes_do_not_share_is_refused(
     assert "Launch `optimum_ose extract` with several processes, and everything else with one" in found.stderr
 
 
+def test_a_script_that_is_refused_prints_one_message_and_no_traceback_of_its_own(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text("from optimum_ose import OSEOptimizer\nOSEOptimizer.from_pretrained('no/such/folder/here')\n")
+    found = subprocess.run([*TWO[:-2], str(script)], capture_output=True, text=True, timeout=300)
+    assert found.returncode != 0
+    assert found.stderr.count("optimum-ose: ") == 1
+    assert "no/such/folder/here" in found.stderr
+    assert 'mine.py", line' not in found.stderr
+
+
 def test_processes_that_are_not_connected_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,11 +1,18 @@
 """What a launcher leaves in the environment must make sense; one process tells why a launch ended."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from optimum_ose.exceptions import ProcessError
-from optimum_ose.processes import is_first, launched_processes, may_print, require_single_process
+from optimum_ose.processes import (
+    is_first,
+    launched_processes,
+    may_print,
+    require_single_process,
+    tell_refusals_once,
+)
 
 TORCHRUN = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
@@ -85,3 +92,24 @@ def test_the_first_process_shows_progress() -> None:
     assert is_first({"RANK": "0"})
     assert not is_first({"RANK": "1"})
     assert not is_first({"OMPI_COMM_WORLD_RANK": "2"})
+
+
+def test_an_uncaught_refusal_is_told_once_for_a_launch_and_other_errors_as_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    others: list[str] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: others.append(str(error)))
+    before = sys.excepthook
+    tell_refusals_once()
+    assert sys.excepthook is before  # no launcher
+    (tmp_path / "attempt" / "0").mkdir(parents=True)
+    for name, value in {**TORCHRUN, "TORCHELASTIC_ERROR_FILE": str(tmp_path / "attempt" / "0" / "error.json")}.items():
+        monkeypatch.setenv(name, value)
+    tell_refusals_once()
+    hook = sys.excepthook
+    tell_refusals_once()
+    assert sys.excepthook is hook
+    for error in (ProcessError("must", "came", "do"), ProcessError("must", "came", "do"), ValueError("a mistake")):
+        hook(type(error), error, None)
+    assert capsys.readouterr().err == "optimum-ose: must; came. do\n"
+    assert others == ["a mistake"]

@@ -55,6 +55,7 @@ def __getattr__(name: str) -> object:
     """Import a public name on first use (PEP 562), so that `import optimum_ose` stays light."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module(f"{__name__}.processes").tell_refusals_once()
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
 
 

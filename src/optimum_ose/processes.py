@@ -1,10 +1,12 @@
 """The processes of one launch: how many were started, whether they are connected, and which one prints."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 
-from optimum_ose.exceptions import ProcessError
+from optimum_ose.exceptions import OSEError, ProcessError
 from optimum_ose.wording import shown
 
 _SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -89,6 +91,27 @@ def may_print(environment: Mapping[str, str] | None = None) -> bool:
     except OSError:
         return is_first(found)
     return True
+
+
+def tell_refusals_once() -> None:
+    """Where a launcher started several processes, let an error of ours that nobody caught print one message for the
+    launch, instead of one traceback for each process. Other errors are printed as before.
+
+    Called when a public name is used first; without a launcher it does nothing.
+    """
+    earlier = sys.excepthook
+    if getattr(earlier, "__module__", None) == __name__ or not any(
+        os.environ.get(name, "").strip() not in {"", "1", "-1"} for name in _SIZES
+    ):
+        return
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not isinstance(error, OSEError):
+            earlier(kind, error, trace)
+        elif may_print():
+            sys.stderr.write(f"optimum-ose: {error}\n")
+
+    sys.excepthook = tell
 
 
 def _require_no_hidden_launch(found: Mapping[str, str]) -> None:

@@ -9,27 +9,9 @@ from datasets import Dataset, Image
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import DistillationConfig, SearchConfig
+from optimum_ose.configuration.search import FREE_SEARCH_SETTINGS
 from optimum_ose.preprocessing import rgb
 from optimum_ose.serialization import digest, plain
-
-FREE_SEARCH_SETTINGS = frozenset(
-    {
-        "epsilon",
-        "max_evaluations",
-        "method",
-        "interval_size",
-        "noise",
-        "max_parameters",
-        "max_non_embedding_parameters",
-        "objective",
-        "max_latency_ms",
-        "inference_cost",
-        "latency",
-        "max_error",
-        "axes",
-    }
-)
-"""Settings of a search that may change while its finished evaluations stay valid."""
 
 
 def model_digest(model: PreTrainedModel) -> str:

@@ -104,8 +104,8 @@ class SearchRecord(_Open):
     winner: _Evaluation
     maximum_point: Annotated[list[_Number], Field(min_length=2, max_length=2)]
     certificate: _Certificate
-    evaluations: list[_Evaluation]
-    pareto_front: list[_Evaluation]
+    evaluations: Annotated[list[_Evaluation], Field(min_length=1)]
+    pareto_front: Annotated[list[_Evaluation], Field(min_length=1)]
     space: _Space
     settings: _Mapping
 

@@ -255,6 +255,47 @@ def test_a_length_that_is_no_number_of_tokens_is_refused(
     refused(lambda: OSEOptimizer(optimizer.teacher, optimizer.tokenizer, task="text-classification", max_length=value))
 
 
+class Notes:
+    """A listener that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def stage(self, name: str, total: int | None) -> None: ...
+    def advance(self, done: int, note: str) -> None: ...
+    def finish(self) -> None: ...
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def test_a_length_beyond_what_the_model_takes_is_cut_with_a_word(optimizer: OSEOptimizer, teacher_folder: Path) -> None:
+    word = "max_length is 32, the tokens that the model takes, instead of 100,000"
+    loaded, made = Notes(), Notes()
+    OSEOptimizer.from_pretrained(teacher_folder, max_length=100_000, listener=loaded)
+    long = OSEOptimizer(
+        optimizer.teacher, optimizer.tokenizer, task="text-classification", max_length=100_000, listener=made
+    )
+    assert long.max_length == 32
+    assert loaded.said == made.said == [word]
+    long.score(long.teacher, TRAIN.map(lambda row: {"text": row["text"] * 20}))
+    assert "; the model takes no more" in made.said[1]
+
+
+def test_a_length_that_nobody_chose_is_fitted_silently(teacher_folder: Path) -> None:
+    loaded = Notes()
+    assert OSEOptimizer.from_pretrained(teacher_folder, listener=loaded).max_length == 32
+    assert loaded.said == []
+
+
+def test_rows_beyond_a_shorter_length_are_told_how_to_keep_more(teacher_folder: Path) -> None:
+    heard = Notes()
+    short = OSEOptimizer.from_pretrained(teacher_folder, max_length=8, listener=heard)
+    short.score(short.teacher, TRAIN.map(lambda row: {"text": row["text"] * 20}))
+    assert "24 of 24 rows (100.0%) are longer than max_length=8 tokens" in heard.said[0]
+    assert heard.said[0].endswith("a greater max_length (--max-length) keeps more")
+
+
 @pytest.mark.parametrize("value", [None, 5, ["text-classification"], "", {}])
 def test_a_task_that_is_none_is_refused(teacher_folder: Path, value: Any) -> None:
     refused(lambda: OSEOptimizer.from_pretrained(teacher_folder, task=value))

@@ -59,6 +59,30 @@ def test_a_verb_on_a_folder_whose_files_have_changed_names_the_file(
     assert f"stage 'export': {name} has " in printed
 
 
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "onnx/model_quantized.onnx", "model.safetensors"])
+def test_neither_report_nor_push_passes_over_files_that_were_cut_off(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    whole = (copy / name).read_bytes()
+    (copy / name).write_bytes(whole[: len(whole) // 2])
+    for words in (["report", str(copy)], ["push", str(copy), "me/small", "--dry-run"]):
+        printed = refused(monkeypatch, capsys, words)
+        assert f"{name} has {len(whole) // 2:,} bytes instead of {len(whole):,}" in printed
+    (copy / name).unlink()
+    assert f"{name} is missing" in refused(monkeypatch, capsys, ["report", str(copy)])
+
+
+def test_a_report_needs_no_checkpoints_and_a_push_no_untouched_settings(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(copy / "checkpoints")
+    run(monkeypatch, ["report", str(copy)])
+    assert "written: " in capsys.readouterr().out
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    run(monkeypatch, ["push", str(copy), "me/small", "--dry-run"])
+    assert "nothing was sent" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"question": {}, "request": null, "stages": {}}'])
 def test_every_verb_names_a_damaged_run_file(
     copy: Path,

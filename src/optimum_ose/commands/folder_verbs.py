@@ -59,6 +59,7 @@ class ReportCommand(Verb):
         """See `Verb`."""
         from optimum_ose.artifact import OSEArtifact
         from optimum_ose.output_folder import working_again_in
+        from optimum_ose.pipeline.dependencies import require_whole
         from optimum_ose.records import read_search
         from optimum_ose.report.older_records import reading_records
         from optimum_ose.report.search_table import search_table
@@ -67,6 +68,7 @@ class ReportCommand(Verb):
 
         with working_again_in(self.args.folder):
             artifact = OSEArtifact.open(self.args.folder)
+            require_whole(artifact)
             card = write_report(artifact)
         with reading_records(artifact.path):
             text = search_table(read_search(artifact.search))
@@ -91,9 +93,14 @@ class PushCommand(Verb):
 
     def execute(self) -> None:
         """See `Verb`."""
+        from optimum_ose.artifact import OSEArtifact
         from optimum_ose.hub.upload import layout_files, push_to_hub
+        from optimum_ose.output_folder import RUN_FILE
+        from optimum_ose.pipeline.dependencies import require_whole
 
         arguments = self.args
+        if (arguments.folder / RUN_FILE).is_file():
+            require_whole(OSEArtifact.open(arguments.folder), patterns=("*.onnx", "*.safetensors"))
         url = push_to_hub(
             arguments.folder,
             arguments.repo,

@@ -133,6 +133,24 @@ FREE_HYPERPARAMETERS = frozenset(item.name for item in fields(DistillationConfig
     "checkpoint_steps",
 }
 """What a hyperparameter set may name: the rest of `DistillationConfig` is set by the search."""
+FREE_SEARCH_SETTINGS = frozenset(
+    {
+        "epsilon",
+        "max_evaluations",
+        "method",
+        "interval_size",
+        "noise",
+        "max_parameters",
+        "max_non_embedding_parameters",
+        "objective",
+        "max_latency_ms",
+        "inference_cost",
+        "latency",
+        "max_error",
+        "axes",
+    }
+)
+"""Settings of a search that may change while its finished evaluations stay valid."""
 
 
 def _rules_of_repetition(name: str, values: tuple[Any, ...]) -> list[Rule]:

@@ -57,6 +57,8 @@ from optimum_ose.tasks.parts.by_problem_type import name_problem_type
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 
+_DEFAULT_LENGTH = 128
+"""Tokens per text where nobody names a number."""
 _NUM_TRIED = 32
 """Rows without labels that are tokenized before work begins."""
 
@@ -69,7 +71,8 @@ class TeacherTask:
         tokenizer: of teacher and student; for images their image processor.
         task: what both do.
         has_head: whether the teacher's head for the task is trained; without it, `finetune_teacher` comes first.
-        max_length: tokens per text; longer ones are cut.
+        max_length: tokens per text; longer ones are cut. A number above what the model takes counts as that, and is
+            said.
         listener: hears of progress; None: bars on a terminal, lines elsewhere. `progress.SilentListener()` is silent.
     """
 
@@ -80,7 +83,7 @@ class TeacherTask:
         *,
         task: str,
         has_head: bool = True,
-        max_length: int = 128,
+        max_length: int = _DEFAULT_LENGTH,
         listener: Listener | None = None,
     ) -> None:
         self._definition = distillable_task(task)
@@ -97,12 +100,17 @@ class TeacherTask:
         self.tokenizer = tokenizer
         self.task = task
         self.has_head = has_head
-        self.max_length = max_length
+        self._limit = usable_length(teacher.config, text_tokenizer(tokenizer))
+        self.max_length = max_length if self._limit is None else min(max_length, self._limit)
         if has_head and self._definition.has_problem_type:
             name_problem_type(teacher.config)
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
         self._told: set[str] = set()
+        if self.max_length < max_length != _DEFAULT_LENGTH:
+            self.listener.say(
+                f"max_length is {self.max_length:,}, the tokens that the model takes, instead of {max_length:,}"
+            )
 
     @classmethod
     def from_pretrained(
@@ -111,7 +119,7 @@ class TeacherTask:
         *,
         task: str = DEFAULT_TASK,
         num_labels: int | None = None,
-        max_length: int = 128,
+        max_length: int = _DEFAULT_LENGTH,
         trust_remote_code: bool = False,
         revision: str | None = None,
         listener: Listener | None = None,
@@ -150,13 +158,12 @@ class TeacherTask:
         found = load_checkpoint(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
             require_matching(found.model, tokenizer)
-        limit = usable_length(config, text_tokenizer(tokenizer))
         return cls(
             found.model,
             tokenizer,
             task=task,
             has_head=found.has_head,
-            max_length=max_length if limit is None else min(max_length, limit),
+            max_length=max_length,
             listener=listener,
         )
 
@@ -282,10 +289,11 @@ class TeacherTask:
     def _tell_cut(self, key: str, name: str, num_rows: int, num_cut: int) -> None:
         if num_cut and key not in self._told:
             self._told.add(key)
+            is_most = self._limit is not None and self.max_length >= self._limit
+            remedy = "the model takes no more" if is_most else "a greater max_length (--max-length) keeps more"
             self.listener.say(
                 f"{num_cut:,} of {num_rows:,} rows{f' of {name}' * bool(name)} ({num_cut / num_rows:.1%}) are longer "
-                f"than max_length={self.max_length} tokens and are cut, in training, scores and serving alike; a "
-                "greater max_length (--max-length) keeps more"
+                f"than max_length={self.max_length} tokens and are cut, in training, scores and serving alike; {remedy}"
             )
 
     def finetune_teacher(

@@ -1,14 +1,15 @@
 """What each stage of a run depends on and leaves: which stages are still to do, and which settings may change."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.exceptions import JournalError
-from optimum_ose.question import FREE_SEARCH_SETTINGS
+from optimum_ose.configuration.search import FREE_SEARCH_SETTINGS
+from optimum_ose.exceptions import JournalError, OutputFolderError
 from optimum_ose.serialization import digest, plain
 from optimum_ose.wording import listed, shown
 
@@ -85,6 +86,8 @@ _FREE = (
     *("config.export.block_seconds", "config.export.max_score_loss"),
 )
 """Settings inside a stage's part that change nothing of what it leaves."""
+_OF_THE_STUDENT: tuple[Stage, ...] = ("extract", "export", "benchmark")
+"""Stages that leave what the report tells of."""
 _REPEATABLE: tuple[Stage, ...] = ("report",)
 """Stages that are done again without a question when their settings change: seconds of work, from what is on disk."""
 
@@ -127,9 +130,32 @@ def stages_to_do(artifact: OSEArtifact) -> dict[Stage, str]:
             found[stage] = "it is not finished"
             continue
         is_read = any(stage in _RULES[later].reads for later in found)
-        if faults := list(_faults(artifact, stage, with_checkpoints=is_read)):
+        if faults := [fault for _, fault in _faults(artifact, stage, with_checkpoints=is_read)]:
             found[stage] = listed(faults, limit=3)
     return found
+
+
+def require_whole(artifact: OSEArtifact, *, patterns: Iterable[str] = ("*",)) -> None:
+    """Pass if the student's files and the records are those that the run left: a report of others would be false.
+
+    Args:
+        artifact: the folder.
+        patterns: of the files that count.
+
+    Raises:
+        OutputFolderError: if one is missing or has changed.
+    """
+    for stage in _OF_THE_STUDENT:
+        if artifact.stage(stage) is None:
+            continue
+        found = _faults(artifact, stage, with_checkpoints=False)
+        if told := [fault for name, fault in found if any(fnmatch(name, pattern) for pattern in patterns)]:
+            raise OutputFolderError(
+                f"{artifact.path} must hold the files that its run wrote",
+                listed(told, limit=3),
+                "Restore them from a copy, or run `optimum-cli ose run` with the arguments of this folder: stage "
+                f"{stage!r} is done again",
+            )
 
 
 def changed_input(stage: Stage, artifact: OSEArtifact) -> str | None:
@@ -201,17 +227,18 @@ def _taken_over(artifact: OSEArtifact, question: Mapping[str, Any]) -> str:
     return f": there --search-from {artifact.path}{teacher} takes over what the search has trained"
 
 
-def _faults(artifact: OSEArtifact, stage: Stage, *, with_checkpoints: bool) -> Iterator[str]:
+def _faults(artifact: OSEArtifact, stage: Stage, *, with_checkpoints: bool) -> Iterator[tuple[str, str]]:
+    """Names of a stage's files that are not as it left them, and what is wrong with each."""
     for name, state in artifact.dependencies(stage).get("files", {}).items():
         path = artifact.path / name
         if name.startswith(_CHECKPOINTS) and not with_checkpoints:
             continue
         if not path.is_file():
-            yield f"{name} is missing"
+            yield name, f"{name} is missing"
         elif state is not None and path.stat().st_size != state["size"]:
-            yield f"{name} has {path.stat().st_size:,} bytes instead of {state['size']:,}"
+            yield name, f"{name} has {path.stat().st_size:,} bytes instead of {state['size']:,}"
         elif state is not None and _state(path) != state:
-            yield f"{name} has changed"
+            yield name, f"{name} has changed"
 
 
 def _state(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, final
@@ -119,7 +119,7 @@ def render_infer(
 
 def _column(tensor: dict[str, Any], rest: bytes, limits: ServerLimits) -> tuple[list[str], bytes]:
     """The texts of one input, and the binary data of those after it."""
-    name, shape, parameters = tensor.get("name"), tensor.get("shape"), tensor.get("parameters") or {}
+    name, shape, parameters = tensor.get("name"), tensor.get("shape"), _parameters(tensor)
     if name not in ("text", "text_pair") or tensor.get("datatype") != "BYTES" or not isinstance(parameters, dict):
         raise _refusal("an input is not text or text_pair with the datatype BYTES")
     if not isinstance(shape, list) or not 1 <= len(shape) <= 2 or shape[1:] not in ([], [1]):
@@ -138,19 +138,19 @@ def _column(tensor: dict[str, Any], rest: bytes, limits: ServerLimits) -> tuple[
 
 def _requested(content: dict[str, Any], outputs: Outputs) -> tuple[tuple[str, bool], ...]:
     names = [output for output, _, _ in outputs]
-    requested, parameters = content.get("outputs"), content.get("parameters") or {}
+    requested, parameters = content.get("outputs"), _parameters(content)
     if not isinstance(parameters, dict):
         raise _refusal("parameters is no object")
-    default = parameters.get("binary_data_output") is True
-    if not requested:
+    default = _flag(parameters, "binary_data_output", default=False)
+    if requested is None or requested == []:
         return tuple((name, default) for name in names)
     if not _are_objects(requested) or not all(output.get("name") in names for output in requested):
         raise _refusal(f"the outputs are {', '.join(names)}; others were asked for")
-    options = [output.get("parameters") or {} for output in requested]
+    options = [_parameters(output) for output in requested]
     if not _are_objects(options):
         raise _refusal("the parameters of an output are no object")
     pairs = zip(requested, options, strict=True)
-    return tuple({output["name"]: option.get("binary_data", default) is True for output, option in pairs}.items())
+    return tuple({output["name"]: _flag(option, "binary_data", default=default) for output, option in pairs}.items())
 
 
 def _tensors(pairs: list[TextPair], rows: Rows, pipeline: OnnxPipeline) -> Mapping[str, NDArray[Any]]:
@@ -189,8 +189,21 @@ def _flat(data: object) -> list[Any]:
     return [item[0] if isinstance(item, list) and len(item) == 1 else item for item in data]
 
 
+def _parameters(owner: Mapping[str, Any]) -> Any:
+    """What an object names as its parameters; none, or null, is an empty object."""
+    found = owner.get("parameters")
+    return {} if found is None else found
+
+
+def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    found = parameters.get(name)
+    if found is not None and not isinstance(found, bool):
+        raise _refusal(f"{name} is neither true nor false")
+    return default if found is None else found
+
+
 def _are_objects(value: object) -> bool:
-    return isinstance(value, Sequence) and all(isinstance(item, dict) for item in value)
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _whole_number(value: object) -> int:

@@ -91,7 +91,7 @@ def parse_request(body: bytes, limits: ServerLimits) -> PredictRequest:
     content = parse_json(body)
     if not isinstance(content, dict) or "inputs" not in content:
         raise _bad_request("the body is no object with the key inputs")
-    parameters = content.get("parameters") or {}
+    parameters = {} if content.get("parameters") is None else content["parameters"]
     if not isinstance(parameters, dict) or not set(parameters) <= {"top_k", "aggregation_strategy"}:
         raise _bad_request("parameters is no object with at most the keys top_k and aggregation_strategy")
     top_k = parameters.get("top_k")
