@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from optimum_ose.data.decoding import split_lines
+from optimum_ose.data.squad import is_squad, squad_table
 from optimum_ose.data.tables import table_of
 from optimum_ose.wording import reading_fault, shown
 
@@ -14,7 +15,7 @@ _Record = dict[str, Any]
 
 
 def parse_json(text: str) -> pd.DataFrame:
-    """Objects as rows; what an object lacks is None.
+    """Objects as rows; what an object lacks is None. A file of SQuAD's form has a row for each question.
 
     Text, numbers and names stay what the file says: nothing is made a date, and whole numbers keep every digit.
 
@@ -23,6 +24,8 @@ def parse_json(text: str) -> pd.DataFrame:
             object of whole columns.
     """
     records = _array(text) if text.lstrip()[:1] == "[" else _lines(text)
+    if len(records) == 1 and is_squad(records[0]):
+        return squad_table(records[0])
     _require_rows(records)
     names = list(dict.fromkeys(name for record in records for name in record))
     return table_of({name: [record.get(name) for record in records] for name in names})

@@ -14,8 +14,8 @@ from datasets import Sequence as ListFeature
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import shown
 
-Kind = Literal["class", "classes", "number", "tags"]
-"""What one label is."""
+Kind = Literal["class", "classes", "number", "tags", "spans"]
+"""What one label is; spans of a context are not in a column `label`, but beside it."""
 PROBLEM_TYPES: Mapping[Kind, str] = {
     "class": "single_label_classification",
     "classes": "multi_label_classification",

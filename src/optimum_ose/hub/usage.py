@@ -13,8 +13,6 @@ _DTYPES = {"onnx/model_quantized.onnx": "q8", "onnx/model.onnx": "fp32"}
 _UNNAMED = "path/to/this/folder"
 """Stands for the model as long as no repository is named."""
 _TEXT, _PAIR = "A text.", {"text": "A first text.", "text_pair": "A second one."}
-_OTHER = "path/to/an/image.png"
-"""Input of a task that does not take texts."""
 
 
 def usage_section(facts: CardFacts) -> str:
@@ -28,9 +26,11 @@ def usage_section(facts: CardFacts) -> str:
     """
     model = facts.repo_id or _UNNAMED
     served = served_tasks().get(facts.task)
-    takes_texts = served is not None and not served.takes_images
-    example: object = (_PAIR if facts.takes_pairs else _TEXT) if takes_texts else _OTHER
-    parts = ["## Use", _fence("python", _transformers(facts.task, model, example))]
+    takes_texts = served is not None and served.example is None
+    example = (_PAIR if facts.takes_pairs else _TEXT) if served is None or takes_texts else served.example
+    parts = ["## Use"]
+    if served is None or served.is_in_transformers:
+        parts.append(_fence("python", _transformers(facts.task, model, example)))
     if served is not None and served.is_on_cards:
         parts += [
             "Without torch and transformers, on ONNX Runtime:",

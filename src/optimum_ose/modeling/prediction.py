@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
 from optimum_ose.preprocessing import LABELS, Preprocessor
 from optimum_ose.tasks.parts.representation import pooled
+from optimum_ose.tasks.parts.spans import span_logits
 
 
 def predict_logits(
@@ -33,17 +34,25 @@ def predict_logits(
 
     Returns:
         Logits, shape (n, classes); of a model that answers each token, those of all tokens, row after row, shape
-        (tokens, classes); of a model without a head, the last hidden state averaged over each row's tokens, shape
+        (tokens, classes); of a model that finds spans, `spans.span_logits` of all tokens, shape (tokens, 2); of a model
+        without a head, the last hidden state averaged over each row's tokens, shape
         (n, width).
     """
 
     def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        output = model(**batch)
-        found = output.logits if "logits" in output else pooled(output.last_hidden_state, batch["attention_mask"])
-        return found.float().cpu()
+        return answers_of(model(**batch), batch).float().cpu()
 
     with evaluating(model):
         return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=batch_size, on_rows=on_rows)
+
+
+def answers_of(output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """What a model answers, in the form of `predict_logits`, but padded: shape (rows, size) or (rows, tokens, size)."""
+    if "start_logits" in output:
+        return span_logits(output, batch["attention_mask"])
+    if "logits" in output:
+        return output.logits  # type: ignore[no-any-return]
+    return pooled(output.last_hidden_state, batch["attention_mask"])
 
 
 def gather_answers(

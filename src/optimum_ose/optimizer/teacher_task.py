@@ -312,7 +312,8 @@ class TeacherTask:
         train_dataset = plain_dataset(train_dataset, "train_dataset")
         eval_dataset = plain_dataset(eval_dataset, "eval_dataset")
         train_dataset, eval_dataset = same_classes(train_dataset, eval_dataset)
-        give_head(self.teacher, train_dataset)
+        if self._definition.inputs.labels_name_outputs:
+            give_head(self.teacher, train_dataset)
         rows, eval_rows = self.rows(train_dataset), self.rows(eval_dataset)
         trainer = build_trainer(
             self.teacher,

@@ -47,7 +47,7 @@ def _teacher(run: Run) -> dict[str, Any]:
             optimizer.teacher.config,
             run.config.teacher_arguments,
             num_rows=len(run.rows.train),
-            are_sets=kind_of_rows(run.rows.train) == "classes",
+            are_sets="label" in run.rows.train.column_names and kind_of_rows(run.rows.train) == "classes",
         ),
         callbacks=[ProgressCallback(optimizer.listener, "teacher")],
     )

@@ -16,17 +16,19 @@ from optimum_ose.report.speed import (
 
 Row = tuple[str, str, str, str]
 """What, teacher, student, ratio."""
-METRICS = {
-    "accuracy": "accuracy",
+_METRICS = {
     "f1_macro": "macro-F1",
     "f1_micro": "micro-F1",
     "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
     "spearman": "Spearman's correlation",
     "pearson": "Pearson's correlation",
 }
-"""Metric -> its name for people."""
+"""Metric -> its name for people, where that is another one than its own with spaces."""
+
+
+def metric_label(name: str) -> str:
+    """What people call a metric."""
+    return _METRICS.get(name, name.replace("_", " "))
 
 
 def main_metric(benchmark: Mapping[str, Any]) -> str:
@@ -46,9 +48,9 @@ def comparison_rows(benchmark: Mapping[str, Any]) -> list[Row]:
     metric = main_metric(benchmark)
     for name, label in FORMATS.items():
         if name in scores["student"]:
-            rows.append(_row(f"{METRICS[metric]} on test, {label}", _of(scores, name, metric), "{:.4f}"))
+            rows.append(_row(f"{metric_label(metric)} on test, {label}", _of(scores, name, metric), "{:.4f}"))
     rows += [
-        _row(f"{METRICS[other]} on test, PyTorch fp32", _of(scores, "pytorch-fp32", other), "{:.4f}")
+        _row(f"{metric_label(other)} on test, PyTorch fp32", _of(scores, "pytorch-fp32", other), "{:.4f}")
         for other in scores["student"]["pytorch-fp32"]
         if other != metric
     ]
@@ -117,8 +119,8 @@ def headline(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
     score = benchmark["scores"]["student"][default][metric]
     share = sizes["student"]["parameters_without_embeddings"] / sizes["teacher"]["parameters_without_embeddings"]
     return (
-        f"The student's {FORMATS[default]} file keeps {_kept(score, before)} of the teacher's {METRICS[metric]} with "
-        f"{share:.1%} of its parameters without embeddings.",
+        f"The student's {FORMATS[default]} file keeps {_kept(score, before)} of the teacher's {metric_label(metric)} "
+        f"with {share:.1%} of its parameters without embeddings.",
         speed_sentence(benchmark["latency"], default),
         f"Default file: {benchmark['default_file']} ({benchmark['default_reason']}).",
     )

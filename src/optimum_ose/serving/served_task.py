@@ -105,5 +105,9 @@ class ServedTask:
     """Axes of the output: 2 where a text has one row, 3 where each of its tokens has."""
     is_on_cards: bool = False
     """Whether model cards show how to ask `OnnxPipeline` and, where it takes texts, the server and transformers.js."""
+    example: object = None
+    """An input for model cards; None: a text or a pair of texts."""
+    is_in_transformers: bool = True
+    """Whether the newest Transformers has a pipeline of this name."""
     names_classes: bool = False
     """Whether `id2label` must name each value of the output."""

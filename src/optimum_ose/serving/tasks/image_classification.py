@@ -28,6 +28,7 @@ SERVED = ServedTask(
     heads=("ForImageClassification",),
     num_axes=2,
     is_on_cards=True,
+    example="path/to/an/image.png",
     names_classes=True,
 )
 """A class, a set of classes or a number for each image."""

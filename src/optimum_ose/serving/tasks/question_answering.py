@@ -107,6 +107,9 @@ def _answer(model: Model, inputs: object, options: Options) -> Any:
 
 SERVED = ServedTask(
     load=lambda model: DirectTask(answer=partial(_answer, model), refusal="takes several"),
-    heads=("ForQuestionAnswering",),
+    heads=("ForQuestionAnswering", "ForQuestionAnsweringSimple"),
+    is_on_cards=True,
+    is_in_transformers=False,
+    example={"question": "Who wrote it?", "context": "It was written by Ada."},
 )
 """Spans of contexts."""

@@ -53,6 +53,10 @@ class Inputs(Protocol):
     def takes_agora(self) -> bool:
         """Whether Agora can change a row and keep its label."""
 
+    @property
+    def labels_name_outputs(self) -> bool:
+        """Whether a column `label` tells what the outputs of a new head stand for."""
+
     def read(self, request: DataRequest) -> Splits:
         """The checked splits of a data set.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from optimum_ose.tasks.parts.comparing import any_sizes
 from optimum_ose.tasks.parts.losses import similarity_mismatch
 from optimum_ose.tasks.parts.problem import Batch, Problem
 
@@ -24,16 +25,12 @@ def _mismatch(
     return similarity_mismatch(student, teacher)
 
 
-def _any_width(*_: object) -> None:
-    """Similarities are compared: the widths may differ."""
-
-
 REPRESENTATION = Problem(
     name="representation",
     mismatch=_mismatch,
     error=similarity_mismatch,
     answers=_answers,
-    require_comparable=_any_width,
+    require_comparable=any_sizes,
     has_classes=False,
 )
 """A vector for each text."""

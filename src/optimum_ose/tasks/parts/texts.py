@@ -30,6 +30,7 @@ class TextInputs:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = True
+    labels_name_outputs: bool = True
 
     def read(self, request: DataRequest) -> Splits:
         """Rows with `text`, maybe `text_pair`, and `label`."""

@@ -34,6 +34,7 @@ class WordInputs:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = True
+    labels_name_outputs: bool = True
 
     def read(self, request: DataRequest) -> Splits:
         """Rows with `tokens` and `label`, a tag for each word."""
