@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, default_data_collator
+from transformers import PreTrainedTokenizerBase, SequenceFeatureExtractor, default_data_collator
 from transformers.image_processing_utils import BaseImageProcessor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Preprocessor = PreTrainedTokenizerBase | BaseImageProcessor
-"""A tokenizer, or for images an image processor in its place."""
+Preprocessor = PreTrainedTokenizerBase | BaseImageProcessor | SequenceFeatureExtractor
+"""A tokenizer, or in its place for images an image processor, for sounds a feature extractor."""
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
 """Makes a batch of rows."""
 LABELS = ("labels", "start_positions", "end_positions")
 """Columns of rows that are no inputs: what is right."""
+SOUND = "audio"
+"""Column of the sounds, float32 of shape (samples,) at the rate of their feature extractor."""
 IMAGE = "image"
 """Column of the images; they stay as they are until their batch is made."""
 
@@ -28,8 +30,9 @@ def text_tokenizer(preprocessor: Preprocessor) -> PreTrainedTokenizerBase | None
 
 
 def row_lengths(rows: Dataset) -> list[int]:
-    """Tokens of each row; images are all of length 1."""
-    return [len(ids) for ids in rows["input_ids"]] if "input_ids" in rows.column_names else [1] * len(rows)
+    """Tokens or samples of each row; images are all of length 1."""
+    column = next((name for name in ("input_ids", SOUND) if name in rows.column_names), None)
+    return [1] * len(rows) if column is None else [len(values) for values in rows[column]]
 
 
 def process_images(processor: BaseImageProcessor) -> Collate:
@@ -41,6 +44,21 @@ def process_images(processor: BaseImageProcessor) -> Collate:
         pixels = processor([rgb(row[IMAGE]) for row in rows], return_tensors="pt")["pixel_values"]
         others = default_data_collator([{name: row[name] for name in row if name != IMAGE} for row in rows])
         return {"pixel_values": pixels, **others}
+
+    return collate
+
+
+def process_sounds(extractor: SequenceFeatureExtractor) -> Collate:
+    """A collator: what the feature extractor makes of the column `audio`, padded to the longest; of all other columns
+    tensors.
+    """
+
+    def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        sounds = [np.asarray(row[SOUND], dtype=np.float32) for row in rows]
+        make: Any = extractor
+        made = make(sounds, sampling_rate=extractor.sampling_rate, padding=True, return_tensors="pt")
+        others = default_data_collator([{name: row[name] for name in row if name != SOUND} for row in rows])
+        return {**made, **others}
 
     return collate
 

@@ -15,6 +15,7 @@ from transformers import (
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
+    SequenceFeatureExtractor,
 )
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.trainer_pt_utils import get_length_grouped_indices
@@ -23,7 +24,7 @@ from optimum_ose.data.labels import row_labels
 from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.words import first_tokens_of_rows, tags_on_first_tokens, text_of
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.preprocessing import Collate, Preprocessor, process_images, row_lengths
+from optimum_ose.preprocessing import Collate, Preprocessor, process_images, process_sounds, row_lengths
 
 TEACHER_LOGITS = "teacher_logits"
 """Column of what the teacher answers to a row."""
@@ -190,13 +191,15 @@ def _tokenize_words(
 
 
 def pad_rows(tokenizer: Preprocessor) -> Collate:
-    """A collator of token rows; of images it is `preprocessing.process_images`.
+    """A collator of token rows; of images and sounds those of `preprocessing`.
 
     Whole numbers in lists are labels of tokens, and padded with -100; a teacher's answers to tokens, in lists of lists,
     are padded with zeros; all else is as `DataCollatorWithPadding` leaves it.
     """
     if isinstance(tokenizer, BaseImageProcessor):
         return process_images(tokenizer)
+    if isinstance(tokenizer, SequenceFeatureExtractor):
+        return process_sounds(tokenizer)
     plain = DataCollatorWithPadding(tokenizer)
     per_token = DataCollatorForTokenClassification(tokenizer)
 

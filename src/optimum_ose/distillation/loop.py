@@ -14,7 +14,6 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import filter_trackers
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
-from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import training_batches
@@ -96,7 +95,7 @@ def distill(
     problem.require_comparable(student, teacher, tokenizer, teacher_tokenizer)
     if config.attention_weight:
         show_attentions(student, teacher)
-    if isinstance(tokenizer, BaseImageProcessor) and any(wanted_internals(config).values()):
+    if not isinstance(tokenizer, PreTrainedTokenizerBase) and any(wanted_internals(config).values()):
         require_tokens(student, teacher)
     if problem.is_kept:
         rows = with_teacher_logits(rows, teacher, tokenizer=tokenizer, folder=answers_folder)

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
-from optimum_ose.export.example_inputs import described_image, rows_and_length, timing_inputs
+from optimum_ose.export.example_inputs import described_input, rows_and_length, timing_inputs
 from optimum_ose.export.latency import measure_latency
 from optimum_ose.export.machine import describe_machine
 from optimum_ose.export.memory import peak_memory_bytes
@@ -110,7 +110,7 @@ def benchmark_formats(
     return {
         **settings,
         "sequence_length": length,
-        **described_image(student),
+        **described_input(student, num_frames=length),
         "results": results,
         "contention_checked": report.contention_checked,
         "num_discarded_blocks": report.num_discarded_blocks,

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.past import is_causal_language_model
 from optimum_ose.modeling.length import usable_length
+from optimum_ose.modeling.model_inputs import NUM_SAMPLES
 
 PIXELS, WAVES, SPECTRUM = "pixel_values", "input_values", "input_features"
 """Main inputs of models of images, of sound as it is recorded, and of sound by frequencies."""
@@ -119,14 +120,27 @@ def rows_and_length(inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
     return int(tensor.shape[0]), int(tensor.shape[1 if tensor.ndim == 2 else 2])
 
 
-def described_image(model: PreTrainedModel) -> dict[str, str]:
-    """What stands in a record of measurements instead of a number of tokens: `input`, "224 x 224 pixels". Empty unless
-    the model takes images.
+def described_input(model: PreTrainedModel, *, num_frames: int | None = None) -> dict[str, str]:
+    """What stands in a record of measurements instead of a number of tokens: `input`, "224 x 224 pixels" or "16,000
+    samples". Empty unless the model takes images or waveforms.
+
+    Args:
+        model: that was measured.
+        num_frames: of a waveform; None: it had the length for which operations are counted.
     """
-    if getattr(model, "main_input_name", None) != PIXELS:
-        return {}
-    height, width = _shape(model, PIXELS, 1, 1)[2:]
-    return {"input": f"{height} x {width} pixels"}
+    name = getattr(model, "main_input_name", None)
+    if name == PIXELS:
+        height, width = _shape(model, PIXELS, 1, 1)[2:]
+        return {"input": f"{height} x {width} pixels"}
+    if name == WAVES:
+        num_samples = NUM_SAMPLES if num_frames is None else _shape(model, WAVES, 1, num_frames)[1]
+        return {"input": f"{num_samples:,} samples"}
+    return {}
+
+
+def frames_of(model: PreTrainedModel, num_samples: int) -> int:
+    """Frames that a model makes of a waveform, rounded up."""
+    return math.ceil(num_samples / _shape(model, WAVES, 1, 1)[1])
 
 
 def longest_sequence(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -11,14 +11,15 @@ from transformers import (
     DataCollatorWithPadding,
     PretrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
-from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.data.given import plain_dataset, require_known_classes
+from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.exceptions import InvalidConfigError, ProcessError
 from optimum_ose.finetuning.arguments import refused_arguments, require_startable, require_usable_arguments
 from optimum_ose.finetuning.callback import AgoraCallback
@@ -29,7 +30,7 @@ from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
 from optimum_ose.modeling.health import require_learnable
 from optimum_ose.modeling.prediction import num_classes
-from optimum_ose.preprocessing import Preprocessor, process_images
+from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.processes import launched_processes
 from optimum_ose.tasks import DEFAULT_TASK, labeled_task
 
@@ -63,8 +64,8 @@ def build_trainer(
 
     Args:
         model: the student.
-        args: of the Trainer, used as they are; for images a copy of them that keeps the column
-            `image`, and groups nothing by length.
+        args: of the Trainer, used as they are; for images and sounds a copy of them that keeps their
+            column, and groups nothing by length.
         train_dataset: rows with `input_ids`, `attention_mask`, `labels` and, where the tokenizer makes them,
             `token_type_ids`; or with `image` and `labels`.
         eval_dataset: development set, of the same columns. Agora samples around its mistaken rows, after which the
@@ -103,14 +104,14 @@ def build_trainer(
         callbacks=callbacks,
     )
     collator: Any
-    if isinstance(tokenizer, BaseImageProcessor):
-        collator, args = process_images(tokenizer), _for_images(args)
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        collator, args = pad_rows(tokenizer), _for_raw_rows(args)
     else:
         per_token = definition.problem(model.config).labels_tokens
         collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
     agora_callbacks, loss = list[TrainerCallback](), None
     if agora is not None:
-        if isinstance(tokenizer, BaseImageProcessor) or not takes_agora(task, model.config):
+        if not isinstance(tokenizer, PreTrainedTokenizerBase) or not takes_agora(task, model.config):
             found = labeled_task(task)
             kind = f"kind {found.problem(model.config).name} and its inputs {found.inputs.name}"
             raise InvalidConfigError(
@@ -177,8 +178,8 @@ def _require_rows(rows: datasets.Dataset, model: PreTrainedModel, task: str, rol
         require_known_classes(plain, num_classes(model), role)
 
 
-def _for_images(args: TrainingArguments) -> TrainingArguments:
-    """The collator reads the column `image`, which no model names; images have no length."""
+def _for_raw_rows(args: TrainingArguments) -> TrainingArguments:
+    """The collator reads images or sounds, in columns that no model names; they have no length that Trainer knows."""
     changed: Any = copy.copy(args)
     changed.remove_unused_columns = False
     changed.group_by_length = False

@@ -1,9 +1,17 @@
-"""Loads image processors and teachers; each failure names the file or setting at fault."""
+"""Loads image processors, feature extractors and teachers; each failure names the file or setting at fault."""
 
+from collections.abc import Callable
 from typing import Any
 
 from packaging.version import Version
-from transformers import AutoImageProcessor, PretrainedConfig, PreTrainedModel, __version__
+from transformers import (
+    AutoFeatureExtractor,
+    AutoImageProcessor,
+    PretrainedConfig,
+    PreTrainedModel,
+    SequenceFeatureExtractor,
+    __version__,
+)
 from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
@@ -15,12 +23,15 @@ from optimum_ose.modeling.source import damaged, not_loaded, read_object, requir
 from optimum_ose.modeling.tokenizers import load_tokenizer, require_fitting_tokenizer, settle_padding
 from optimum_ose.modeling.weights import require_float32
 from optimum_ose.preprocessing import IMAGE, Preprocessor, process_images
+from optimum_ose.serving.sound_processor import sound_processor
+from optimum_ose.serving.sounds import require_soundfile
 from optimum_ose.wording import first_line
 
 __all__ = [
     "Checkpoint",
     "load_checkpoint",
     "load_config",
+    "load_feature_extractor",
     "load_image_processor",
     "load_preprocessor",
     "load_teacher",
@@ -40,7 +51,7 @@ _BLANK_SIZE = 32
 def load_preprocessor(
     source: str, kind: type, *, trust_remote_code: bool = False, revision: str | None = None
 ) -> Preprocessor:
-    """The tokenizer or image processor of a folder or Hub id.
+    """The tokenizer, image processor or feature extractor of a folder or Hub id.
 
     Args:
         source: folder or Hub id.
@@ -51,7 +62,11 @@ def load_preprocessor(
     Raises:
         InvalidConfigError, UnsupportedModelError: as the loader of that kind.
     """
-    load = load_image_processor if issubclass(kind, BaseImageProcessor) else load_tokenizer
+    load: Callable[..., Preprocessor] = load_tokenizer
+    if issubclass(kind, BaseImageProcessor):
+        load = load_image_processor
+    elif issubclass(kind, SequenceFeatureExtractor):
+        load = load_feature_extractor
     return load(source, trust_remote_code=trust_remote_code, revision=revision)
 
 
@@ -87,12 +102,40 @@ def load_image_processor(
     return processor
 
 
-def require_matching(teacher: PreTrainedModel, processor: BaseImageProcessor) -> None:
-    """Pass if the teacher answers an image as the processor makes it.
+def load_feature_extractor(
+    source: str, *, trust_remote_code: bool = False, revision: str | None = None
+) -> SequenceFeatureExtractor:
+    """The feature extractor of a folder or Hub id.
+
+    Raises:
+        InvalidConfigError: if there is none.
+        UnsupportedModelError: if it makes something else than waveforms, which is not served.
+        MissingDependencyError: if soundfile is not installed.
+    """
+    require_soundfile()
+    source = require_source(source)
+    settings = read_object(source, "preprocessor_config.json", revision=revision)
+    if settings:
+        sound_processor(settings)
+    try:
+        extractor: SequenceFeatureExtractor = AutoFeatureExtractor.from_pretrained(
+            source, trust_remote_code=trust_remote_code, revision=revision
+        )
+    except OSError as error:
+        raise not_loaded(source, error) from error
+    except BUILD_ERRORS as error:
+        raise damaged(source, "preprocessor_config.json", first_line(error)) from error
+    return extractor
+
+
+def require_matching(teacher: PreTrainedModel, processor: BaseImageProcessor | SequenceFeatureExtractor) -> None:
+    """Pass if the teacher answers an image as the processor makes it. Waveforms have no size to differ in.
 
     Raises:
         InvalidConfigError: if it does not, for their sizes or channels differ.
     """
+    if isinstance(processor, SequenceFeatureExtractor):
+        return
     from PIL.Image import new  # not installed where only text is read
 
     batch = process_images(processor)([{IMAGE: new("RGB", (_BLANK_SIZE, _BLANK_SIZE))}])

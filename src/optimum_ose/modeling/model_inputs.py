@@ -17,6 +17,8 @@ from optimum_ose.modeling.further_inputs import further_inputs
 from optimum_ose.modeling.length import usable_length
 
 Inputs = dict[str, torch.Tensor]
+NUM_SAMPLES = 16_000
+"""Of a waveform for which operations are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _makers(model: PreTrainedModel, batch_size: int, num_tokens: int) -> dict[st
     mels = find(config, ("num_mel_bins", "n_mels", "input_feat_per_channel", "feature_size", "num_mel_bands"), 80)
     length = 2 * find(config, ("max_source_positions",), 256)
     sounds = [floats(batch_size, mels, length), floats(batch_size, length, mels), floats(batch_size, 1, length, mels)]
-    waves = [floats(batch_size, 16000), floats(batch_size, 1, 16000), floats(batch_size, 1024, mels)]
+    waves = [floats(batch_size, NUM_SAMPLES), floats(batch_size, 1, NUM_SAMPLES), floats(batch_size, 1024, mels)]
     width = find(config, ("hidden_size", "d_model"), 64)
     patch = channels * find(config, ("temporal_patch_size",), 1) * find(config, ("patch_size",), 14) ** 2
     return {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, SequenceFeatureExtractor
 
 from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
 from optimum_ose.preprocessing import LABELS, Preprocessor
@@ -123,6 +123,8 @@ def length_sorted_batches(
     order = list(range(len(kept)))
     if kept is not rows:
         order.sort(key=lambda index: len(kept[index]["input_ids"]))
+    if isinstance(tokenizer, SequenceFeatureExtractor):
+        batch_size = 1  # padding would change what many models of sound answer, and a served sound has none
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
         batch = collate([_inputs_of(kept[index]) for index in indices])

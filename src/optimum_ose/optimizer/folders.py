@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers import PreTrainedModel
-from transformers.image_processing_utils import BaseImageProcessor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.modeling.saving import save_tokenizer
@@ -19,7 +18,7 @@ def save_into(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path, *, 
 
     Args:
         model: to be saved.
-        tokenizer: or image processor.
+        tokenizer: or image processor, or feature extractor.
         folder: where to.
         max_length: tokens at which texts are cut; None: as the tokenizer says.
 
@@ -51,10 +50,10 @@ def _written_aside(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         model.save_pretrained(temporary)
-        if isinstance(tokenizer, BaseImageProcessor):
-            tokenizer.save_pretrained(temporary)
-        else:
+        if isinstance(tokenizer, PreTrainedTokenizerBase):
             save_tokenizer(tokenizer, temporary, max_length=max_length)
+        else:
+            tokenizer.save_pretrained(temporary)
         yield temporary
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

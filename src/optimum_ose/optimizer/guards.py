@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from datasets import Dataset
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers import (
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    SequenceFeatureExtractor,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.configuration import AgoraConfig
@@ -49,7 +56,7 @@ def require_listener(listener: object) -> None:
 
 
 def require_parts(teacher: Any, processor: object, max_length: object) -> None:
-    """Pass if teacher, tokenizer or image processor, and the number of tokens are of the right kinds.
+    """Pass if teacher, what makes its inputs, and the number of tokens are of the right kinds.
 
     Raises:
         InvalidConfigError: if one is not.
@@ -57,7 +64,8 @@ def require_parts(teacher: Any, processor: object, max_length: object) -> None:
     remedy = "Load both with OSEOptimizer.from_pretrained(folder_or_hub_id)"
     require_kind(teacher, PreTrainedModel, "teacher", remedy)
     require_weights(teacher, "teacher")
-    require_kind(processor, (PreTrainedTokenizerBase, BaseImageProcessor), "tokenizer", remedy)
+    kinds = (PreTrainedTokenizerBase, BaseImageProcessor, SequenceFeatureExtractor)
+    require_kind(processor, kinds, "tokenizer", remedy)
     require_whole_number(max_length, "max_length", least=LEAST_TOKENS)
 
 

@@ -17,7 +17,7 @@ from optimum_ose.core.question import Cost, Predicate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, CandidateTrainer, Measure
-from optimum_ose.export.example_inputs import described_image
+from optimum_ose.export.example_inputs import described_input
 from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.journal import Journal
 from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency, latency_meter
@@ -95,7 +95,7 @@ def search_architecture(
     settings = setting.search
     finding = None
     if meter is not None:
-        told = {**meter.conditions, **described_image(setting.teacher)}
+        told = {**meter.conditions, **described_input(setting.teacher, num_frames=settings.sequence_length)}
         finding = replace(fit_latency(space, meter, settings), conditions=told)
     limit = settings.max_latency_ms
     ask = partial(_extract, space, setting, measure=measure, journal=journal, listener=listener)

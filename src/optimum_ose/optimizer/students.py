@@ -24,7 +24,7 @@ from optimum_ose.modeling.prediction import token_mask
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
-from optimum_ose.preprocessing import IMAGE, Preprocessor
+from optimum_ose.preprocessing import IMAGE, SOUND, Preprocessor
 from optimum_ose.tasks import task_named
 
 NUM_CALIBRATION_ROWS = 1024
@@ -36,7 +36,7 @@ _MAX_TOKENS = 2**15
 """Tokens, padding included, in the one batch on which students are repaired."""
 _UNCUT_SHARE = 0.9
 """Of the rows that students are repaired on: longer rows are cut, or padding would be most of the batch."""
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids", IMAGE)
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids", IMAGE, SOUND)
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -46,9 +46,9 @@ class StudentMaker:
 
     Args:
         teacher: the model inherited from.
-        tokenizer: pads the calibration rows; of images their processor.
+        tokenizer: pads the calibration rows; of images and sounds their processor.
         task: which head the students get.
-        rows: token rows, or images; importance is measured on a seeded draw of them.
+        rows: token rows, images or sounds; importance is measured on a seeded draw of them.
         layer_selection: which of the teacher's layers the students inherit.
 
     Raises:
@@ -93,7 +93,7 @@ class StudentMaker:
             self._layer_scores = block_influence(teacher, ranked)[:-1]
         elif layer_selection == "loss-when-dropped":
             self._layer_scores = self._losses_when_dropped(ranked)
-        few = _few_images(teacher, calibration, tokenizer) if IMAGE in calibration.column_names else _cut(calibration)
+        few = _cut(calibration) if "input_ids" in calibration.column_names else _uncut(teacher, calibration, tokenizer)
         self._calibration = record(teacher, next(iter(evaluation_batches(few, tokenizer, batch_size=len(few)))))
 
     def __call__(self, architecture: Architecture) -> PreTrainedModel:
@@ -147,8 +147,8 @@ def _cut(rows: Dataset) -> Dataset:
     return Dataset.from_dict({name: [values[:length] for values in column] for name, column in few.items()})
 
 
-def _few_images(teacher: PreTrainedModel, rows: Dataset, tokenizer: Preprocessor) -> Dataset:
-    """Images for one batch, which the teacher cuts into as many tokens each."""
+def _uncut(teacher: PreTrainedModel, rows: Dataset, tokenizer: Preprocessor) -> Dataset:
+    """Images or sounds for one batch, of which the teacher makes about as many tokens each."""
     first = next(iter(evaluation_batches(rows.select([0]), tokenizer, batch_size=1)))
     return _evenly_spaced(rows, max(_MAX_TOKENS // token_mask(teacher, first).shape[1], 1))
 

@@ -10,11 +10,11 @@ from transformers import PreTrainedModel
 
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.export.benchmark import benchmark_formats
-from optimum_ose.export.example_inputs import described_image
+from optimum_ose.export.example_inputs import described_input, frames_of
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.optimizer.served import require_same_score
 from optimum_ose.optimizer.verbs import Verbs
-from optimum_ose.preprocessing import row_lengths
+from optimum_ose.preprocessing import SOUND, row_lengths
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
 """Format -> file, relative to the model folder."""
@@ -87,8 +87,10 @@ def measure(
 
     One thread, batch 1, and the length that 95% of the test rows do not exceed: `share_of_rows` tells so.
     """
-    is_text = optimizer.text_tokenizer is not None
-    length = served_length(test) if is_text else config.search.sequence_length
+    has_lengths = optimizer.text_tokenizer is not None or SOUND in test.column_names
+    length = served_length(test) if has_lengths else config.search.sequence_length
+    if SOUND in test.column_names:
+        length = frames_of(student, length)
     found = benchmark_formats(
         optimizer.teacher,
         student,
@@ -100,11 +102,11 @@ def measure(
         block_seconds=config.export.block_seconds,
         memory=memory,
     )
-    return {**found, "share_of_rows": _SHARE_OF_ROWS} if is_text and found["sequence_length"] == length else found
+    return {**found, "share_of_rows": _SHARE_OF_ROWS} if has_lengths and found["sequence_length"] == length else found
 
 
 def served_length(rows: Dataset) -> int:
-    """Tokens that 95% of the rows do not exceed."""
+    """Tokens or samples that 95% of the rows do not exceed."""
     return int(np.quantile(row_lengths(rows), _SHARE_OF_ROWS, method="higher"))
 
 
@@ -117,7 +119,7 @@ def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, 
         "parameters_without_embeddings": int(space.parameter_size(own, count_embeddings=False)[0]),
         "multiply_adds": int(space.multiply_adds(own, sequence_length=sequence_length)[0]),
         "sequence_length": sequence_length,
-        **described_image(model),
+        **described_input(model),
     }
 
 

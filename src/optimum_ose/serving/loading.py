@@ -1,6 +1,6 @@
 """An exported folder read into memory: what its model does, its session, its tokenizer and their settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -11,11 +11,13 @@ from optimum_ose.exceptions import InvalidConfigError, is_panic
 from optimum_ose.serving.decoding import Decoder
 from optimum_ose.serving.folder import has_file, read_object, read_tokenizer
 from optimum_ose.serving.image_loading import load_image_model
+from optimum_ose.serving.image_model import ImageModel
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import Padding
 from optimum_ose.serving.runner import Runner, open_session
 from optimum_ose.serving.served_task import DirectTask, RowTask
 from optimum_ose.serving.settings import check_config, check_tokenizer_settings, stated_length
+from optimum_ose.serving.sound_model import SoundModel, load_sound_model
 from optimum_ose.serving.tasks import served_tasks, task_of_file, task_of_head
 from optimum_ose.serving.trial import Trial
 from optimum_ose.wording import one_line
@@ -44,7 +46,7 @@ def load_model(folder: Path, model_path: Path, *, config: dict[str, Any], num_th
     """Open the session of a folder and what makes its inputs, and try what the model can take.
 
     Args:
-        folder: holds `tokenizer.json` and `tokenizer_config.json`, or for images `preprocessor_config.json`.
+        folder: holds `tokenizer.json` and `tokenizer_config.json`, or for images and sounds `preprocessor_config.json`.
         model_path: the ONNX file.
         config: what `config.json` holds.
         num_threads: intra-op threads; None leaves the choice to ONNX Runtime.
@@ -52,15 +54,16 @@ def load_model(folder: Path, model_path: Path, *, config: dict[str, Any], num_th
     Raises:
         OutputFolderError: if a file is missing.
         InvalidConfigError: if a file is damaged, or the files do not belong together.
-        UnsupportedModelError: if the model is for another task, or images are made ready in an unknown way.
-        MissingDependencyError: if it is a model of images, and Pillow is not installed.
+        UnsupportedModelError: if the model is for another task, or its inputs are made ready in an unknown way.
+        MissingDependencyError: if it is a model of images or sounds, and Pillow or soundfile is not installed.
     """
     head = model_task(config)
     served = served_tasks()[head]
-    if served.takes_images:
-        model = load_image_model(folder, model_path, served, head, config=config, num_threads=num_threads)
-        return LoadedTask(name=head, model=None, task=served.load(model))
-    return _load_texts(folder, model_path, head, config=config, num_threads=num_threads)
+    if served.reads == "texts":
+        return _load_texts(folder, model_path, head, config=config, num_threads=num_threads)
+    load: Callable[..., ImageModel | SoundModel] = load_image_model if served.reads == "images" else load_sound_model
+    model = load(folder, model_path, served, head, config=config, num_threads=num_threads)
+    return LoadedTask(name=head, model=None, task=served.load(model))
 
 
 def _load_texts(

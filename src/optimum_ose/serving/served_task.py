@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, Literal, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +94,9 @@ class ServedTask:
     """What one file of `optimum_ose.serving.tasks` tells."""
 
     load: Callable[[Any], RowTask | DirectTask]
-    """The task of a loaded model: of a `Model`, which reads texts, or of an `ImageModel`."""
-    takes_images: bool = False
-    """Whether inputs are images, not texts."""
+    """The task of a loaded model: of a `Model`, an `ImageModel` or a `SoundModel`."""
+    reads: Literal["texts", "images", "sounds"] = "texts"
+    """What inputs are."""
     heads: tuple[str, ...] = ()
     """Endings of the class names, in `config.json`, of models that do it."""
     output: str | None = None

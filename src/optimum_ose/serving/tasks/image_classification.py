@@ -24,7 +24,7 @@ def _load(model: ImageModel) -> DirectTask:
 
 SERVED = ServedTask(
     load=_load,
-    takes_images=True,
+    reads="images",
     heads=("ForImageClassification",),
     num_axes=2,
     is_on_cards=True,

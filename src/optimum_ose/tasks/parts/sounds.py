@@ -1,0 +1,80 @@
+"""Rows of sounds, each with a label of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast, final
+
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import PretrainedConfig, SequenceFeatureExtractor
+
+from optimum_ose.data.labels import head_names, row_labels
+from optimum_ose.data.request import DataRequest
+from optimum_ose.data.sounds import sound_inputs, sound_rows, sound_splits
+from optimum_ose.data.splits import Splits
+from optimum_ose.preprocessing import SOUND
+from optimum_ose.serving.pipeline import OnnxPipeline
+from optimum_ose.tasks.parts.inputs import RowSettings
+from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.samples import labels_in_words, true_label
+from optimum_ose.tasks.parts.token_rows import aligned_rows
+
+_CHUNK = 256
+"""Sounds that are in memory at once."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SoundInputs:
+    """A sound."""
+
+    name: str = "sounds"
+    processor: type = SequenceFeatureExtractor
+    processor_name: str = "a feature extractor"
+    takes_agora: bool = False
+    labels_name_outputs: bool = True
+
+    def read(self, request: DataRequest) -> Splits:
+        """Rows with `audio` and `label`."""
+        return sound_splits(request)
+
+    def rows(self, dataset: Dataset, settings: RowSettings) -> Dataset:
+        """Rows of waveforms, decoded and resampled once; features are made of them batch by batch."""
+        extractor = cast(SequenceFeatureExtractor, settings.preprocessor)
+        rate = int(extractor.sampling_rate)
+        return sound_rows(dataset, settings.config, rate=rate, needs_labels=settings.needs_labels)
+
+    def scores(
+        self, answers: NDArray[Any], rows: Dataset, dataset: Dataset, *, metric: Metric, settings: RowSettings
+    ) -> dict[str, float]:
+        """By the labels of the rows."""
+        return metric.scores(answers, rows)
+
+    def served_scores(
+        self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
+    ) -> dict[str, float]:
+        """By the labels of the rows."""
+        answers = list[Any]()
+        for start in range(0, len(dataset), _CHUNK):
+            chunk = dataset.select(range(start, min(start + _CHUNK, len(dataset))))
+            answers += pipeline(sound_inputs(chunk), top_k=None)
+        return metric.judged(problem.served(answers, head_names(config)), self.references(dataset, config))
+
+    def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
+        """Classes, sets of classes or numbers."""
+        if "label" not in dataset.column_names:
+            return cast(Sequence[Any], dataset["labels"][:])
+        return row_labels(aligned_rows(dataset.select_columns(["label"]), config))
+
+    def samples(self, pipeline: OnnxPipeline, dataset: Dataset) -> list[dict[str, Any]]:
+        """The rows' numbers with their labels."""
+        if not {SOUND, "label"} <= set(dataset.column_names):
+            return []
+        answers = labels_in_words(pipeline, sound_inputs(dataset), dataset)
+        return [
+            {"text": f"sound {row}", "gold": true_label(dataset, row), **answer} for row, answer in enumerate(answers)
+        ]
+
+
+SOUNDS = SoundInputs()
+"""A sound."""
