@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ose/benchmark.json": '{"default_file": "onnx/model.onnx"}',
         "ose/environment.json": "{}",
         "ose/pareto.png": "picture",
-        "ose/run.json": "arguments with paths",
+        "ose/run.json": '{"question": {}, "request": {"dataset": "mine"}, "stages": {}}',
         "ose/.journal.jsonl.tmp": "half",
         "onnx/.model.onnx.partial": "half",
         "checkpoints/step-1/config.json": "{}",
