@@ -1,5 +1,6 @@
 """Images as `OnnxPipeline` answers them: what transformers' pipeline answers, without torch and transformers."""
 
+import base64
 import io
 import json
 import shutil
@@ -43,6 +44,7 @@ from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.image_processor import image_processor
 from optimum_ose.serving.images import MAX_BYTES, rgb_image
 from optimum_ose.serving.server import create_server
+from serving.server_client import ask, predict, running
 
 TASK = "image-classification"
 CLOSE = 1e-4
@@ -291,11 +293,22 @@ def test_a_folder_that_does_not_fit_together_is_refused(vit: Path, tmp_path: Pat
         OnnxPipeline.from_pretrained(folder)
 
 
-def test_a_server_says_that_it_does_not_take_images(vit: Path) -> None:
-    with pytest.raises(UnsupportedModelError, match=f"by one run of the model; {TASK} takes images. Call OnnxPipeline"):
-        create_server(vit, port=0, num_threads=1)
+def test_a_server_takes_images_as_they_are_or_in_base64_and_never_a_path(vit: Path, tmp_path: Path) -> None:
+    own = OnnxPipeline.from_pretrained(vit)
+    path = tmp_path / "digit.png"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(path)
+    content = path.read_bytes()
+    coded = base64.b64encode(content).decode()
+    with running(create_server(vit, port=0, num_threads=1)) as port:
+        assert ask(port, None, method="GET", path="/ready")[0] == 200
+        assert ask(port, content) == (200, own(content))
+        assert predict(port, coded) == (200, own(content))
+        assert predict(port, [coded, coded], top_k=2) == (200, own([content, content], top_k=2))
+        for wrong in (str(path), "no base64!", base64.b64encode(b"no image").decode(), 7, {"a": coded}):
+            assert predict(port, wrong)[0] == 400
+        assert ask(port, content[:40])[0] == 400
     with pytest.raises(UnsupportedModelError, match="A text needs a model of texts; that of .* takes images"):
-        OnnxPipeline.from_pretrained(vit).encodings([("a", None)])
+        own.encodings([("a", None)])
 
 
 @pytest.mark.parametrize(

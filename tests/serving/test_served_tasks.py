@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from transformers import (
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
     AutoModelForTokenClassification,
@@ -14,11 +15,10 @@ from transformers import (
 )
 
 from export.tiny_text import BERT_SIZES
-from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.serving.protocol import ServerLimits
 from optimum_ose.serving.server import create_server
 from serving.server_client import ask, predict, running
-from serving.test_tasks import LABELS, exported
+from serving.test_tasks import GPT2, LABELS, exported
 
 CONFIG = BertConfig(**{**BERT_SIZES, "initializer_range": 0.4}, id2label=LABELS)
 
@@ -70,9 +70,37 @@ def test_a_text_gets_its_one_vector(tmp_path: Path) -> None:
     assert (status, content["outputs"][0]["shape"]) == (200, [2, 32])
 
 
-def test_a_task_of_several_runs_is_refused_at_the_start(tmp_path: Path) -> None:
-    exported(AutoModelForQuestionAnswering, BertConfig(**BERT_SIZES), tmp_path)
-    with pytest.raises(
-        UnsupportedModelError, match=r"by one run of the model; question-answering takes several\. Call"
-    ):
-        create_server(tmp_path, port=0, num_threads=1)
+def test_questions_are_answered(tmp_path: Path) -> None:
+    served, _, _ = exported(AutoModelForQuestionAnswering, BertConfig(**BERT_SIZES), tmp_path)
+    asked = {"question": "the cat", "context": "the cat sat on the mat " * 30}
+    limits = ServerLimits(max_texts=3, max_text_characters=1000)
+    with running(create_server(tmp_path, port=0, name="model", num_threads=1, limits=limits)) as port:
+        assert ask(port, None, method="GET", path="/ready")[0] == 200
+        assert predict(port, asked) == (200, served(asked))
+        assert predict(port, [asked, asked], top_k=2) == (200, served([asked, asked], top_k=2))
+        assert predict(port, "the cat")[0] == 400
+        assert predict(port, {**asked, "question": ""})[0] == 400
+        assert predict(port, asked, top_k=0)[0] == 400
+        assert predict(port, asked, aggregation_strategy="simple")[0] == 400
+        assert predict(port, [asked] * 4)[0] == 422
+        assert predict(port, {**asked, "context": "a" * 1001})[0] == 422
+        assert ask(port, b"no json")[0] == 400
+        assert infer(port, ["the cat"])[0] == 404
+
+
+def test_texts_are_continued(tmp_path: Path) -> None:
+    served, _, _ = exported(AutoModelForCausalLM, GPT2, tmp_path)
+    with running(create_server(tmp_path, port=0, num_threads=1)) as port:
+        assert predict(port, "the cat", max_new_tokens=4) == (200, served("the cat", max_new_tokens=4))
+        assert predict(port, ["the cat"] * 2) == (200, served(["the cat"] * 2))
+        assert predict(port, "the cat", max_new_tokens=257)[0] == 422
+        assert predict(port, 7)[0] == 400
+
+
+def test_what_does_not_fit_into_the_queue_is_refused_and_what_takes_too_long_given_up(tmp_path: Path) -> None:
+    exported(AutoModelForCausalLM, GPT2, tmp_path)
+    limits = ServerLimits(answer_seconds=0.0001, max_queue_texts=1)
+    with running(create_server(tmp_path, port=0, num_threads=1, limits=limits)) as port:
+        found = {predict(port, "the cat", max_new_tokens=20)[0] for _ in range(5)}
+    assert found <= {503, 504}
+    assert 504 in found

@@ -1,5 +1,6 @@
 """Audio classification the whole way: folders of sounds, waveforms, the served folder."""
 
+import base64
 import json
 import logging
 from pathlib import Path
@@ -15,8 +16,10 @@ from optimum_ose.data.request import DataRequest
 from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
 from optimum_ose.serialization import read_json
 from optimum_ose.serving import OnnxPipeline
+from optimum_ose.serving.server import create_server
 from optimum_ose.tasks.parts.sounds import SOUNDS
 from runs import run
+from serving.server_client import ask, predict, running
 from tones import HEIGHTS, RATE, save_listener, save_tones, tone
 
 TASK = "audio-classification"
@@ -105,6 +108,15 @@ def test_sounds_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path, cap
         rows = SOUNDS.read(DataRequest(source=str(folder))).train
     assert len(rows) == 177
     assert "3 of 180 rows of train are left out: their audio cannot be read" in caplog.text
+
+
+def test_the_server_takes_sound_files(finished: Path, data: Path) -> None:
+    own, content = OnnxPipeline.from_pretrained(finished), Path(paths_of(data)[0][0]).read_bytes()
+    with running(create_server(finished, port=0, num_threads=1)) as port:
+        assert ask(port, None, method="GET", path="/ready")[0] == 200
+        assert ask(port, content) == (200, own(content))
+        assert predict(port, base64.b64encode(content).decode(), top_k=1) == (200, own(content, top_k=1))
+        assert predict(port, paths_of(data)[0][0])[0] == 400
 
 
 @pytest.mark.parametrize(

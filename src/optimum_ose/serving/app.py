@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.batching import Batcher, QueueFullError
 from optimum_ose.serving.body import SMALL_BYTES, BodyReader
+from optimum_ose.serving.direct import DirectQueue, as_refusal, parse_direct
 from optimum_ose.serving.exposure import Exposure
 from optimum_ose.serving.guard import guarded
 from optimum_ose.serving.inputs import TextPair
@@ -70,11 +71,10 @@ class PredictionApp:
             exposure: who may ask; its certificate is the affair of the ASGI server.
 
         Raises:
-            UnsupportedModelError: if the model does not answer text by text.
             InvalidConfigError: if the name cannot be a part of a path.
         """
         check_name(name)
-        self._task = pipeline.row_task
+        self._direct_task = pipeline.direct_task
         self.limits = limits or ServerLimits()
         self.exposure = exposure or Exposure()
         self.draining = False
@@ -93,8 +93,13 @@ class PredictionApp:
             num_workers=num_workers,
             on_batch=self._metrics.on_batch,
         )
+        self._direct = DirectQueue(
+            num_workers=num_workers,
+            max_waiting=self.limits.max_queue_texts,
+            answer_seconds=self.limits.answer_seconds,
+        )
         self._metrics_text = SharedAnswer(
-            lambda: self._metrics.text(num_waiting=self._batcher.num_waiting, num_bytes=self._bodies.pending_bytes)
+            lambda: self._metrics.text(num_waiting=self._num_waiting, num_bytes=self._bodies.pending_bytes)
         )
         self._predict_route = Route("/predict", self._predict, methods=["POST"])
         self._handlers: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
@@ -129,7 +134,8 @@ class PredictionApp:
         await response(scope, receive, send)
 
     def _with_routes(self) -> Starlette:
-        models = ("/v2/models/{model}", f"/v2/models/{{model}}/versions/{VERSION}")
+        by_text = self._direct_task is None  # only these have tensors
+        models = ("/v2/models/{model}", f"/v2/models/{{model}}/versions/{VERSION}") if by_text else ()
         return Starlette(
             routes=[
                 self._predict_route,
@@ -153,10 +159,14 @@ class PredictionApp:
         yield
         await self._readiness.end()
         await self._batcher.close()
+        await self._direct.close()
 
     async def _predict(self, request: Request) -> Response:
         async with self._bodies.body(request) as body:
             self._check_room(body)
+            if self._direct_task is not None:
+                direct = parse_direct(body, self._direct_task, self.limits)
+                return self._reply(await self._answered(partial(self._pipeline, direct.inputs, **direct.parameters)))
             asked = parse_request(body, self.limits)
             rows = await self._rows(asked.pairs, asked.top_k)
             answer = partial(self._pipeline.answers, asked.pairs, rows, top_k=asked.top_k)
@@ -167,7 +177,7 @@ class PredictionApp:
         async with self._bodies.body(request) as body:
             self._check_room(body)
             header_length = request.headers.get(HEADER_LENGTH)
-            parsed = parse_infer(body, header_length, outputs=self._task.outputs, limits=self.limits)
+            parsed = parse_infer(body, header_length, outputs=self._pipeline.row_task.outputs, limits=self.limits)
             rows = await self._rows(parsed.pairs, None)
             render = partial(render_infer, parsed, rows, name=self._name, pipeline=self._pipeline)
             content, json_size = await self._computed(render)
@@ -180,13 +190,29 @@ class PredictionApp:
         return await asyncio.to_thread(function) if self._pipeline.reads_texts_again else function()
 
     async def _rows(self, pairs: list[TextPair], top_k: int | None) -> list[NDArray[np.float32]]:
-        try:
+        async def compute() -> list[NDArray[np.float32]]:
             await self._computed(partial(self._pipeline.check, pairs))
-            rows = await self._batcher.rows(pairs)
-        except InvalidDataError as error:
+            return await self._batcher.rows(pairs)
+
+        rows: list[NDArray[np.float32]] = await self._refusing(compute())
+        if self._pipeline.row_task.answer_values(pairs, rows, top_k) > self.limits.max_answer_values:
             raise RequestError(
-                HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy
-            ) from error
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                expected=f"An answer may hold at most {self.limits.max_answer_values} numbers",
+                actual="it would hold more",
+                remedy="Send fewer or shorter texts",
+            )
+        return rows
+
+    async def _answered(self, compute: Callable[[], Any]) -> Any:
+        return await self._refusing(self._direct.answer(compute))
+
+    async def _refusing(self, answer: Awaitable[Any]) -> Any:
+        """An answer; what keeps it from being made, as a refusal."""
+        try:
+            return await answer
+        except InvalidDataError as error:
+            raise as_refusal(error) from error
         except QueueFullError as error:
             raise self._full() from error
         except TimeoutError as error:
@@ -196,14 +222,10 @@ class PredictionApp:
                 actual="it was not",
                 remedy="Send fewer texts, or the request again later",
             ) from error
-        if self._task.answer_values(pairs, rows, top_k) > self.limits.max_answer_values:
-            raise RequestError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                expected=f"An answer may hold at most {self.limits.max_answer_values} numbers",
-                actual="it would hold more",
-                remedy="Send fewer or shorter texts",
-            )
-        return rows
+
+    @property
+    def _num_waiting(self) -> int:
+        return self._batcher.num_waiting + self._direct.num_waiting
 
     def _check_room(self, body: bytes) -> None:
         """Refuse a large request for which there is no room before it is read, which takes time too."""
@@ -228,6 +250,9 @@ class PredictionApp:
 
     async def _try(self) -> None:
         """Answer a request of our own as any other is answered."""
+        if self._direct_task is not None:
+            _ENCODER.encode(await self._answered(partial(self._pipeline, self._direct_task.trial)))
+            return
         pairs: list[TextPair] = [(self._pipeline.trial_text, None)]
         rows = await self._rows(pairs, None)
         _ENCODER.encode(self._pipeline.answers(pairs, rows))

@@ -7,15 +7,12 @@ import numpy as np
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.serving.folder import read_object
-from optimum_ose.serving.image_model import INPUT, ImageModel, require_outputs
+from optimum_ose.serving.image_model import INPUT, ImageModel, image_size, require_outputs
 from optimum_ose.serving.image_processor import image_processor
 from optimum_ose.serving.images import require_pillow
 from optimum_ose.serving.runner import open_session
 from optimum_ose.serving.served_task import ServedTask
 from optimum_ose.serving.trial import check_output
-
-_SIDE = 224
-"""Of the trial's image, where the config does not say."""
 
 
 def load_image_model(
@@ -43,7 +40,7 @@ def load_image_model(
     require_outputs(session, model_path.name)
     model = ImageModel(config=config, processor=processor, session=session)
     try:
-        (row,) = model.rows([np.zeros((*_image_size(config), 3), dtype=np.uint8)], batch_size=1)
+        (row,) = model.rows([np.zeros((*image_size(config), 3), dtype=np.uint8)], batch_size=1)
     except InvalidDataError as error:
         raise InvalidConfigError(
             f"{model_path.name} must compute an image that preprocessor_config.json makes ready",
@@ -52,11 +49,3 @@ def load_image_model(
         ) from error
     check_output(row[None], task, name, config, file=model_path.name)
     return model
-
-
-def _image_size(config: dict[str, Any]) -> tuple[int, int]:
-    """Height and width of the images that the model was made for."""
-    size = config.get("image_size")
-    sides = size if isinstance(size, list) and len(size) == 2 else [size, size]
-    height, width = (side if isinstance(side, int) and 0 < side <= 2**12 else _SIDE for side in sides)
-    return height, width

@@ -16,6 +16,8 @@ from optimum_ose.serving.runner import FATAL, RUN_ERRORS, reason
 INPUT = "pixel_values"
 """What a model of images takes."""
 _OUTPUT = "logits"
+_SIDE = 224
+"""Of the trial's image, where the config does not say."""
 _MAX_BATCH_IMAGES = 64
 """Images in one run, so that memory does not depend on how many come together."""
 
@@ -93,3 +95,11 @@ def require_outputs(session: onnxruntime.InferenceSession, file: str) -> None:
 
 def _failure(actual: str) -> InvalidDataError:
     return InvalidDataError("The model must be able to compute the images", actual, "Send other images")
+
+
+def image_size(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the images that the model was made for."""
+    size = config.get("image_size")
+    sides = size if isinstance(size, list) and len(size) == 2 else [size, size]
+    height, width = (side if isinstance(side, int) and 0 < side <= 2**12 else _SIDE for side in sides)
+    return height, width

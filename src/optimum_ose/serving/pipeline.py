@@ -58,6 +58,11 @@ class OnnxPipeline:
         return self.row_task.trial_text
 
     @property
+    def direct_task(self) -> DirectTask | None:
+        """How inputs are answered by tasks that do not answer each text by one run; None: this one does."""
+        return self._loaded if isinstance(self._loaded, DirectTask) else None
+
+    @property
     def row_task(self) -> RowTask:
         """How each text is answered by one run of the model.
 

@@ -90,16 +90,16 @@ def parse_request(body: bytes, limits: ServerLimits) -> PredictRequest:
     """
     content = parse_json(body)
     if not isinstance(content, dict) or "inputs" not in content:
-        raise _bad_request("the body is no object with the key inputs")
+        raise bad_request("the body is no object with the key inputs")
     parameters = {} if content.get("parameters") is None else content["parameters"]
     if not isinstance(parameters, dict) or not set(parameters) <= {"top_k", "aggregation_strategy"}:
-        raise _bad_request("parameters is no object with at most the keys top_k and aggregation_strategy")
+        raise bad_request("parameters is no object with at most the keys top_k and aggregation_strategy")
     top_k = parameters.get("top_k")
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-        raise _bad_request("top_k is no positive whole number")
+        raise bad_request("top_k is no positive whole number")
     aggregation = parameters.get("aggregation_strategy", "simple")
     if aggregation not in AGGREGATIONS:
-        raise _bad_request(f"aggregation_strategy is none of {', '.join(AGGREGATIONS)}")
+        raise bad_request(f"aggregation_strategy is none of {', '.join(AGGREGATIONS)}")
     inputs = content["inputs"] if isinstance(content["inputs"], list) else [content["inputs"]]
     return PredictRequest(pairs=checked_pairs(inputs, limits), top_k=top_k, aggregation_strategy=aggregation)
 
@@ -113,7 +113,7 @@ def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise _bad_request(f"the body is not JSON ({type(error).__name__})") from error
+        raise bad_request(f"the body is not JSON ({type(error).__name__})") from error
 
 
 def checked_pairs(inputs: list[Any], limits: ServerLimits) -> list[TextPair]:
@@ -151,7 +151,8 @@ def error_body(error: OSEError) -> dict[str, str]:
     return {"error": str(error), "expected": error.expected, "actual": error.actual, "remedy": error.remedy}
 
 
-def _bad_request(actual: str) -> RequestError:
+def bad_request(actual: str) -> RequestError:
+    """A body that is none of ours."""
     return RequestError(
         HTTPStatus.BAD_REQUEST,
         expected="A request body must be JSON with inputs and perhaps parameters",

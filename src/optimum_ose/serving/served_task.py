@@ -80,12 +80,16 @@ class RowTask:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectTask:
-    """A task of a loaded model that answers inputs by itself, which a server does not take."""
+    """A task of a loaded model that answers inputs by itself: a server cannot batch it."""
 
     answer: Callable[[Any, Options], Any]
     """Answers inputs as `OnnxPipeline` gets them."""
     refusal: str
-    """Why a server does not take it: what the task does instead of answering a text by one run."""
+    """What the task does instead of answering a text by one run."""
+    trial: Any
+    """An input that the model can answer."""
+    takes_files: bool = False
+    """Whether inputs are files, which a client sends as they are or in base64."""
 
 
 @final

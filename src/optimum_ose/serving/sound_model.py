@@ -83,9 +83,8 @@ def load_sound_model(
     session = open_session(model_path, num_threads, known_inputs=frozenset({INPUT}))
     _require_outputs(session, model_path.name)
     model = SoundModel(folder=folder, config=config, processor=processor, session=session)
-    second = np.sin(np.arange(processor.rate, dtype=np.float32))
     try:
-        (row,) = model.rows([second])
+        (row,) = model.rows([processor.second])
     except InvalidDataError as error:
         raise InvalidConfigError(
             f"{model_path.name} must compute a sound of one second", error.actual, "Export the model again"

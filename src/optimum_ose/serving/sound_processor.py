@@ -29,6 +29,11 @@ class SoundProcessor:
     is_normalized: bool
     """Whether a sound gets the mean 0 and the variance 1."""
 
+    @property
+    def second(self) -> NDArray[np.float32]:
+        """A second of sound."""
+        return np.sin(np.arange(self.rate, dtype=np.float32))
+
     def values(self, sound: object, name: str = "A sound") -> NDArray[np.float32]:
         """The model's input for one sound: (samples,).
 

@@ -20,7 +20,12 @@ def _answer(model: SoundModel, labels: Labels, inputs: Any, options: Options) ->
 
 
 def _load(model: SoundModel) -> DirectTask:
-    return DirectTask(answer=partial(_answer, model, Labels(model.config)), refusal="takes sounds")
+    return DirectTask(
+        answer=partial(_answer, model, Labels(model.config)),
+        refusal="takes sounds",
+        trial=model.processor.second,
+        takes_files=True,
+    )
 
 
 SERVED = ServedTask(

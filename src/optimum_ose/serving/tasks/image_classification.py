@@ -3,7 +3,9 @@
 from functools import partial
 from typing import Any
 
-from optimum_ose.serving.image_model import ImageModel
+import numpy as np
+
+from optimum_ose.serving.image_model import ImageModel, image_size
 from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
 from optimum_ose.serving.tasks.parts.labels import Labels
 
@@ -19,7 +21,12 @@ def _answer(model: ImageModel, labels: Labels, inputs: Any, options: Options) ->
 
 
 def _load(model: ImageModel) -> DirectTask:
-    return DirectTask(answer=partial(_answer, model, Labels(model.config)), refusal="takes images")
+    return DirectTask(
+        answer=partial(_answer, model, Labels(model.config)),
+        refusal="takes images",
+        trial=np.zeros((*image_size(model.config), 3), dtype=np.uint8),
+        takes_files=True,
+    )
 
 
 SERVED = ServedTask(

@@ -106,7 +106,9 @@ def _answer(model: Model, inputs: object, options: Options) -> Any:
 
 
 SERVED = ServedTask(
-    load=lambda model: DirectTask(answer=partial(_answer, model), refusal="takes several"),
+    load=lambda model: DirectTask(
+        answer=partial(_answer, model), refusal="takes several", trial={"question": "Who?", "context": "Nobody."}
+    ),
     heads=("ForQuestionAnswering", "ForQuestionAnsweringSimple"),
     is_on_cards=True,
     is_in_transformers=False,

@@ -117,7 +117,7 @@ def _end_ids(model: Model) -> frozenset[int]:
 
 def _load(model: Model) -> DirectTask:
     continuer = Continuer(model.runner, model.decoder, end_ids=_end_ids(model), max_length=model.max_length)
-    return DirectTask(answer=partial(_answer, continuer), refusal="takes several")
+    return DirectTask(answer=partial(_answer, continuer), refusal="takes several", trial="A")
 
 
 SERVED = ServedTask(load=_load, heads=("ForCausalLM", "LMHeadModel"))
