@@ -183,13 +183,21 @@ def test_examples_for_a_folder_become_examples_for_the_repository_it_is_pushed_t
         assert named_card(edited, "me/tiny") == edited
 
 
-def test_examples_of_images_show_what_takes_images() -> None:
+def test_examples_of_images_show_a_file() -> None:
     facts = dataclasses.replace(FACTS, task="image-classification")
     local = build_model_card(dataclasses.replace(facts, repo_id=None))
     card = build_model_card(facts)
     assert 'print(model("path/to/an/image.png"))' in local.split("OnnxPipeline.from_pretrained")[1]
-    assert [word for word in ("ose serve", "curl", "transformers.js") if word in card] == []
+    assert "curl http://127.0.0.1:8080/predict --data-binary @path/to/an/image.png" in card
+    assert 'console.log(await model("path/to/an/image.png"));' in card
     assert named_card(local, "me/tiny") == card
+
+
+def test_examples_of_questions_show_a_question_and_no_pipeline_that_is_gone() -> None:
+    card = build_model_card(dataclasses.replace(FACTS, task="question-answering"))
+    assert """--data '{"inputs": {"question": "Who wrote it?", "context": "It was written by Ada."}}'""" in card
+    assert 'console.log(await model("Who wrote it?", "It was written by Ada."));' in card
+    assert "from transformers import pipeline" not in card
 
 
 def test_the_examples_for_a_folder_show_javascript_too() -> None:

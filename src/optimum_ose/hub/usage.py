@@ -1,6 +1,7 @@
 """The part of a model card that shows how to use the model."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from huggingface_hub import ModelCard
@@ -36,12 +37,12 @@ def usage_section(facts: CardFacts) -> str:
             "Without torch and transformers, on ONNX Runtime:",
             _fence("python", _onnx_pipeline(facts, example)),
         ]
-    if served is not None and served.is_on_cards and takes_texts:
-        parts += ["Over HTTP:", _fence("shell", _http(facts, example))]
-    if served is not None and served.is_on_cards and takes_texts and not facts.takes_pairs:
+        parts += ["Over HTTP:", _fence("shell", _http(facts, example, is_file=served.reads != "texts"))]
+    if served is not None and served.is_on_cards and not (takes_texts and facts.takes_pairs):
+        values = example.values() if isinstance(example, Mapping) else [example]
         parts += [
             "In Node.js or a browser, with transformers.js:",
-            _fence("js", _javascript(facts, json.dumps(example))),
+            _fence("js", _javascript(facts, ", ".join(map(json.dumps, values)))),
         ]
     return "\n\n".join(parts)
 
@@ -92,13 +93,11 @@ def _javascript(facts: CardFacts, example: str) -> str:
     )
 
 
-def _http(facts: CardFacts, example: object) -> str:
+def _http(facts: CardFacts, example: object, *, is_file: bool) -> str:
+    body = f"--data-binary @{example}" if is_file else f"--data '{json.dumps({'inputs': example})}'"
     download = f"hf download {facts.repo_id} --local-dir model\n" if facts.repo_id else ""
     folder = "model" if facts.repo_id else _UNNAMED
-    return (
-        f"{download}optimum-cli ose serve {folder} &\n"
-        f"curl http://127.0.0.1:8080/predict --data '{json.dumps({'inputs': example})}'"
-    )
+    return f"{download}optimum-cli ose serve {folder} &\ncurl http://127.0.0.1:8080/predict {body}"
 
 
 def _fence(language: str, code: str) -> str:

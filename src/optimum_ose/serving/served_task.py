@@ -108,7 +108,7 @@ class ServedTask:
     num_axes: int = 3
     """Axes of the output: 2 where a text has one row, 3 where each of its tokens has."""
     is_on_cards: bool = False
-    """Whether model cards show how to ask `OnnxPipeline` and, where it takes texts, the server and transformers.js."""
+    """Whether model cards show how to ask `OnnxPipeline`, the server and transformers.js."""
     example: object = None
     """An input for model cards; None: a text or a pair of texts."""
     is_in_transformers: bool = True
