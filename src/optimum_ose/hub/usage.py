@@ -38,7 +38,12 @@ def usage_section(facts: CardFacts) -> str:
             _fence("python", _onnx_pipeline(facts, example)),
         ]
         parts += ["Over HTTP:", _fence("shell", _http(facts, example, is_file=served.reads != "texts"))]
-    if served is not None and served.is_on_cards and not (takes_texts and facts.takes_pairs):
+    if (
+        served is not None
+        and served.is_on_cards
+        and served.reads != "sounds"
+        and not (takes_texts and facts.takes_pairs)
+    ):
         values = example.values() if isinstance(example, Mapping) else [example]
         parts += [
             "In Node.js or a browser, with transformers.js:",
