@@ -135,7 +135,7 @@ def _extract(
 
     error = CandidateError(measure, journal=journal)
     with working(listener, "extract", settings.budget):
-        return extract(
+        found = extract(
             space,
             parameter_size=space.parameter_size,
             inference_cost=_inference_cost(space, setting, finding),
@@ -153,6 +153,14 @@ def _extract(
             on_evaluation=advance,
             on_plan=error.plan,
         )
+    return replace(
+        found,
+        certificate=replace(
+            found.certificate,
+            weights=f"short trainings of {settings.max_training_steps} steps",
+            num_rows=len(setting.eval_rows),
+        ),
+    )
 
 
 def _inference_cost(space: SearchSpace, setting: CandidateSetting, finding: LatencyFinding | None) -> Cost:
