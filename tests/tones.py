@@ -15,9 +15,9 @@ HEIGHTS = {"high": 1500.0, "low": 200.0, "middle": 600.0}
 """Name -> cycles per second."""
 
 
-def tone(name: str, generator: np.random.Generator, *, rate: int = RATE) -> NDArray[np.float32]:
-    """A tone of 0.1 to 0.2 seconds, of some loudness, with noise."""
-    time = np.arange(int(rate * generator.uniform(0.1, 0.2))) / rate
+def tone(name: str, generator: np.random.Generator, *, rate: int = RATE, seconds: float = 0.15) -> NDArray[np.float32]:
+    """A tone of about so many seconds, of some loudness, with noise."""
+    time = np.arange(int(rate * seconds * generator.uniform(0.7, 1.3))) / rate
     wave = np.sin(2 * np.pi * HEIGHTS[name] * generator.uniform(0.9, 1.1) * time + generator.uniform(0, 6))
     return (generator.uniform(0.2, 0.9) * wave + generator.normal(0, 0.02, len(time))).astype(np.float32)
 
@@ -52,6 +52,7 @@ def listener_config(**settings: object) -> Wav2Vec2Config:
         "attention_dropout": 0.0,
         "feat_proj_dropout": 0.0,
         "vocab_size": 32,
+        "initializer_range": 0.1,
     }
     return Wav2Vec2Config(**{**sizes, **settings})
 

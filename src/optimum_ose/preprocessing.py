@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, SequenceFeatureExtractor, default_data_collator
+from transformers import PreTrainedTokenizerBase, ProcessorMixin, SequenceFeatureExtractor, default_data_collator
 from transformers.image_processing_utils import BaseImageProcessor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Preprocessor = PreTrainedTokenizerBase | BaseImageProcessor | SequenceFeatureExtractor
-"""A tokenizer, or in its place for images an image processor, for sounds a feature extractor."""
+Preprocessor = PreTrainedTokenizerBase | BaseImageProcessor | SequenceFeatureExtractor | ProcessorMixin
+"""A tokenizer, or in its place for images an image processor, for sounds a feature extractor, for sounds with texts a
+processor of both.
+"""
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
 """Makes a batch of rows."""
 LABELS = ("labels", "start_positions", "end_positions")
-"""Columns of rows that are no inputs: what is right."""
+"""Columns of rows that say what is right."""
+NUM_SAMPLES = "num_samples"
+"""Of each sound of a padded batch of speech."""
+NO_INPUTS = (*LABELS, NUM_SAMPLES)
+"""What stands in batches beside the inputs of the model."""
 SOUND = "audio"
 """Column of the sounds, float32 of shape (samples,) at the rate of their feature extractor."""
 IMAGE = "image"
@@ -61,6 +67,28 @@ def process_sounds(extractor: SequenceFeatureExtractor) -> Collate:
         return {**made, **others}
 
     return collate
+
+
+def process_speech(processor: Any) -> Collate:
+    """A collator of sounds with texts: what the feature extractor makes of the column `audio`, `num_samples` of each
+    sound, and `labels`, if there are any, padded with -100.
+    """
+    collate_sounds = process_sounds(processor.feature_extractor)
+
+    def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        batch = collate_sounds([{SOUND: row[SOUND]} for row in rows])
+        batch[NUM_SAMPLES] = torch.tensor([len(row[SOUND]) for row in rows])
+        if "labels" in rows[0]:
+            labels = [torch.as_tensor(row["labels"], dtype=torch.long) for row in rows]
+            batch["labels"] = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=-100)
+        return batch
+
+    return collate
+
+
+def without_lengths(collate: Collate) -> Collate:
+    """The same collator for a Trainer, which passes all of a batch to the model."""
+    return lambda rows: {name: values for name, values in collate(rows).items() if name != NUM_SAMPLES}
 
 
 def rgb(image: Any) -> "Image":

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -18,6 +18,8 @@ from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, one_line, shown
 
 _LOGGER = logging.getLogger(__name__)
+KEY, FILE = "content", "file"
+"""Columns of readable tables: the digest of a file's content, and its path or bytes."""
 _ON_DISK = ("dataset_dict.json", "state.json")
 
 
@@ -44,20 +46,30 @@ def media_splits(request: DataRequest, medium: Medium) -> Splits:
     Raises:
         InvalidDataError: if it cannot be read, or holds something else.
     """
+    kept = readable_tables(request, medium)
+    splits = make_splits(kept, replace(request.columns, text=KEY, text_pair=None), seed=request.seed)
+    content = {key: file for table in kept.values() for key, file in zip(table[KEY], table[FILE], strict=True)}
+    made = {
+        name: with_files(rows.remove_columns("text"), [content[key] for key in rows["text"]], medium)
+        for name in ("train", "validation", "test")
+        for rows in [getattr(splits, name)]
+    }
+    return replace(splits, **made)
+
+
+def readable_tables(request: DataRequest, medium: Medium) -> dict[str, pd.DataFrame]:
+    """The splits of a data set of files, without those that cannot be read: the digest of each file's content, by
+    which equal files are found, its path or bytes, and all other columns.
+
+    Raises:
+        InvalidDataError: if it cannot be read, or a split has no file that can.
+    """
     if request.benchmark_task is not None:
         raise InvalidDataError(
             "A benchmark task has texts", f"the task reads {medium.name} files", "Leave --benchmark-task out"
         )
     tables, column = _tables(request, medium)
-    kept = {split: _readable(table, column, medium, split, request.source) for split, table in tables.items()}
-    columns = replace(request.columns, text=_KEY, text_pair=None)
-    splits = make_splits(kept, columns, seed=request.seed)
-    content = {key: file for table in kept.values() for key, file in zip(table[_KEY], table[_FILE], strict=True)}
-    made = {name: _with_files(getattr(splits, name), content, medium) for name in ("train", "validation", "test")}
-    return replace(splits, **made)
-
-
-_KEY, _FILE = "content", "file"
+    return {split: _readable(table, column, medium, split, request.source) for split, table in tables.items()}
 
 
 def _tables(request: DataRequest, medium: Medium) -> tuple[dict[str, pd.DataFrame], str]:
@@ -88,7 +100,7 @@ def _located(value: Any, base: Path) -> Any:
 
 
 def _readable(table: pd.DataFrame, column: str, medium: Medium, split: str, source: str) -> pd.DataFrame:
-    """The rows whose file can be read, with the digest of its content, by which equal files are found.
+    """The rows whose file can be read.
 
     Raises:
         InvalidDataError: if none can, with the first reason.
@@ -119,7 +131,7 @@ def _readable(table: pd.DataFrame, column: str, medium: Medium, split: str, sour
             medium.name,
             reasons[0],
         )
-    named = table.drop(columns=[column]).assign(**{_KEY: keys, _FILE: pd.Series(table[column].to_list(), dtype=object)})
+    named = table.drop(columns=[column]).assign(**{KEY: keys, FILE: pd.Series(table[column].to_list(), dtype=object)})
     found = named[kept].reset_index(drop=True)
     found.attrs.update(table.attrs)
     return found
@@ -147,10 +159,9 @@ def _place(value: Any) -> Any:
     return value.get("path") if isinstance(value, Mapping) else value
 
 
-def _with_files(rows: Dataset, content: Mapping[str, Any], medium: Medium) -> Dataset:
-    """Rows with the files themselves in place of their digests."""
-    files = [_mapping(content[key]) for key in rows["text"]]
-    return medium.features(rows.remove_columns("text").add_column(medium.name, files))
+def with_files(rows: Dataset, files: Sequence[Any], medium: Medium) -> Dataset:
+    """Rows with a column of files: paths or bytes as `FILE` holds them."""
+    return medium.features(rows.add_column(medium.name, [_mapping(file) for file in files]))
 
 
 def _mapping(file: Any) -> dict[str, Any]:

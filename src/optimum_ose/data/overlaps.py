@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 from datasets import Dataset
 
+from optimum_ose.preprocessing import SOUND
+
 _TEXTS = ("text", "text_pair")
 
 
@@ -23,7 +25,7 @@ def told_overlaps(splits: Mapping[str, Dataset | pd.DataFrame]) -> tuple[str, ..
 
     Args:
         splits: name -> rows, checked: texts in `text` and maybe `text_pair`, words in `tokens`, or token rows. Of
-            images only data sets that are the same are found.
+            images and sounds only data sets that are the same are found.
     """
     keys = {name: _keys(rows) for name, rows in splits.items()}
     told = []
@@ -42,7 +44,7 @@ def _keys(rows: Dataset | pd.DataFrame) -> "pd.Series[Any]":
         return text_keys(rows)
     plain = rows.with_format(None)
     names = [name for name in ("tokens", *_TEXTS) if name in plain.column_names]
-    if names:
+    if names and SOUND not in plain.column_names:  # beside a sound, a text is what is said in it
         return text_keys(pd.DataFrame({name: pd.Series(plain[name][:], dtype=object) for name in names}))
     if "input_ids" in plain.column_names:
         return pd.Series([tuple(ids) for ids in plain["input_ids"][:]], dtype=object)

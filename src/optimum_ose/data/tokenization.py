@@ -15,6 +15,7 @@ from transformers import (
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
+    ProcessorMixin,
     SequenceFeatureExtractor,
 )
 from transformers.image_processing_utils import BaseImageProcessor
@@ -24,7 +25,7 @@ from optimum_ose.data.labels import row_labels
 from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.words import first_tokens_of_rows, tags_on_first_tokens, text_of
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.preprocessing import Collate, Preprocessor, process_images, process_sounds, row_lengths
+from optimum_ose.preprocessing import Collate, Preprocessor, process_images, process_sounds, process_speech, row_lengths
 
 TEACHER_LOGITS = "teacher_logits"
 """Column of what the teacher answers to a row."""
@@ -200,6 +201,8 @@ def pad_rows(tokenizer: Preprocessor) -> Collate:
         return process_images(tokenizer)
     if isinstance(tokenizer, SequenceFeatureExtractor):
         return process_sounds(tokenizer)
+    if isinstance(tokenizer, ProcessorMixin):
+        return process_speech(tokenizer)
     plain = DataCollatorWithPadding(tokenizer)
     per_token = DataCollatorForTokenClassification(tokenizer)
 

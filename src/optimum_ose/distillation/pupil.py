@@ -14,7 +14,7 @@ from optimum_ose.distillation.losses import attention_mismatch, hidden_mismatch,
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.model_inputs import run_example
 from optimum_ose.modeling.prediction import evaluating, real_tokens
-from optimum_ose.preprocessing import LABELS
+from optimum_ose.preprocessing import LABELS, NO_INPUTS
 from optimum_ose.tasks.parts.problem import Problem
 
 
@@ -116,7 +116,7 @@ class Pupil(nn.Module):
             lesson: what the teacher shows of the batch.
         """
         config, internals = self._config, wanted_internals(self._config)
-        inputs = {name: value for name, value in batch.items() if name not in LABELS}
+        inputs = {name: value for name, value in batch.items() if name not in NO_INPUTS}
         output = self.student(**inputs, **{name: True for name, is_wanted in internals.items() if is_wanted})
         terms = self._internal_terms(output, lesson, batch)
         if config.logits_weight:

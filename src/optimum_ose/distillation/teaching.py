@@ -16,7 +16,7 @@ from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.pupil import Lesson, wanted_internals
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.prediction import predict_logits
-from optimum_ose.preprocessing import LABELS, Preprocessor
+from optimum_ose.preprocessing import NO_INPUTS, Preprocessor
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.serialization import digest
 from optimum_ose.tasks.parts.problem import Problem
@@ -86,7 +86,7 @@ def lesson_of(
     wanted = {name: True for name, is_wanted in wanted_internals(config).items() if is_wanted}
     if answers is not None and not wanted:
         return Lesson(answers=answers)
-    inputs = {name: value for name, value in batch.items() if name not in LABELS}
+    inputs = {name: value for name, value in batch.items() if name not in NO_INPUTS}
     with torch.no_grad():
         output: Any = teacher(**inputs, **wanted)
     return Lesson(

@@ -30,7 +30,7 @@ from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
 from optimum_ose.modeling.health import require_learnable
 from optimum_ose.modeling.prediction import num_classes
-from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.preprocessing import Preprocessor, without_lengths
 from optimum_ose.processes import launched_processes
 from optimum_ose.tasks import DEFAULT_TASK, labeled_task
 
@@ -105,7 +105,7 @@ def build_trainer(
     )
     collator: Any
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
-        collator, args = pad_rows(tokenizer), _for_raw_rows(args)
+        collator, args = without_lengths(pad_rows(tokenizer)), _for_raw_rows(args)
     else:
         per_token = definition.problem(model.config).labels_tokens
         collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)

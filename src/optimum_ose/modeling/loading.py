@@ -7,9 +7,12 @@ from packaging.version import Version
 from transformers import (
     AutoFeatureExtractor,
     AutoImageProcessor,
+    AutoProcessor,
     PretrainedConfig,
     PreTrainedModel,
+    ProcessorMixin,
     SequenceFeatureExtractor,
+    Wav2Vec2CTCTokenizer,
     __version__,
 )
 from transformers.image_processing_utils import BaseImageProcessor
@@ -25,7 +28,7 @@ from optimum_ose.modeling.weights import require_float32
 from optimum_ose.preprocessing import IMAGE, Preprocessor, process_images
 from optimum_ose.serving.sound_processor import sound_processor
 from optimum_ose.serving.sounds import require_soundfile
-from optimum_ose.wording import first_line
+from optimum_ose.wording import first_line, one_line
 
 __all__ = [
     "Checkpoint",
@@ -34,6 +37,7 @@ __all__ = [
     "load_feature_extractor",
     "load_image_processor",
     "load_preprocessor",
+    "load_speech_processor",
     "load_teacher",
     "load_tokenizer",
     "require_fitting_tokenizer",
@@ -46,6 +50,7 @@ __all__ = [
 _PILLOW: dict[str, Any] = {"use_fast": False} if Version(__version__).major < 5 else {"backend": "pil"}
 """Images are resized by Pillow, not by torchvision where that is installed: the same pixels everywhere."""
 _BLANK_SIZE = 32
+_SPEECH_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 def load_preprocessor(
@@ -67,6 +72,8 @@ def load_preprocessor(
         load = load_image_processor
     elif issubclass(kind, SequenceFeatureExtractor):
         load = load_feature_extractor
+    elif issubclass(kind, ProcessorMixin):
+        load = load_speech_processor
     return load(source, trust_remote_code=trust_remote_code, revision=revision)
 
 
@@ -128,13 +135,43 @@ def load_feature_extractor(
     return extractor
 
 
-def require_matching(teacher: PreTrainedModel, processor: BaseImageProcessor | SequenceFeatureExtractor) -> None:
+def load_speech_processor(
+    source: str, *, trust_remote_code: bool = False, revision: str | None = None
+) -> ProcessorMixin:
+    """The feature extractor and the tokenizer of characters of a folder or Hub id.
+
+    Raises:
+        InvalidConfigError: if there is none.
+        UnsupportedModelError: if it makes something else than waveforms and characters, which is not served.
+        MissingDependencyError: if soundfile is not installed.
+    """
+    require_soundfile()
+    source = require_source(source)
+    settings = [read_object(source, name, revision=revision) for name in _SPEECH_FILES]
+    for found in filter(None, settings):
+        sound_processor(found)
+    try:
+        processor: Any = AutoProcessor.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
+    except OSError as error:
+        raise not_loaded(source, error) from error
+    except BUILD_ERRORS as error:
+        raise damaged(source, "tokenizer_config.json", first_line(error)) from error
+    if not isinstance(getattr(processor, "tokenizer", None), Wav2Vec2CTCTokenizer):
+        raise UnsupportedModelError(
+            "Speech recognition needs a Wav2Vec2CTCTokenizer, with a vocab.json of characters",
+            f"{one_line(source, limit=120)} has a {type(getattr(processor, 'tokenizer', processor)).__name__}",
+            "Choose a teacher that writes characters, such as a Wav2Vec2ForCTC",
+        )
+    return processor  # type: ignore[no-any-return]
+
+
+def require_matching(teacher: PreTrainedModel, processor: Preprocessor) -> None:
     """Pass if the teacher answers an image as the processor makes it. Waveforms have no size to differ in.
 
     Raises:
         InvalidConfigError: if it does not, for their sizes or channels differ.
     """
-    if isinstance(processor, SequenceFeatureExtractor):
+    if not isinstance(processor, BaseImageProcessor):
         return
     from PIL.Image import new  # not installed where only text is read
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, SequenceFeatureExtractor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, SequenceFeatureExtractor
 
 from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
-from optimum_ose.preprocessing import LABELS, Preprocessor
+from optimum_ose.preprocessing import NO_INPUTS, Preprocessor
 from optimum_ose.tasks.parts.representation import pooled
 from optimum_ose.tasks.parts.spans import span_logits
 
@@ -78,7 +78,8 @@ def gather_answers(
     answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(rows)
     for indices, batch in length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=batch_size):
         found = answer(batch)
-        masks = batch["attention_mask"].bool().cpu() if found.ndim > 2 else [...] * len(found)
+        has_padding = found.ndim > 2 and len(found) > 1
+        masks = batch["attention_mask"].bool().cpu() if has_padding else [...] * len(found)
         for index, of_row, mask in zip(indices, found if found.ndim > 2 else found[:, None], masks, strict=True):
             answers[index] = of_row[mask].numpy()
         num_answered += len(indices)
@@ -123,16 +124,16 @@ def length_sorted_batches(
     order = list(range(len(kept)))
     if kept is not rows:
         order.sort(key=lambda index: len(kept[index]["input_ids"]))
-    if isinstance(tokenizer, SequenceFeatureExtractor):
+    if isinstance(tokenizer, SequenceFeatureExtractor | ProcessorMixin):
         batch_size = 1  # padding would change what many models of sound answer, and a served sound has none
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
         batch = collate([_inputs_of(kept[index]) for index in indices])
-        yield indices, {name: tensor.to(model.device) for name, tensor in batch.items()}
+        yield indices, {name: tensor.to(model.device) for name, tensor in batch.items() if name not in NO_INPUTS}
 
 
 def _inputs_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in (*LABELS, TEACHER_LOGITS)}
+    return {name: value for name, value in row.items() if name not in (*NO_INPUTS, TEACHER_LOGITS)}
 
 
 @contextmanager

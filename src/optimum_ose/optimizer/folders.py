@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.modeling.saving import save_tokenizer
@@ -18,7 +18,7 @@ def save_into(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path, *, 
 
     Args:
         model: to be saved.
-        tokenizer: or image processor, or feature extractor.
+        tokenizer: or image processor, feature extractor, or processor of sounds and texts.
         folder: where to.
         max_length: tokens at which texts are cut; None: as the tokenizer says.
 
@@ -54,6 +54,8 @@ def _written_aside(
             save_tokenizer(tokenizer, temporary, max_length=max_length)
         else:
             tokenizer.save_pretrained(temporary)
+            if isinstance(tokenizer, ProcessorMixin):  # transformers 4 and transformers.js look for a file of its own
+                tokenizer.feature_extractor.save_pretrained(temporary)
         yield temporary
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

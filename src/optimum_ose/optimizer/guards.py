@@ -12,6 +12,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    ProcessorMixin,
     SequenceFeatureExtractor,
     TrainerCallback,
     TrainingArguments,
@@ -64,7 +65,7 @@ def require_parts(teacher: Any, processor: object, max_length: object) -> None:
     remedy = "Load both with OSEOptimizer.from_pretrained(folder_or_hub_id)"
     require_kind(teacher, PreTrainedModel, "teacher", remedy)
     require_weights(teacher, "teacher")
-    kinds = (PreTrainedTokenizerBase, BaseImageProcessor, SequenceFeatureExtractor)
+    kinds = (PreTrainedTokenizerBase, BaseImageProcessor, SequenceFeatureExtractor, ProcessorMixin)
     require_kind(processor, kinds, "tokenizer", remedy)
     require_whole_number(max_length, "max_length", least=LEAST_TOKENS)
 

@@ -48,6 +48,7 @@ from optimum_ose.optimizer.guards import (
 )
 from optimum_ose.optimizer.heads import prepare_head
 from optimum_ose.optimizer.served import served_scores
+from optimum_ose.optimizer.speech_head import fit_tokens
 from optimum_ose.optimizer.token_rows import give_head, rows_of
 from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
@@ -155,6 +156,8 @@ class TeacherTask:
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             require_fitting_tokenizer(config, tokenizer)
             settle_padding(config, tokenizer, task=task)
+        if definition.outputs_are_tokens:
+            fit_tokens(config, tokenizer, has_head=definition.holds_head(config))
         found = load_checkpoint(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
             require_matching(found.model, tokenizer)
@@ -354,8 +357,12 @@ class TeacherTask:
         require_student(student, self.teacher, self.problem, num_tokens=num_tokens)
 
     def answered_rows(self, dataset: Dataset, *, needs_labels: bool = True) -> Dataset:
-        """Rows with the teacher's logits; those of the last three data sets are kept: training rows, texts, copies."""
+        """Rows with the teacher's logits, unless it is asked anew in each step; those of the last three data sets are
+        kept: training rows, texts, copies.
+        """
         dataset = plain_dataset(dataset, "dataset")
+        if not self.problem.is_kept:
+            return self.rows(dataset, needs_labels=needs_labels)
         key = dataset._fingerprint
         if key not in self._answered:
             rows = self.rows(dataset, needs_labels=needs_labels)

@@ -39,6 +39,8 @@ class Task:
     """Whether `problem_type` in the config of its models says what they answer, and must say it."""
     require_sound_head: Callable[[PretrainedConfig], None] = _pass
     """Refuses a trained head whose config contradicts itself."""
+    outputs_are_tokens: bool = False
+    """Whether a new head has an output for each token of the tokenizer, of which padding is the blank."""
     continues_texts: bool = False
     """Whether texts are continued, so that they have no length at which they are cut."""
 
