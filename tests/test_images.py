@@ -314,7 +314,6 @@ def test_the_whole_way_from_python(optimizer: OSEOptimizer, tmp_path: Path) -> N
     assert "Agora" not in card
     assert 'OnnxPipeline.from_pretrained("path/to/this/folder")\nprint(model("path/to/an/image.png"))' in card
     assert "curl http://127.0.0.1:8080/predict --data-binary @" in card
-    assert "transformers.js" not in card
     examples = (artifact.stage("benchmark") or {})["examples"]
     assert [item["text"] for item in examples] == [f"image {index}, 8 x 8 pixels" for index in range(3)]
     assert [item["gold"] for item in examples] == [NAMES[label] for label in datasets["test_dataset"]["label"][:3]]
