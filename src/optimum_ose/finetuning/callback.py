@@ -16,6 +16,7 @@ from optimum_ose.data.given import iterable_rows
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.finetuning.accumulation import AccumulatedLoss
 from optimum_ose.finetuning.collator import AgoraDataCollator
+from optimum_ose.finetuning.epoch_start import EpochStart, checkpoint_folder
 from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labels, label_of
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.pool import PoolReport, labeled_rows, row_key
@@ -87,6 +88,7 @@ class AgoraCallback(TrainerCallback):
         self._builder: PoolBuilder | None = None
         self._schedule: RoundSchedule | None = None
         self._loss = AccumulatedLoss()
+        self._epoch_start = EpochStart()
         self._is_training = False
         self.rounds: tuple[PoolReport, ...] = ()
         self.labeler_accuracy: float | None = None
@@ -141,6 +143,7 @@ class AgoraCallback(TrainerCallback):
         )
         _LOGGER.info("Agora: %d rounds will come", self._schedule.num_rounds)
         self._restore(args, state, student)
+        self._epoch_start.on_train_begin(args, state, control)
         self._loss.attach(student)
         self._is_training = self._pool.is_open = True
 
@@ -149,8 +152,13 @@ class AgoraCallback(TrainerCallback):
     ) -> None:
         """Let the collator mix again after an evaluation."""
         self._pool.is_open = True
+        self._epoch_start.on_epoch_begin(args, state, control)
 
-    on_step_begin = on_epoch_begin
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Let the collator mix again after an evaluation."""
+        self._pool.is_open = True
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Run a round if one is due after so many steps; keep the pool out of the evaluation that follows."""
@@ -170,7 +178,8 @@ class AgoraCallback(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write the pool and the reports into the checkpoint, whole or not at all."""
-        folder = _checkpoint(args.output_dir, state)
+        self._epoch_start.on_save(args, state, control)
+        folder = checkpoint_folder(args, state)
         if state.is_world_process_zero and folder.is_dir():
             write_pool(folder / POOL_FILE, self._pool, self.rounds)
 
@@ -248,7 +257,7 @@ class AgoraCallback(TrainerCallback):
         if not (rounds.is_integer() and is_next):
             raise InvalidDataError(
                 f"going on from this checkpoint needs the pool of its round, in {POOL_FILE}",
-                f"{_checkpoint(args.output_dir, state)} has none of round {math.floor(rounds)}",
+                f"{checkpoint_folder(args, state)} has none of round {math.floor(rounds)}",
                 "Resume from another checkpoint, or from the folder that the run wrote",
             )
         self._run_round(state, student, round_number=int(rounds))
@@ -258,12 +267,8 @@ class AgoraCallback(TrainerCallback):
 
         Where there is none, the pool is empty, and it is that of round 0, unless this round is one to run.
         """
-        for folder in (Path(args.resume_from_checkpoint or ""), _checkpoint(args.output_dir, state)):
+        for folder in (Path(args.resume_from_checkpoint or ""), checkpoint_folder(args, state)):
             if state.global_step and (folder / POOL_FILE).is_file():
                 return read_pool(folder / POOL_FILE, self._pool)
         self._pool.refill((), round_number=-1 if self._collator.config.initial_round else 0)
         return ()
-
-
-def _checkpoint(output_dir: str | None, state: TrainerState) -> Path:
-    return Path(output_dir or ".") / f"checkpoint-{state.global_step}"

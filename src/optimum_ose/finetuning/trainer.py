@@ -25,6 +25,7 @@ from optimum_ose.finetuning.arguments import refused_arguments, require_startabl
 from optimum_ose.finetuning.callback import AgoraCallback
 from optimum_ose.finetuning.collator import AgoraDataCollator
 from optimum_ose.finetuning.dropout import WithoutDropout
+from optimum_ose.finetuning.epoch_start import EpochStart
 from optimum_ose.finetuning.labeling import answers_per_token
 from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
@@ -148,7 +149,7 @@ def build_trainer(
             processing_class=tokenizer,
             compute_metrics=metric.compute,
             compute_loss_func=loss,
-            callbacks=[*agora_callbacks, *callbacks],
+            callbacks=[*(agora_callbacks or [EpochStart()]), *callbacks],
         )
     except (ValueError, TypeError, ImportError) as error:
         raise refused_arguments("args", error) from error

@@ -6,6 +6,7 @@ from typing import Any
 from transformers import PrinterCallback, Trainer
 
 from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.finetuning.epoch_start import EPOCH_START_FILE
 from optimum_ose.modeling.health import require_finite_weights
 from optimum_ose.optimizer.checkpoints import last_complete_checkpoint
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback
@@ -15,12 +16,16 @@ from optimum_ose.output_folder import writing
 def train(trainer: Trainer, *, needed: tuple[str, ...] = ()) -> None:
     """Train from the last checkpoint that holds the needed files, and leave the model in evaluation mode.
 
+    Args:
+        trainer: of `build_trainer`.
+        needed: files that callbacks add to a checkpoint, beside those of each training.
+
     Raises:
         DivergedError: if its weights are no finite numbers then.
         OutputFolderError: if a checkpoint cannot be written.
     """
     trainer.remove_callback(PrinterCallback)
-    folder = str(trainer.args.output_dir)
+    folder, needed = str(trainer.args.output_dir), (EPOCH_START_FILE, *needed)
     try:
         with writing(Path(folder)):
             trainer.train(resume_from_checkpoint=last_complete_checkpoint(folder, needed=needed))
