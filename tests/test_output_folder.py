@@ -7,19 +7,21 @@ import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from optimum_ose.exceptions import OutputFolderError
+from optimum_ose.artifact import OSEArtifact
+from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.output_folder import (
     EXPORT_MARK,
     RUN_FILE,
     claim_for_export,
     claim_for_run,
-    folder_path,
     only_process,
     strange_files,
     tidy,
@@ -79,10 +81,11 @@ def test_a_run_without_its_run_file_is_told_how_its_search_is_kept(tmp_path: Pat
         claim_for_run(tmp_path)
 
 
-@pytest.mark.parametrize("value", [None, 5, "", b"out", "a\0b"])
-def test_a_folder_is_given_as_a_path(value: object) -> None:
-    with pytest.raises(OutputFolderError, match="The output folder must be a path"):
-        folder_path(value)
+@pytest.mark.parametrize("value", [None, 5, "", " ", b"out", "a\0b"])
+def test_a_folder_is_given_as_a_path(value: Any) -> None:
+    for use in (OSEArtifact.open, partial(OSEArtifact.create, question={}, request={})):
+        with pytest.raises(InvalidConfigError, match="The (output )?folder must (be of the kind|name a file)"):
+            use(value)
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
 
-from optimum_ose.output_folder import RUN_FILE, claim_for_run, folder_path, require_run, writing
+from optimum_ose.guards import require_path
+from optimum_ose.output_folder import RUN_FILE, claim_for_run, require_run, writing
 from optimum_ose.records import read_run
 from optimum_ose.serialization import canonical_json, plain, write_atomic
 
@@ -85,9 +86,10 @@ class OSEArtifact:
         """Open the folder for a run, making it if needed; a folder that holds a run keeps it as it is.
 
         Raises:
+            InvalidConfigError: if `path` is none.
             OutputFolderError: if the folder cannot be written, holds files that are not ours, or a damaged run.
         """
-        artifact = cls(folder_path(path))
+        artifact = cls(require_path(path, "The output folder"))
         claim_for_run(artifact.path)
         if not artifact.run_file.exists():
             artifact._write_run({"question": plain(question), "request": plain(request), "stages": {}})
@@ -99,9 +101,10 @@ class OSEArtifact:
         """Open a folder that an earlier run wrote.
 
         Raises:
-            OutputFolderError: if there is none, or its `run.json` is damaged.
+            InvalidConfigError: if `path` is none.
+            OutputFolderError: if there is no such run, or its `run.json` is damaged.
         """
-        artifact = cls(folder_path(path, role="The folder"))
+        artifact = cls(require_path(path, "The folder"))
         require_run(artifact.path)
         artifact._read_run()
         return artifact

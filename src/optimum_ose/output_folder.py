@@ -13,7 +13,7 @@ from optimum_ose.exceptions import OSEError, OutputFolderError
 from optimum_ose.guards import require_folder
 from optimum_ose.processes import is_first
 from optimum_ose.serialization import write_atomic
-from optimum_ose.wording import listed, one_line, shown
+from optimum_ose.wording import listed, one_line
 
 RUN_FILE = "ose/run.json"
 """What a run remembers of itself."""
@@ -28,19 +28,6 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM})
 _WRITE_WORDS = ("inline_container", "PytorchStreamWriter", "No space left", "File too large", "Disk quota", "I/O error")
 """What torch, safetensors and tokenizers say of a failed write; they raise no OSError."""
-
-
-def folder_path(folder: object, *, role: str = "The output folder") -> Path:
-    """The folder as a path.
-
-    Raises:
-        OutputFolderError: if it is no path, or an empty one.
-    """
-    if not isinstance(folder, str | os.PathLike) or not (text := os.fspath(folder)) or not isinstance(text, str):
-        raise OutputFolderError(f"{role} must be a path", f"got {shown(folder)}", "Give the path of a folder")
-    if "\0" in text:
-        raise OutputFolderError(f"{role} must be a path", "it holds a NUL character", "Give the path of a folder")
-    return Path(text)
 
 
 def make_writable(path: Path) -> None:

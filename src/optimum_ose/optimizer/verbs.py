@@ -25,7 +25,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
-from optimum_ose.guards import folder_or_none, require_config, require_kind, require_whole_number
+from optimum_ose.guards import folder_or_none, require_config, require_kind, require_path, require_whole_number
 from optimum_ose.modeling.health import require_weights
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import torch_threads
@@ -38,7 +38,7 @@ from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import search_threads
 from optimum_ose.optimizer.training import train
-from optimum_ose.output_folder import claim_for_export, folder_path
+from optimum_ose.output_folder import claim_for_export
 from optimum_ose.processes import require_single_process
 from optimum_ose.progress import working
 from optimum_ose.question import search_question
@@ -264,7 +264,7 @@ class Verbs(TeacherTask):
         self.require_head()
         require_config(config, ExportConfig)
         require_single_process("export")
-        path, dataset = folder_path(folder), plain_or_none(calibration_dataset, "calibration_dataset")
+        path, dataset = require_path(folder, "folder"), plain_or_none(calibration_dataset, "calibration_dataset")
         claim_for_export(path, teacher=getattr(self.teacher, "name_or_path", None))
         if student.config.num_labels == 1 and getattr(student.config, "problem_type", None) is None:
             student.config.problem_type = self.teacher.config.problem_type  # else served as a probability

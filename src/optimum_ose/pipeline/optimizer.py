@@ -8,10 +8,10 @@ from datasets import Dataset
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.data.given import plain_dataset
-from optimum_ose.guards import require_config
+from optimum_ose.guards import require_config, require_path
 from optimum_ose.optimizer.guards import checked_splits
 from optimum_ose.optimizer.verbs import Verbs
-from optimum_ose.output_folder import folder_path, working_in
+from optimum_ose.output_folder import working_in
 from optimum_ose.pipeline.run import Rows, open_run
 from optimum_ose.pipeline.runner import run_stages
 from optimum_ose.processes import require_single_process
@@ -33,7 +33,7 @@ class OSEOptimizer(Verbs):
     ) -> OSEArtifact:
         """All stages, one after the other; called again with the same arguments it resumes."""
         require_config(config, OSEConfig)
-        path = folder_path(folder)
+        path = require_path(folder, "folder")
         require_single_process("optimize")
         test_dataset = plain_dataset(test_dataset, "test_dataset")
         train, validation, test = checked_splits(train_dataset, eval_dataset, test_dataset)
