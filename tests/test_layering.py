@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "optimum_ose"
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("wording",),
+    ("wording", "silence"),
     ("exceptions",),
     ("guards", "processes"),
     ("core", "serving"),
@@ -73,7 +73,7 @@ def test_basement_and_service_import_no_framework(path: Path) -> None:
 def test_serving_knows_nothing_of_ours_but_errors() -> None:
     for path in (SOURCE / "serving").glob("*.py"):
         ours = {name for name in imported_modules(path) if name.startswith("optimum_ose.")}
-        known = {"optimum_ose.exceptions", "optimum_ose.wording"}
+        known = {"optimum_ose.exceptions", "optimum_ose.silence", "optimum_ose.wording"}
         assert all(name in known or name.startswith("optimum_ose.serving") for name in ours), path
 
 

@@ -20,8 +20,8 @@ from optimum_ose.export.parity import check_parity
 from optimum_ose.export.past import random_past
 from optimum_ose.export.pooling import Pooling
 from optimum_ose.export.rewriting import rewrite_for_runtime
-from optimum_ose.export.silence import native_silence
 from optimum_ose.modeling.building import BUILD_ERRORS
+from optimum_ose.silence import STANDARD_OUTPUT, native_silence
 from optimum_ose.wording import first_line
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
@@ -119,7 +119,7 @@ def _trace(
     computation = Computation(model, inputs=tuple(inputs), pooling=pooling).eval()
     with torch.inference_mode():
         outputs = computation.named(dict(inputs))
-    with warnings.catch_warnings(), native_silence():
+    with warnings.catch_warnings(), native_silence(STANDARD_OUTPUT):
         # Deprecation of this exporter, and guesses of what tracing may get wrong: the parity check tells for certain.
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -16,6 +16,7 @@ from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError, is
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.modeling.length import usable_length
 from optimum_ose.modeling.source import damaged, not_loaded, read_object, require_source
+from optimum_ose.silence import STANDARD_ERROR, native_silence
 from optimum_ose.tasks import task_named
 from optimum_ose.wording import first_line, listed, one_line, shown
 
@@ -145,8 +146,9 @@ def is_decoder(config: PretrainedConfig) -> bool:
 def _require_encoding(source: str, tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuse a tokenizer that fails on every text, as one does whose template names a token that it does not have."""
     try:
-        tokenizer([_RARE_TEXT], ["b"], truncation=True, max_length=8)
-        tokenizer([_RARE_TEXT], truncation=True, max_length=8)
+        with native_silence(STANDARD_ERROR):
+            tokenizer([_RARE_TEXT], ["b"], truncation=True, max_length=8)
+            tokenizer([_RARE_TEXT], truncation=True, max_length=8)
     except BaseException as error:
         if not (isinstance(error, BUILD_ERRORS) or type(error) is Exception or is_panic(error)):
             raise

@@ -39,6 +39,7 @@ from optimum_ose.modeling.loading import (
 )
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.modeling.trial import require_answer
 from optimum_ose.optimizer.guards import (
     LEAST_TOKENS,
     require_listener,
@@ -139,7 +140,7 @@ class TeacherTask:
 
         Raises:
             InvalidConfigError: if there is no such model, or its trained head has another number of classes.
-            UnsupportedModelError: if the task is not handled.
+            UnsupportedModelError: if the task is not handled, or the model fails to answer a text.
         """
         definition = distillable_task(task)
         require_listener(listener)
@@ -159,7 +160,9 @@ class TeacherTask:
         if definition.outputs_are_tokens:
             fit_tokens(config, tokenizer, has_head=definition.holds_head(config))
         found = load_checkpoint(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
-        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        if isinstance(tokenizer, PreTrainedTokenizerBase):
+            require_answer(found.model, tokenizer)
+        else:
             require_matching(found.model, tokenizer)
         return cls(
             found.model,

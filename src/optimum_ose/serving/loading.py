@@ -20,6 +20,7 @@ from optimum_ose.serving.settings import check_config, check_tokenizer_settings,
 from optimum_ose.serving.sound_model import SoundModel, load_sound_model
 from optimum_ose.serving.tasks import served_tasks, task_of_file, task_of_head
 from optimum_ose.serving.trial import Trial
+from optimum_ose.silence import STANDARD_ERROR, native_silence
 from optimum_ose.wording import one_line
 
 _QUANTIZED = "onnx/model_quantized.onnx"
@@ -134,8 +135,9 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
 def _require_encoding(tokenizer: Tokenizer) -> None:
     """Refuse a tokenizer that fails on every text, as one does whose template names a token that it does not have."""
     try:
-        tokenizer.encode(_RARE_TEXT)
-        tokenizer.encode(_RARE_TEXT, "b")
+        with native_silence(STANDARD_ERROR):
+            tokenizer.encode(_RARE_TEXT)
+            tokenizer.encode(_RARE_TEXT, "b")
     except BaseException as error:
         if not (isinstance(error, Exception) or is_panic(error)):
             raise

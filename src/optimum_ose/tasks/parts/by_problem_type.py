@@ -48,7 +48,7 @@ def require_sound_head(config: PretrainedConfig) -> None:
         InvalidConfigError: for another problem type, a regression with several outputs, or a single class.
     """
     named, count = getattr(config, "problem_type", None), int(config.num_labels or 0)
-    if named not in _PROBLEMS and named is not None:
+    if named is not None and not (isinstance(named, str) and named in _PROBLEMS):
         raise InvalidConfigError(
             f"problem_type of config.json must be one of {', '.join(PROBLEM_TYPES.values())}",
             f"got {shown(named)}",

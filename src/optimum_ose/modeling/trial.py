@@ -1,0 +1,34 @@
+"""A trial answer of a model that was just loaded: a config that only the forward pass finds wrong is told at once."""
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.building import BUILD_ERRORS
+from optimum_ose.modeling.prediction import evaluating
+from optimum_ose.wording import one_line
+
+_TEXTS = ("a", "a b c")
+"""Of two lengths, so that one is padded."""
+
+
+def require_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Pass if a model answers two short texts.
+
+    Args:
+        model: as it was loaded; its training flags stay.
+        tokenizer: has a padding token.
+
+    Raises:
+        UnsupportedModelError: with what the forward pass raised.
+    """
+    try:
+        batch = tokenizer(list(_TEXTS), padding=True, return_tensors="pt")
+        if batch["input_ids"].numel():
+            with evaluating(model):
+                model(**batch.to(model.device))
+    except (*BUILD_ERRORS, NotImplementedError, NameError) as error:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} must answer texts that its tokenizer has prepared",
+            f"it fails with {type(error).__name__}: {one_line(error, limit=200)}",
+            "Check config.json and the tokenizer's files against those of the model as it was trained",
+        ) from error
