@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.measured import extract_measured
+from optimum_ose.core.fptas import extract
+from optimum_ose.core.measured import extract_measured, with_sampled_rows
+from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InfeasibleError, InvalidArchitectureError, InvalidConfigError, InvalidDataError
 from optimum_ose.serialization import canonical_json, result_to_dict
 
@@ -81,7 +83,7 @@ def test_few_differing_rows_are_told_to_have_been_bounded_by_betting():
     assert "betting e-values, as few rows differ" in certificate.statement
 
 
-def test_candidates_that_failed_or_are_not_allowed_cannot_win():
+def test_candidates_that_failed_cannot_win():
     errors = rows()
     best = int(np.argmax([entry.w for entry in measured(errors).evaluations]))
     errors[best, 0] = math.nan
@@ -89,8 +91,26 @@ def test_candidates_that_failed_or_are_not_allowed_cannot_win():
     assert found.evaluations[best].failed
     assert found.architecture != CANDIDATES[best]
     assert found.certificate.num_candidates == len(CANDIDATES) - 1
-    allowed = SIZE.max() / 4 > SIZE
-    assert measured(allowed=allowed).certificate.num_candidates == allowed.sum()
+
+
+def test_an_exhaustive_search_is_told_what_its_rows_say_about_all_rows():
+    errors = rows()
+    means = dict(zip(CANDIDATES, errors.mean(axis=1), strict=True))
+    found = extract(
+        SearchSpace.of(CANDIDATES),
+        parameter_size=lambda some: [a.depth * a.width**2 for a in some],
+        inference_cost=lambda some: [a.depth * a.width**2 for a in some],
+        error=lambda architecture, _: float(means[architecture]),
+        maximum_point=LARGEST,
+        method="exhaustive",
+        noise=0.0,
+    )
+    order = [CANDIDATES.index(entry.architecture) for entry in found.evaluations]
+    told = with_sampled_rows(found, errors[order], weights="views").certificate
+    assert told.assumption == "exhaustive"
+    assert told.ratio == 1
+    assert told.sample.ratio == pytest.approx(measured(errors).certificate.ratio, abs=0.02)
+    assert "errors of views on 600 rows" in told.statement
 
 
 def test_the_result_is_written_as_a_record_and_is_the_same_each_time():
@@ -107,7 +127,6 @@ def test_the_result_is_written_as_a_record_and_is_the_same_each_time():
         ({"errors": -rows()}, InvalidDataError, "A row's error lies between 0 and inf"),
         ({"errors": rows()[:3]}, (InvalidDataError, InvalidArchitectureError), "one line of rows for each candidate"),
         ({"errors": np.full((12, 20), math.nan)}, InfeasibleError, "none of 12 was"),
-        ({"allowed": np.zeros(12, dtype=bool)}, InfeasibleError, "Relax the constraints"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, kind, message):

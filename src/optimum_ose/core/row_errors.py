@@ -26,6 +26,7 @@ class RowErrors:
         lowest: smallest error that a row can have.
         highest: greatest error that a row can have, such as 1 for a wrong class; infinity: none is known, and bounds
             then rest on the rows that were seen to be like those that were not.
+        floor: smallest error that a candidate is credited with.
 
     Raises:
         InvalidDataError: if shapes differ, rows are too few, or an error is outside the range.
@@ -35,6 +36,7 @@ class RowErrors:
     savings: NDArray[np.float64]
     lowest: float = 0.0
     highest: float = math.inf
+    floor: float = ERROR_FLOOR
 
     def __post_init__(self) -> None:
         errors, savings = self.errors, self.savings
@@ -82,4 +84,4 @@ class RowErrors:
     @property
     def w(self) -> NDArray[np.float64]:
         """W of each candidate on these rows, shape (C,); zero where it failed."""
-        return np.asarray(self.savings / np.maximum(self.means, ERROR_FLOOR))
+        return np.asarray(self.savings / np.maximum(self.means, self.floor))

@@ -12,7 +12,6 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from optimum_ose.core.objectives import ERROR_FLOOR
 from optimum_ose.core.row_comparison import RowComparison
 from optimum_ose.core.row_errors import RowErrors
 
@@ -55,19 +54,21 @@ def ratio_bound(
         target: ratio for which to tell how many rows would be needed.
         seed: of the bootstrap.
 
+    The floor is added to the winner's error, so that the bound holds for floored errors as well.
+
     Source: J. C. Hsu, Ann. Statist. 9 (1981) 1026-1034.
     """
     errors, savings = sample.errors, sample.savings
-    means = np.maximum(sample.means, ERROR_FLOOR)
+    means = np.maximum(sample.means, sample.floor)
     if savings[winner] <= 0:
         return RowsBound(value=0.0)
     shares = savings / savings[winner]
 
     def differences(rivals: Indices, ratios: Array) -> Array:
-        return np.asarray(errors[rivals] - (ratios * shares[rivals])[:, None] * (errors[winner] + ERROR_FLOOR))
+        return np.asarray(errors[rivals] - (ratios * shares[rivals])[:, None] * (errors[winner] + sample.floor))
 
     def lower(rivals: Indices, ratios: Array) -> Array:
-        return np.asarray(sample.lowest - ratios * shares[rivals] * (sample.highest + ERROR_FLOOR))
+        return np.asarray(sample.lowest - ratios * shares[rivals] * (sample.highest + sample.floor))
 
     others = np.flatnonzero((savings > 0) & sample.is_usable & (np.arange(len(savings)) != winner))
     closest_first = others[np.argsort(means[others] / savings[others], kind="stable")]
