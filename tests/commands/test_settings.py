@@ -40,6 +40,8 @@ GIVEN = {
     "max_latency_ms": ("1.5", 1.5),
     "max_error": ("2", 2.0),
     "objective": ("w-coefficient", "w-coefficient"),
+    "keep": ("none", None),
+    "prefer": ("size", "size"),
     "layer_selection": ("block-influence", "block-influence"),
     "max_evaluations": ("7", 7),
     "max_length": ("64", 64),
@@ -52,7 +54,7 @@ def test_a_flag_wins_over_the_file_and_says_so_in_one_line(
 ) -> None:
     word, value = GIVEN[name]
     flag, place = f"--{name.replace('_', '-')}", FLAGS[name]
-    other = {"objective": "error", "layer_selection": "even", "max_length": 32}.get(
+    other = {"objective": "error", "prefer": "w", "layer_selection": "even", "max_length": 32}.get(
         name, 0.5 if "epsilon" in name else 3
     )
     nested = f"search: {{{name}: {other}}}" if place[0] == "search" else f"{name}: {other}"
@@ -60,7 +62,7 @@ def test_a_flag_wins_over_the_file_and_says_so_in_one_line(
     config = config_from_dict(OSEConfig, settings_of(parsed(*in_file, flag, word)))
     assert getattr(config.search if place[0] == "search" else config, name) == value
     assert [record.getMessage() for record in caplog.records] == [
-        f"{flag} {value} wins over {'.'.join(place)}: {other!r} in --config"
+        f"{flag} {'none' if value is None else value} wins over {'.'.join(place)}: {other!r} in --config"
     ]
     caplog.clear()
     assert settings_of(parsed(flag, word)) == settings_of(parsed(*config_file(tmp_path, ""), flag, word))
@@ -235,3 +237,19 @@ def test_the_help_imports_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_share_to_keep_is_refused_before_any_work_where_the_method_cannot_show_it() -> None:
+    with pytest.raises(InvalidConfigError, match="keep needs a method that scores every candidate"):
+        settings_of(parsed("--keep", "0.97"))
+    with pytest.raises(InvalidConfigError, match=r"search.keep must lie in \(0, 1\]"):
+        settings_of(parsed("--keep", "1.2"))
+    with pytest.raises(InvalidConfigError, match="prefer needs keep"):
+        settings_of(parsed("--prefer", "latency"))
+    assert settings_of(parsed("--keep", "none")) == {"search": {"keep": None}}
+
+
+def test_a_word_that_is_no_share_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--keep", "most")
+    assert "must be a number or none; got 'most'" in capsys.readouterr().err

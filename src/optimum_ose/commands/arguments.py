@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from optimum_ose.commands.words import LARGEST_SEED, number, path, text, whole_number
+from optimum_ose.commands.words import LARGEST_SEED, number, number_or_none, path, text, whole_number
 from optimum_ose.serving.tasks.parts.labels import PROBLEM_TYPES
 from optimum_ose.tasks import DEFAULT_TASK, task_names
 
@@ -16,6 +16,8 @@ FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "max_latency_ms": ("search", "max_latency_ms"),
         "max_error": ("search", "max_error"),
         "objective": ("search", "objective"),
+        "keep": ("search", "keep"),
+        "prefer": ("search", "prefer"),
         "layer_selection": ("search", "layer_selection"),
         "max_evaluations": ("search", "max_evaluations"),
         "max_length": ("max_length",),
@@ -149,6 +151,18 @@ def _add_search_arguments(parser: ArgumentParser) -> None:
         "--objective",
         choices=("w-coefficient", "error"),
         help="highest W, or the least error under the bounds on size and latency (default: w-coefficient)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=number_or_none,
+        metavar="X",
+        help="share of the teacher's validation score that the student must be shown to keep, in (0, 1], or none "
+        "(default: none); needs a search method that scores every candidate on every validation row",
+    )
+    parser.add_argument(
+        "--prefer",
+        choices=("size", "latency", "w"),
+        help="which of the candidates that keep it: smallest, fastest, or highest W (default: size)",
     )
     parser.add_argument(
         "--layer-selection",

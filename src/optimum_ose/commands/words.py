@@ -6,6 +6,8 @@ from pathlib import Path
 
 from optimum_ose.wording import can_name_a_file, shown
 
+NONE = "none"
+"""The word that unsets a setting."""
 LARGEST_SEED = 2**32 - 1
 """Of numpy and scikit-learn."""
 
@@ -55,3 +57,17 @@ def number(word: str) -> float:
         return float(word)
     except ValueError:
         raise ArgumentTypeError(f"must be a number; got {shown(word)}") from None
+
+
+def number_or_none(word: str) -> float | str:
+    """A number, or the word none.
+
+    Raises:
+        ArgumentTypeError: if it is neither.
+    """
+    if word.strip().lower() == NONE:
+        return NONE
+    try:
+        return number(word)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"must be a number or {NONE}; got {shown(word)}") from None

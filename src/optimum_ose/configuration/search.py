@@ -17,6 +17,7 @@ from optimum_ose.configuration.kinds import (
     Length,
     NotNegative,
     Positive,
+    PositiveShare,
     Seed,
     Settings,
     Size,
@@ -42,6 +43,10 @@ DEFAULT_BUDGET = 48
 cores; where it does not suffice for epsilon, the certificate says which ratio was reached."""
 
 
+METHODS_WITH_ROW_SCORES: tuple[str, ...] = ()
+"""Methods of which every candidate has a score on every development row, so that `keep` can be shown."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
     """How an architecture is extracted. Source of the method: de Wynter, arXiv:2010.08512; epsilon: our reading."""
@@ -54,6 +59,11 @@ class SearchConfig:
     """How candidates are chosen for training."""
     objective: Literal["w-coefficient", "error"] = "w-coefficient"
     """What the winner is best in: the highest W, or the least e-hat under the bounds on size and latency."""
+    keep: PositiveShare | None = None
+    """Share of the teacher's development score that the student must be shown to keep, in (0, 1]; None: any. Needs a
+    method that scores every candidate on every development row."""
+    prefer: Literal["size", "latency", "w"] = "size"
+    """Which candidate is taken of those that keep it: the smallest, the fastest, or that of the highest W."""
     interval_size: Count = 1
     """Integer stride of the published algorithm, >= 1 (only `stride`)."""
     max_training_steps: CountOrZero = 30
@@ -121,6 +131,14 @@ class SearchConfig:
                 "(without a bound the maximum point wins)",
                 self.objective,
             ),
+            (
+                self.keep is None or self.method in METHODS_WITH_ROW_SCORES,
+                "keep needs a method that scores every candidate on every development row: a short training does not "
+                "tell what the finished student will score "
+                f"({listed(METHODS_WITH_ROW_SCORES) or 'no method of this version does'})",
+                self.method,
+            ),
+            (self.keep is not None or self.prefer == "size", "prefer needs keep", self.prefer),
             *(rule for theta in self.hyperparameters for rule in _theta_rules(theta)),
             *_rules_of_repetition("hyperparameters", self.hyperparameters),
             *(rule for name, values in self.axes.items() for rule in _rules_of_repetition(f"axes.{name}", values)),
