@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from optimum_ose.core.abnc import Stage, check_abnc
@@ -17,10 +18,29 @@ def test_a_transformer_with_a_linear_head_fulfills_the_cost_condition():
     assert "parameter_size of embeddings has degree 1, below 2 of layer." in verdict.cost.reasons
 
 
-def test_a_head_that_grows_as_fast_as_a_layer_fails_the_cost_condition():
+def test_a_pooler_that_grows_like_a_layer_but_is_smaller_costs_less_and_does_not_vanish():
     verdict = check_abnc(EMBEDDINGS, [LAYER], DENSE_HEAD, axes=["hidden_size"])
+    assert verdict.cost.status == "holds"
+    assert (
+        "parameter_size of pooler has degree 2 as layer, and is smaller: hidden_size^2 beside 12 hidden_size^2."
+        in verdict.cost.reasons
+    )
+    assert verdict.cost.reasons[-1] == "So A and C cost less than each B_i, but do not vanish beside it."
+
+
+@pytest.mark.parametrize("size", [12 * H**2, 13 * H**2, H**3, H * Polynomial.variable("intermediate_size")])
+def test_a_head_that_is_not_smaller_than_a_layer_fails_the_cost_condition(size):
+    head = Stage(name="head", parameter_size=size, multiply_adds=H)
+    verdict = check_abnc(EMBEDDINGS, [LAYER], head, axes=["hidden_size", "intermediate_size"])
     assert verdict.cost.status == "fails"
-    assert any("pooler has degree 2, not below 2" in reason for reason in verdict.cost.reasons)
+    assert any("of head has degree" in reason and "not below 2" in reason for reason in verdict.cost.reasons)
+
+
+def test_the_cost_condition_is_true_of_numbers_once_the_axes_are_large():
+    large = {"hidden_size": np.array([10**6]), "sequence_length": np.array([128])}
+    for quantity in ("parameter_size", "multiply_adds"):
+        layer = getattr(LAYER, quantity).evaluate(large)
+        assert all(getattr(stage, quantity).evaluate(large) < layer for stage in (EMBEDDINGS, HEAD, DENSE_HEAD))
 
 
 def test_every_inner_stage_counts():
@@ -38,3 +58,13 @@ def test_training_conditions_are_declared_or_not_measured_but_never_true():
 def test_a_network_without_inner_stages_is_refused():
     with pytest.raises(InvalidArchitectureError, match="at least one inner stage B_i; none came"):
         check_abnc(EMBEDDINGS, [], HEAD, axes=["hidden_size"])
+
+
+def test_sizes_alone_are_compared_where_operations_are_not_known():
+    unknown = [
+        Stage(name=stage.name, parameter_size=stage.parameter_size, multiply_adds=None) for stage in (LAYER, HEAD)
+    ]
+    verdict = check_abnc(EMBEDDINGS, unknown[:1], unknown[1], axes=["hidden_size"])
+    assert verdict.cost.status == "holds"
+    assert not any("multiply_adds of" in reason for reason in verdict.cost.reasons)
+    assert "Only sizes are compared" in verdict.cost.reasons[-1]

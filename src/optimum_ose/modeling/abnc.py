@@ -1,4 +1,4 @@
-"""Checks the AB^nC property of a model type: its embeddings are A, its layers B, whatever follows them is C."""
+"""Checks the AB^nC property of a model type: its embeddings are A, its layers B, what follows them is C."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,8 @@ from optimum_ose.core.abnc import Stage, Verdict, check_abnc
 from optimum_ose.core.polynomial import Polynomial
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import LAYERS, axis_attributes, derive_axes
-from optimum_ose.modeling.dimension_map import TensorMap, derive_dimension_map
+from optimum_ose.modeling.axis import apply_values
+from optimum_ose.modeling.dimension_map import DimensionMap, TensorMap, derive_dimension_map
 from optimum_ose.modeling.operations import ATTENTION, multiply_add_polynomial, multiply_add_terms
 
 
@@ -18,11 +19,13 @@ def model_abnc(config: PretrainedConfig, task: str | None) -> Verdict:
     Raises:
         UnsupportedModelError: if the model type cannot be derived.
     """
+    known = derive_axes(config, task)
+    config = apply_values(
+        config, known, {name: axis.value for name, axis in known.items()}
+    )  # n_inner=None gets a value
     dimension_map = derive_dimension_map(config, task)
     tensors = dimension_map.tensors
-    axes = {name: derive_axes(config, task)[name] for name in axis_attributes(config, task)}
-    multiply_add_polynomial(config, dimension_map, task=task, axes=axes)  # refuses terms that are not the whole
-    operations = multiply_add_terms(config, dimension_map, task=task)
+    operations = _operations(config, task, dimension_map)
     layered = [index for index, tensor in enumerate(tensors) if tensor.is_layered]
     if not layered:
         raise UnsupportedModelError(
@@ -41,12 +44,26 @@ def model_abnc(config: PretrainedConfig, task: str | None) -> Verdict:
     )
 
 
+def _operations(
+    config: PretrainedConfig, task: str | None, dimension_map: DimensionMap
+) -> Mapping[str, Polynomial] | None:
+    """Multiply-adds by tensor name; None where they cannot be told term by term."""
+    axes = {name: derive_axes(config, task)[name] for name in axis_attributes(config, task)}
+    try:
+        multiply_add_polynomial(config, dimension_map, task=task, axes=axes)  # refuses terms that are not the whole
+        return multiply_add_terms(config, dimension_map, task=task)
+    except UnsupportedModelError:
+        return None
+
+
 def _stage(
-    name: str, tensors: Iterable[TensorMap], operations: Mapping[str, Polynomial], *, also: tuple[str, ...] = ()
+    name: str, tensors: Iterable[TensorMap], operations: Mapping[str, Polynomial] | None, *, also: tuple[str, ...] = ()
 ) -> Stage:
     names = [tensor.name for tensor in tensors]
     return Stage(
         name=name,
         parameter_size=sum((tensor.polynomial() for tensor in tensors), Polynomial.constant(0)),
-        multiply_adds=sum((operations[key] for key in (*names, *also) if key in operations), Polynomial.constant(0)),
+        multiply_adds=None
+        if operations is None
+        else sum((operations[key] for key in (*names, *also) if key in operations), Polynomial.constant(0)),
     )
