@@ -33,18 +33,25 @@ def rows_digest(rows: Dataset) -> str:
 
 
 def search_question(
-    model: PreTrainedModel, settings: SearchConfig, *, rows: Dataset, eval_rows: Dataset
+    model: PreTrainedModel,
+    settings: SearchConfig,
+    *,
+    rows: Dataset,
+    eval_rows: Dataset,
+    benchmark_task: str | None = None,
 ) -> dict[str, Any]:
     """The question that a search journal answers. Budget, epsilon, costs and constraints may change: finished
     evaluations stay valid; a journaled latency carries its own setting. The default recipe of distillation, with which
-    candidates are trained, is part of it.
+    candidates are trained, is part of it, and so is the benchmark whose metric is the error.
     """
+    judged = benchmark_task is not None and settings.error == "task-metric"
     return {
         "model": model_digest(model),
         "train": rows_digest(rows),
         "validation": rows_digest(eval_rows),
         "settings": {name: value for name, value in plain(settings).items() if name not in FREE_SEARCH_SETTINGS},
         "recipe": plain(DistillationConfig()),
+        **({"benchmark_task": benchmark_task} if judged else {}),
     }
 
 

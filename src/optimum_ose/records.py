@@ -129,6 +129,9 @@ class BenchmarkRecord(_Open):
     default_file: _Text
     label_names: list[_Text]
     num_test_rows: _Count
+    benchmark_task: NotRequired[_Text]
+    further_scores: NotRequired[dict[str, _Mapping]]
+    diagnostic_scores: NotRequired[dict[str, _Mapping]]
 
 
 class Training(_Open):

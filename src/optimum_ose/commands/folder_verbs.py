@@ -2,16 +2,20 @@
 
 from argparse import ArgumentParser
 from functools import partial
+from typing import TYPE_CHECKING
 
 from optimum_ose.commands.arguments import add_trust
 from optimum_ose.commands.verb import Verb
-from optimum_ose.commands.words import path
+from optimum_ose.commands.words import path, text
 from optimum_ose.serving.command import add_options, serve
+
+if TYPE_CHECKING:
+    from optimum_ose.artifact import OSEArtifact
 
 
 class BenchCommand(Verb):
     """Measure latency, throughput, memory and size of teacher and student again, every format side by side in one
-    run.
+    run; or with --benchmark-task score them on rows of a benchmark, such as a diagnostic set.
     """
 
     EXAMPLE = "optimum-cli ose bench out"
@@ -21,27 +25,55 @@ class BenchCommand(Verb):
         """See `BaseOptimumCLICommand`."""
         BenchCommand.describe(parser)
         parser.add_argument("folder", type=path, help="folder of a finished run")
+        parser.add_argument(
+            "--benchmark-task",
+            metavar="NAME",
+            type=text,
+            help="score the finished student on this set, such as glue/ax, and measure nothing else",
+        )
+        parser.add_argument("--dataset", type=text, help="file, folder or Hub id of the rows of --benchmark-task")
         add_trust(parser)
 
     def execute(self) -> None:
         """See `Verb`."""
-        from optimum_ose.commands.request import reopen
         from optimum_ose.commands.terminal import quiet_libraries
-        from optimum_ose.display import default_listener
         from optimum_ose.output_folder import working_again_in
-        from optimum_ose.pipeline.runner import measure_again
         from optimum_ose.records import read_benchmark
         from optimum_ose.report.older_records import reading_records
         from optimum_ose.report.table import comparison_table
         from optimum_ose.wording import printable
 
         quiet_libraries()
-        trusted = self.args.trust_remote_code
         with working_again_in(self.args.folder):
-            artifact = measure_again(reopen(self.args.folder, default_listener(), trust_remote_code=trusted))
+            artifact = self._scored() if self.args.benchmark_task or self.args.dataset else self._measured()
         with reading_records(artifact.path):
-            text = comparison_table(read_benchmark(artifact.benchmark))
-        print(printable(text))
+            told = comparison_table(read_benchmark(artifact.benchmark))
+        print(printable(told))
+
+    def _measured(self) -> "OSEArtifact":
+        from optimum_ose.commands.request import reopen
+        from optimum_ose.display import default_listener
+        from optimum_ose.pipeline.runner import measure_again
+
+        trusted = self.args.trust_remote_code
+        return measure_again(reopen(self.args.folder, default_listener(), trust_remote_code=trusted))
+
+    def _scored(self) -> "OSEArtifact":
+        from optimum_ose.artifact import OSEArtifact
+        from optimum_ose.data.benchmark_data import diagnostic_rows
+        from optimum_ose.exceptions import InvalidConfigError
+        from optimum_ose.pipeline.diagnostics import score_diagnostic
+
+        name, source = self.args.benchmark_task, self.args.dataset
+        if not name or not source:
+            raise InvalidConfigError(
+                "A score on a benchmark needs its task and its rows",
+                f"got --{'dataset' if source else 'benchmark-task'} alone",
+                "Give both --benchmark-task and --dataset, or neither",
+            )
+        artifact = OSEArtifact.open(self.args.folder)
+        score_diagnostic(artifact, name, diagnostic_rows(source, name))
+        return artifact
 
 
 class ReportCommand(Verb):
@@ -71,9 +103,9 @@ class ReportCommand(Verb):
             require_whole(artifact)
             card = write_report(artifact)
         with reading_records(artifact.path):
-            text = search_table(read_search(artifact.search))
+            table = search_table(read_search(artifact.search))
         written = (card, artifact.page, artifact.pareto_plot, artifact.environment)
-        print(printable(f"{text}\n\nwritten: {', '.join(map(one_line, written))}"))
+        print(printable(f"{table}\n\nwritten: {', '.join(map(one_line, written))}"))
 
 
 class PushCommand(Verb):

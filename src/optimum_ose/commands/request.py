@@ -96,7 +96,7 @@ def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run"
 
 def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.data.columns import Columns
-    from optimum_ose.data.request import DataRequest
+    from optimum_ose.data.request import DataRequest, further_rows
     from optimum_ose.data.unlabeled import read_unlabeled
     from optimum_ose.modeling.loading import load_config
     from optimum_ose.pipeline.optimizer import OSEOptimizer
@@ -121,6 +121,7 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         seed=request.seed or 0,
     )
     splits = task.inputs.read(asked)
+    further = further_rows(asked, splits)
     unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
     has_head = task.holds_head(load_config(request.model, trust_remote_code=request.trust_remote_code))
     optimizer = OSEOptimizer.from_pretrained(
@@ -130,11 +131,16 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         max_length=config.max_length,
         trust_remote_code=request.trust_remote_code,
         listener=listener,
+        benchmark_task=request.benchmark_task,
     )
-    rows = Rows(train=splits.train, validation=splits.validation, test=splits.test, unlabeled=unlabeled)
+    rows = Rows(
+        train=splits.train, validation=splits.validation, test=splits.test, unlabeled=unlabeled, further=further
+    )
     kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
     kept["takes_pairs"] = "text_pair" in splits.train.column_names
     kept["num_rows"] = {name: len(getattr(splits, name)) for name in names}
+    if further is not None:
+        kept["num_rows"]["further"] = len(further)
     if unlabeled is not None:
         kept["num_rows"]["unlabeled"] = len(unlabeled)
     run = open_run(optimizer, folder, rows, config, request=kept)

@@ -1,19 +1,33 @@
 """GLUE, SuperGLUE and RACE as task definitions: which columns hold what, which classes there are, what is measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
 
+from optimum_ose.data import benchmark_rows
+from optimum_ose.data.benchmark_rows import Example
+from optimum_ose.data.groups import CREDIT, GROUP, numbered
 from optimum_ose.data.targets import Kind, clean_label, is_list
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.wording import listed, shown
 
-Metric = Literal["accuracy", "f1", "matthews", "spearman", "accuracy_of_groups", "f1_of_groups"]
-Example = tuple[str, str | None, Any]
-"""Text, second text, label: a class index or name, or a number."""
+Metric = Literal[
+    "accuracy",
+    "f1",
+    "f1_macro",
+    "matthews_correlation",
+    "spearman",
+    "pearson",
+    "exact_match",
+    "f1_a",
+    "f1_m",
+    "gender_parity",
+]
+Form = Literal["rows", "choices", "answers"]
+"""How rows are judged: each by itself; one is chosen of a group; each of a group is right or wrong."""
 _ENTAILMENT = ("entailment", "not_entailment")
 _NO_YES = ("False", "True")
 _RIGHT = ("wrong", "right")
@@ -32,20 +46,31 @@ class BenchmarkTask:
     label_column: str = "label"
     """Column of the label."""
     metrics: tuple[Metric, ...] = ("accuracy",)
-    """What the benchmark reports; of groups: over the answers to one question."""
+    """What the benchmark reports; the first decides."""
+    form: Form = "rows"
+    """How rows are judged."""
+    group: Callable[[Mapping[str, Any]], Hashable] | None = None
+    """What rows of the table have in common that belong together; None: each is a group of its own."""
     validation: str = "validation"
     """Name of the split that steers."""
+    further: str | None = None
+    """Name of a second such split, on which the benchmark scores the student as well."""
     trains_on: str | None = None
     """The task whose rows teach a diagnostic task, which has none of its own."""
     kind: Kind = "class"
     """What one label is."""
 
+    @property
+    def is_grouped(self) -> bool:
+        """Whether rows belong together."""
+        return self.form != "rows"
 
-def benchmark_task(name: str) -> BenchmarkTask:
-    """The definition of a task that can be trained, by a name such as "glue/sst2".
+
+def named_benchmark_task(name: str) -> BenchmarkTask:
+    """The definition of a task, by a name such as "glue/sst2".
 
     Raises:
-        InvalidConfigError: if there is no such task, or it is a diagnostic one, without training rows.
+        InvalidConfigError: if there is no such task.
     """
     if name not in BENCHMARK_TASKS:
         raise InvalidConfigError(
@@ -53,21 +78,32 @@ def benchmark_task(name: str) -> BenchmarkTask:
             f"got {shown(name)}",
             "Choose one of these",
         )
-    task = BENCHMARK_TASKS[name]
+    return BENCHMARK_TASKS[name]
+
+
+def benchmark_task(name: str) -> BenchmarkTask:
+    """The definition of a task that can be trained, by its name.
+
+    Raises:
+        InvalidConfigError: if there is no such task, or it is a diagnostic one, without training rows.
+    """
+    task = named_benchmark_task(name)
     if task.trains_on is not None:
         raise InvalidConfigError(
             "--benchmark-task must name a task with training rows",
             f"{name} is a diagnostic set",
-            f"Train on {task.trains_on}, and score what that student says of {name}",
+            f"Train on {task.trains_on} (--benchmark-task {task.trains_on}), then score that student on {name}: "
+            f"`optimum-cli ose bench FOLDER --benchmark-task {name} --dataset FILE`",
         )
     return task
 
 
 def benchmark_tables(task: BenchmarkTask, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The splits as tables of `text`, maybe `text_pair`, `label` (a class name, or a number) and `group`.
+    """The splits as tables of `text`, maybe `text_pair`, `label` (a class name, or a number), `group` and maybe
+    `credit`.
 
-    Rows of one group are the answers to one question. Rows without a label, as the published test splits have them,
-    are left out, and so is a split that has no other.
+    Rows of one group belong together, as the answers to one question do. Rows without a label, as the published test
+    splits have them, are left out, and so is a split that has no other.
 
     Args:
         task: the definition.
@@ -93,12 +129,16 @@ def _examples_of(task: BenchmarkTask, table: pd.DataFrame, split: str) -> pd.Dat
             f"it lacks {listed(missing)}",
             "Give the benchmark's own files, or name the columns yourself without a benchmark task",
         )
-    rows = []
-    for group, row in enumerate(table.to_dict("records")):
+    rows: list[tuple[Any, ...]] = []
+    keys: list[Hashable] = []
+    for number, row in enumerate(table.to_dict("records")):
         if not _is_unlabeled(row[task.label_column]):
-            rows += [(text, pair, _label(task, label), group) for text, pair, label in _examples(task, row, group)]
-    made = pd.DataFrame(rows, columns=["text", "text_pair", "label", "group"])
-    return made.drop(columns="text_pair") if made["text_pair"].isna().all() else made
+            found = [example._replace(label=_label(task, example.label)) for example in _examples(task, row, number)]
+            own = None if task.group is None else task.group(row)
+            rows += found
+            keys += [(number,) if own is None else own] * len(found)
+    made = pd.DataFrame(rows, columns=["text", "text_pair", "label", CREDIT]).assign(**{GROUP: numbered(keys)})
+    return made.drop(columns=[name for name in ("text_pair", CREDIT) if made[name].isna().all()])
 
 
 def _examples(task: BenchmarkTask, row: Mapping[str, Any], number: int) -> Sequence[Example]:
@@ -138,54 +178,10 @@ def _label(task: BenchmarkTask, value: Any) -> Any:
     return known[text.casefold()]
 
 
-def _single(text: str) -> Callable[[Mapping[str, Any]], Sequence[Example]]:
-    return lambda row: [(row[text], None, row["label"])]
-
-
-def _pair(text: str, other: str) -> Callable[[Mapping[str, Any]], Sequence[Example]]:
-    return lambda row: [(row[text], row[other], row["label"])]
-
-
-def _copa(row: Mapping[str, Any]) -> Sequence[Example]:
-    link = {"cause": "because", "effect": "so"}[row["question"]]
-    return [
-        (row["premise"], f"{link} {row[choice]}", int(int(float(row["label"])) == index))
-        for index, choice in enumerate(("choice1", "choice2"))
-    ]
-
-
-def _multirc(row: Mapping[str, Any]) -> Sequence[Example]:
-    return [(row["paragraph"], f"{row['question']} {row['answer']}", row["label"])]
-
-
-def _record(row: Mapping[str, Any]) -> Sequence[Example]:
-    right = set(row["answers"])
-    return [
-        (row["passage"], row["query"].replace("@placeholder", entity), int(entity in right))
-        for entity in dict.fromkeys(row["entities"])
-    ]
-
-
-def _wic(row: Mapping[str, Any]) -> Sequence[Example]:
-    return [(f"{row['word']}: {row['sentence1']}", row["sentence2"], row["label"])]
-
-
-def _wsc(row: Mapping[str, Any]) -> Sequence[Example]:
-    return [(row["text"], f"{row['span2_text']} is {row['span1_text']}", row["label"])]
-
-
-def _race(row: Mapping[str, Any]) -> Sequence[Example]:
-    right = "ABCD".index(row["answer"])
-    return [
-        (row["article"], f"{row['question']} {option}", int(index == right))
-        for index, option in enumerate(row["options"])
-    ]
-
-
 def _task(columns: str, names: Sequence[str], *metrics: Metric, **settings: Any) -> BenchmarkTask:
     """A task of one text or two, in columns of their own."""
     parts = tuple(columns.split())
-    examples = _single(*parts) if len(parts) == 1 else _pair(*parts)
+    examples = benchmark_rows.single(*parts) if len(parts) == 1 else benchmark_rows.pair(*parts)
     return BenchmarkTask(
         columns=parts, examples=examples, label_names=tuple(names), metrics=metrics or ("accuracy",), **settings
     )
@@ -194,49 +190,66 @@ def _task(columns: str, names: Sequence[str], *metrics: Metric, **settings: Any)
 _NLI = ("entailment", "neutral", "contradiction")
 _RACE = BenchmarkTask(
     columns=("article", "question", "options"),
-    examples=_race,
+    examples=benchmark_rows.race,
     label_names=_RIGHT,
     label_column="answer",
-    metrics=("accuracy_of_groups",),
+    form="choices",
 )
 
 BENCHMARK_TASKS: Mapping[str, BenchmarkTask] = MappingProxyType(
     {
-        "glue/cola": _task("sentence", ("unacceptable", "acceptable"), "matthews"),
+        "glue/cola": _task("sentence", ("unacceptable", "acceptable"), "matthews_correlation"),
         "glue/sst2": _task("sentence", ("negative", "positive")),
         "glue/mrpc": _task("sentence1 sentence2", ("not_equivalent", "equivalent"), "f1", "accuracy"),
         "glue/qqp": _task("question1 question2", ("not_duplicate", "duplicate"), "f1", "accuracy"),
-        "glue/stsb": _task("sentence1 sentence2", (), "spearman", kind="number"),
-        "glue/mnli": _task("premise hypothesis", _NLI, validation="validation_matched"),
+        "glue/stsb": _task("sentence1 sentence2", (), "spearman", "pearson", kind="number"),
+        "glue/mnli": _task(
+            "premise hypothesis", _NLI, validation="validation_matched", further="validation_mismatched"
+        ),
         "glue/qnli": _task("question sentence", _ENTAILMENT),
         "glue/rte": _task("sentence1 sentence2", _ENTAILMENT),
         "glue/wnli": _task("sentence1 sentence2", ("not_entailment", "entailment")),
-        "glue/ax": _task("premise hypothesis", _NLI, "matthews", trains_on="glue/mnli"),
+        "glue/ax": _task("premise hypothesis", _NLI, "matthews_correlation", trains_on="glue/mnli"),
         "superglue/boolq": _task("question passage", _NO_YES),
-        "superglue/cb": _task("premise hypothesis", ("entailment", "contradiction", "neutral"), "f1", "accuracy"),
+        "superglue/cb": _task("premise hypothesis", ("entailment", "contradiction", "neutral"), "f1_macro", "accuracy"),
         "superglue/copa": BenchmarkTask(
             columns=("premise", "choice1", "choice2", "question"),
-            examples=_copa,
+            examples=benchmark_rows.copa,
             label_names=_RIGHT,
-            metrics=("accuracy_of_groups",),
+            form="choices",
         ),
         "superglue/multirc": BenchmarkTask(
-            columns=("paragraph", "question", "answer"), examples=_multirc, label_names=_NO_YES, metrics=("f1",)
+            columns=("paragraph", "question", "answer"),
+            examples=benchmark_rows.multirc,
+            label_names=_NO_YES,
+            metrics=("f1_a", "exact_match", "f1_m"),
+            form="answers",
+            group=benchmark_rows.multirc_question,
         ),
         "superglue/record": BenchmarkTask(
             columns=("passage", "query", "entities"),
-            examples=_record,
+            examples=benchmark_rows.record,
             label_names=_RIGHT,
             label_column="answers",
-            metrics=("f1_of_groups", "accuracy_of_groups"),
+            metrics=("f1", "exact_match"),
+            form="choices",
         ),
         "superglue/rte": _task("premise hypothesis", _ENTAILMENT),
-        "superglue/wic": BenchmarkTask(columns=("word", "sentence1", "sentence2"), examples=_wic, label_names=_NO_YES),
-        "superglue/wsc": BenchmarkTask(
-            columns=("text", "span1_text", "span2_text"), examples=_wsc, label_names=_NO_YES
+        "superglue/wic": BenchmarkTask(
+            columns=("word", "sentence1", "sentence2"), examples=benchmark_rows.wic, label_names=_NO_YES
         ),
-        "superglue/axb": _task("sentence1 sentence2", _ENTAILMENT, "matthews", trains_on="superglue/rte"),
-        "superglue/axg": _task("premise hypothesis", _ENTAILMENT, trains_on="superglue/rte"),
+        "superglue/wsc": BenchmarkTask(
+            columns=("text", "span1_text", "span2_text"), examples=benchmark_rows.wsc, label_names=_NO_YES
+        ),
+        "superglue/axb": _task("sentence1 sentence2", _ENTAILMENT, "matthews_correlation", trains_on="superglue/rte"),
+        "superglue/axg": _task(
+            "premise hypothesis",
+            _ENTAILMENT,
+            "accuracy",
+            "gender_parity",
+            trains_on="superglue/rte",
+            group=benchmark_rows.minimal_pair,
+        ),
         "race/all": _RACE,
         "race/middle": _RACE,
         "race/high": _RACE,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optimum_ose.data.groups import CREDIT, GROUP, GROUP_COLUMNS, numbered
 from optimum_ose.data.label_column import LabelForm, without_vectors
 from optimum_ose.data.targets import Kind, clean_label, has_surrogates, is_list, is_missing
 from optimum_ose.exceptions import InvalidDataError
@@ -35,6 +36,10 @@ class Columns:
     """The second text of a pair."""
     label: str | None = None
     """The class, the list of classes, the number, or the list of tags."""
+    group: str | None = None
+    """What rows that belong together have in common; None: each stands for itself."""
+    credit: str | None = None
+    """What a row earns if it is chosen of its group; None: nothing but whether it is right."""
     problem_type: str | None = None
     """What a label is, in Transformers' words."""
     kind: Kind | None = None
@@ -56,6 +61,7 @@ def choose_columns(tables: Mapping[str, pd.DataFrame], columns: Columns, *, are_
         pair = columns.text_pair or (_PAIR_NAMES.get(text) if text and not columns.text else None)
         kept = pair if columns.text_pair or pair in present else None
         chosen = _require_columns({"text": text, "text_pair": kept, "label": label}, present)
+    chosen |= {role: name for role in GROUP_COLUMNS if (name := getattr(columns, role)) is not None}
     for split, table in tables.items():
         missing = [name for name in chosen.values() if name not in table.columns]
         if missing:
@@ -103,8 +109,12 @@ def clean(table: pd.DataFrame, chosen: Mapping[str, str], split: str, form: Labe
     """
     cleaned = pd.DataFrame({role: table[name].to_list() for role, name in chosen.items()}, dtype=object)
     for role in cleaned.columns:
-        if role != "label":
+        if role not in ("label", *GROUP_COLUMNS):
             check_texts(cleaned[role], role=role, name=chosen[role], split=split)
+    if GROUP in cleaned:
+        cleaned[GROUP] = numbered(cleaned[GROUP].to_list())
+    if CREDIT in cleaned:
+        cleaned[CREDIT] = cleaned[CREDIT].astype(float)
     if form.kind == "tags":
         cleaned["tokens"] = [list(words) for words in cleaned["tokens"]]
     if form.vector_size is not None:

@@ -1,7 +1,7 @@
 """Reads local files and Hub data sets into tables, one per split."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -52,7 +52,7 @@ def read_tables(
             files, a folder written by `datasets.save_to_disk`, or a Hub id.
         split_names: own names for "train", "validation", "test".
         subset: which of a Hub data set's several.
-        validation_name: a Hub split's name for "validation", where `split_names` has none.
+        validation_name: name of "validation" where `split_names` has none; of files it is looked for first.
 
     Returns:
         Split name -> table; a single file is all "train".
@@ -72,8 +72,8 @@ def read_tables(
         ) from error
     if is_folder:
         if any((path / name).is_file() for name in _ON_DISK):
-            return _chosen_splits(_load_from_disk(path), wanted, f"The data set {path}")
-        return _read_folder(path, wanted)
+            return _chosen_splits(_load_from_disk(path), wanted, f"The data set {path}", validation_name)
+        return _read_folder(path, wanted, validation_name)
     if is_file:
         if wanted:
             raise InvalidDataError(
@@ -88,8 +88,31 @@ def read_tables(
             f"{source} does not exist" if source else "it is empty",
             "Check the path",
         )
-    names = wanted if validation_name is None else {"validation": validation_name, **wanted}
-    return _chosen_splits(_load_from_hub(source, subset), names, f"The data set {source}")
+    return _chosen_splits(_load_from_hub(source, subset), wanted, f"The data set {source}", validation_name)
+
+
+def read_split(source: str, names: Sequence[str], *, subset: str | None = None) -> pd.DataFrame | None:
+    """One split of a data source, unchecked; a single file is the split.
+
+    Args:
+        source: as `read_tables` takes it.
+        names: of the split, the first that is there; a name may be that of a file, without its ending.
+        subset: which of a Hub data set's several.
+
+    Returns:
+        The table; None: there is no such split.
+
+    Raises:
+        InvalidDataError: if the source cannot be read.
+    """
+    path = Path(source)
+    if path.is_file():
+        return read_file(path)
+    if path.is_dir() and not any((path / name).is_file() for name in _ON_DISK):
+        files = {item.stem: item for item in sorted(path.iterdir()) if item.suffix.lower() in SUFFIXES}
+        return next((read_file(files[name]) for name in names if name in files), None)
+    loaded = _load_from_disk(path) if path.is_dir() else _load_from_hub(source, subset)
+    return next((named_table(loaded[name]) for name in names if name in loaded and len(loaded[name])), None)
 
 
 def read_file(path: Path) -> pd.DataFrame:
@@ -145,14 +168,16 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in split_lines(content) if line.strip()]
 
 
-def _read_folder(folder: Path, wanted: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+def _read_folder(
+    folder: Path, wanted: Mapping[str, str], validation_name: str | None = None
+) -> dict[str, pd.DataFrame]:
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and path.is_file():
             files.setdefault(path.stem, []).append(path)
     tables = {}
-    for split, names in SPLITS.items():
-        candidates = (wanted[split],) if split in wanted else names
+    for split in SPLITS:
+        candidates = (wanted[split],) if split in wanted else _names_of(split, validation_name)
         found = [path for name in candidates for path in files.get(name, ())]
         if found:
             tables[split] = read_file(_the_one(found, folder, split))
@@ -207,11 +232,19 @@ def _load_from_hub(source: str, subset: str | None) -> Mapping[str, Dataset]:
     return dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
 
 
-def _chosen_splits(loaded: Mapping[str, Dataset], wanted: Mapping[str, str], source: str) -> dict[str, pd.DataFrame]:
+def _names_of(split: str, validation_name: str | None) -> tuple[str, ...]:
+    """Names under which a split may be there, the likeliest first."""
+    own = (validation_name,) if split == "validation" and validation_name is not None else ()
+    return tuple(dict.fromkeys((*own, *SPLITS[split])))
+
+
+def _chosen_splits(
+    loaded: Mapping[str, Dataset], wanted: Mapping[str, str], source: str, validation_name: str | None = None
+) -> dict[str, pd.DataFrame]:
     """The splits of a data set that came with all of them."""
     tables = {}
-    for split, names in SPLITS.items():
-        candidates = (wanted[split],) if split in wanted else names
+    for split in SPLITS:
+        candidates = (wanted[split],) if split in wanted else _names_of(split, validation_name)
         found = [loaded[name] for name in candidates if name in loaded]
         if found and len(found[0]):
             tables[split] = named_table(found[0])

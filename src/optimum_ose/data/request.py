@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import final
 
 import pandas as pd
+from datasets import Dataset
 
-from optimum_ose.data.benchmark_tasks import benchmark_tables, benchmark_task
+from optimum_ose.data.benchmark_data import benchmark_data, further_split
 from optimum_ose.data.columns import Columns
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import Splits, make_splits
@@ -47,10 +48,14 @@ def _tables(request: DataRequest) -> tuple[Mapping[str, pd.DataFrame], Columns]:
     if request.benchmark_task is None:
         found = read_tables(request.source, split_names=request.split_names, subset=request.subset)
         return found, request.columns
-    task = benchmark_task(request.benchmark_task)
-    _, _, named = request.benchmark_task.partition("/")
-    subset = request.subset or named
-    found = read_tables(request.source, split_names=request.split_names, subset=subset, validation_name=task.validation)
-    tables = benchmark_tables(task, found)
-    pair = "text_pair" if "text_pair" in tables["train"].columns else None
-    return tables, replace(request.columns, text="text", text_pair=pair, label="label", kind=task.kind)
+    tables, columns = benchmark_data(
+        request.source, request.benchmark_task, split_names=request.split_names, subset=request.subset
+    )
+    return tables, replace(columns, problem_type=request.columns.problem_type)
+
+
+def further_rows(request: DataRequest, splits: Splits) -> Dataset | None:
+    """Rows of a second development split of the benchmark's task, if it has one: see `benchmark_data.further_rows`."""
+    if request.benchmark_task is None:
+        return None
+    return further_split(request.source, request.benchmark_task, splits, subset=request.subset)

@@ -10,6 +10,7 @@ from datasets import Sequence as ListFeature
 from sklearn.model_selection import train_test_split
 
 from optimum_ose.data.columns import Columns, choose_columns, clean
+from optimum_ose.data.groups import CREDIT, GROUP, group_keys, groups_of, hold_out_groups
 from optimum_ose.data.label_column import LabelForm, label_form, label_warnings, order_names
 from optimum_ose.data.overlaps import text_keys, told_overlaps
 from optimum_ose.data.targets import WORDS_TASK, Kind, encode_label, kind_of_problem_type, label_feature, names_of
@@ -24,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splits:
-    """Three checked splits with the columns `text`, maybe `text_pair`, or `tokens`; and `label`."""
+    """Three checked splits with the columns `text`, maybe `text_pair`, or `tokens`; and `label`; maybe `group`."""
 
     train: Dataset
     """Rows to learn from."""
@@ -56,7 +57,8 @@ def make_splits(
     """Check the tables and make three splits of them.
 
     A missing validation or test split is held out of train (a tenth, seeded, stratified by class). Rows of train whose
-    text also stands in validation or test (case and spaces folded) are removed.
+    text also stands in validation or test (case and spaces folded) are removed. Rows of one group stay together: whole
+    groups are held out or removed.
 
     Args:
         tables: split name -> table.
@@ -83,6 +85,31 @@ def make_splits(
     return Splits(**made, label_names=names, kind=form.kind, warnings=tuple(warnings))
 
 
+def checked_split(table: pd.DataFrame, columns: Columns, split: str, label_names: Sequence[str]) -> Dataset:
+    """The rows of one split of texts, checked and labeled as others are.
+
+    Args:
+        table: its rows.
+        columns: which columns hold what.
+        split: its name, in messages.
+        label_names: class names by class index; none if labels are numbers.
+
+    Raises:
+        InvalidDataError: as `make_splits`; or if a row has another class.
+    """
+    chosen = choose_columns({"train": table}, columns, are_words=False)
+    form = label_form({"train": table}, chosen["label"], columns.kind, is_tagging=False, warnings=[])
+    cleaned = clean(table, chosen, split, form)
+    others = sorted(set(cleaned["label"]) - set(label_names)) if form.kind == "class" else []
+    if others:
+        raise InvalidDataError(
+            f"The classes of {split} must be {listed(label_names)}",
+            f"it has {listed(map(repr, others))}",
+            "Remove those rows",
+        )
+    return _dataset(cleaned, label_names, form.kind)
+
+
 def _separate(tables: dict[str, pd.DataFrame], form: LabelForm, seed: int, warnings: list[str]) -> tuple[str, ...]:
     """Make three splits of the tables, in place, that share no row with train, and find the names of the classes."""
     if set(tables) == {"train"}:
@@ -106,22 +133,37 @@ def _separate(tables: dict[str, pd.DataFrame], form: LabelForm, seed: int, warni
 
 
 def _without_duplicates(table: pd.DataFrame, warnings: list[str]) -> pd.DataFrame:
-    keys = text_keys(table)
-    repeated = keys.duplicated()
+    keys = _keys(table)
+    repeated = _repeats(table, keys)
     if not repeated.any():
         return table
-    known = dict(zip(keys[~repeated], table["label"][~repeated], strict=True))
-    others = sum(known[key] != label for key, label in zip(keys[repeated], table["label"][repeated], strict=True))
+    places = table.groupby(GROUP).cumcount() if GROUP in table else pd.Series(0, index=table.index)
+    known = dict(zip(zip(keys[~repeated], places[~repeated], strict=True), table["label"][~repeated], strict=True))
+    later = zip(zip(keys[repeated], places[repeated], strict=True), table["label"][repeated], strict=True)
+    others = sum(known[key] != label for key, label in later)
     unlike = f"; {others} of them had another label than the row that is kept" if others else ""
     warnings.append(f"{int(repeated.sum())} rows with a repeated text were removed{unlike}")
     return table[~repeated].reset_index(drop=True)
 
 
+def _keys(table: pd.DataFrame) -> "pd.Series[str]":
+    """What a row shares with another that repeats it, in a group of the same rows."""
+    return group_keys(table, text_keys(table))
+
+
+def _repeats(table: pd.DataFrame, keys: "pd.Series[str]") -> "pd.Series[bool]":
+    """Rows of groups that repeat an earlier one; a row that is repeated within its group stays there."""
+    if GROUP not in table:
+        return keys.duplicated()
+    first = table[GROUP].groupby(keys.to_numpy()).transform("first")
+    return table[GROUP] != first
+
+
 def _check_overlap(tables: Mapping[str, pd.DataFrame]) -> None:
-    train = set(text_keys(tables["train"]))
+    train = set(_keys(tables["train"]))
     for split in ("validation", "test"):
         if split in tables:
-            shared = text_keys(tables[split]).isin(train).mean()
+            shared = _keys(tables[split]).isin(train).mean()
             if shared > 0.5:
                 raise InvalidDataError(
                     f"The {split} split must not repeat train",
@@ -147,6 +189,13 @@ def _label_names(tables: Mapping[str, pd.DataFrame], form: LabelForm) -> tuple[s
 def _hold_out(
     table: pd.DataFrame, split: str, seed: int, kind: Kind, warnings: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    if GROUP in table:
+        kept, held_out, num_groups = hold_out_groups(table, share=HELD_OUT_SHARE, seed=seed)
+        warnings.append(
+            f"no {split} split: {len(held_out):,} of the {len(table):,} rows of train, {num_groups:,} whole groups, "
+            f"are held out (seed {seed})"
+        )
+        return kept, held_out
     strata = table["label"] if kind == "class" else pd.Series(["all"] * len(table))
     counts = strata.value_counts()
     num_held_out = max(len(counts), round(len(table) * HELD_OUT_SHARE))
@@ -167,7 +216,7 @@ def _hold_out(
 
 def _without_leaks(tables: Mapping[str, pd.DataFrame], warnings: list[str]) -> pd.DataFrame:
     held_out = set(text_keys(tables["validation"])) | set(text_keys(tables["test"]))
-    leaked = text_keys(tables["train"]).isin(held_out)
+    leaked = groups_of(tables["train"], text_keys(tables["train"]).isin(held_out))
     if leaked.any():
         warnings.append(
             f"{int(leaked.sum())} rows of train also stand in validation or test and were removed from train"
@@ -196,7 +245,8 @@ def _check_classes(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> 
 def _dataset(table: pd.DataFrame, names: Sequence[str], kind: Kind) -> Dataset:
     index = {name: position for position, name in enumerate(names)}
     columns = {role: table[role].to_list() for role in table.columns if role != "label"}
-    texts = {role: ListFeature(Value("string")) if role == "tokens" else Value("string") for role in columns}
+    kinds = {"tokens": ListFeature(Value("string")), GROUP: Value("int64"), CREDIT: Value("float64")}
+    texts = {role: kinds.get(role, Value("string")) for role in columns}
     labels = [encode_label(value, index, kind) for value in table["label"]]
     features = Features(texts | {"label": label_feature(names, kind)})
     return Dataset.from_dict(columns | {"label": labels}, features=features)

@@ -21,6 +21,7 @@ from transformers import (
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from optimum_ose.data.groups import GROUP_COLUMNS, group_columns
 from optimum_ose.data.labels import row_labels
 from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.words import first_tokens_of_rows, tags_on_first_tokens, text_of
@@ -66,9 +67,9 @@ def tokenize(
 ) -> Dataset:
     """Token rows: `input_ids`, `attention_mask`, maybe `token_type_ids`, and `labels`; not padded.
 
-    Words are tokenized as one text, joined by spaces, as served texts are. A tag labels the first token of its word;
-    all other tokens have the label -100. Rows without a label column get no `labels`. Rows without a token, which no
-    model can answer, are left out: `with_tokens` tells which are kept.
+    Columns of groups are kept. Words are tokenized as one text, joined by spaces, as served texts are. A tag labels the
+    first token of its word; all other tokens have the label -100. Rows without a label column get no `labels`. Rows
+    without a token, which no model can answer, are left out: `with_tokens` tells which are kept.
 
     Args:
         rows: columns `text`, maybe `text_pair`, or `tokens`; and maybe `label`. An empty partner counts as none, as in
@@ -84,7 +85,7 @@ def tokenize(
     if "tokens" in rows.column_names:
         return _tokenize_words(rows, tokenizer, max_length=max_length, on_cut=on_cut)
     pairs = rows["text_pair"][:] if "text_pair" in rows.column_names else None
-    encoded = _encoded(rows["text"][:], pairs, tokenizer, max_length=max_length, on_cut=on_cut)
+    encoded = _encoded(rows["text"][:], pairs, tokenizer, max_length=max_length, on_cut=on_cut) | group_columns(rows)
     if "label" not in rows.column_names:
         return _without_empty(encoded)
     return _without_empty({**encoded, "labels": row_labels(rows)})
@@ -207,7 +208,7 @@ def pad_rows(tokenizer: Preprocessor) -> Collate:
     per_token = DataCollatorForTokenClassification(tokenizer)
 
     def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        kept = [{name: value for name, value in row.items() if name != TEACHER_LOGITS} for row in rows]
+        kept = [{name: row[name] for name in row if name not in (TEACHER_LOGITS, *GROUP_COLUMNS)} for row in rows]
         first = kept[0].get("labels")
         batch: dict[str, torch.Tensor] = dict((per_token if _are_tags(first) else plain)(kept))
         if TEACHER_LOGITS in rows[0]:

@@ -6,9 +6,11 @@ from functools import partial
 from typing import Any
 
 import datasets
+import numpy as np
 from transformers import (
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
+    EvalPrediction,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -20,6 +22,7 @@ from transformers import (
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.data.given import plain_dataset, require_known_classes
 from optimum_ose.data.tokenization import pad_rows
+from optimum_ose.data.groups import without_groups
 from optimum_ose.exceptions import InvalidConfigError, ProcessError
 from optimum_ose.finetuning.arguments import refused_arguments, require_startable, require_usable_arguments
 from optimum_ose.finetuning.callback import AgoraCallback
@@ -34,6 +37,8 @@ from optimum_ose.modeling.prediction import num_classes
 from optimum_ose.preprocessing import Preprocessor, without_lengths
 from optimum_ose.processes import launched_processes
 from optimum_ose.tasks import DEFAULT_TASK, labeled_task
+from optimum_ose.tasks.parts.benchmark_metrics import BenchmarkMetric
+from optimum_ose.tasks.parts.problem import Metric
 
 
 def takes_agora(task: str, config: PretrainedConfig) -> bool:
@@ -57,6 +62,7 @@ def build_trainer(
     perturbation: TextPerturbation | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     task: str = DEFAULT_TASK,
+    metric: Metric | None = None,
 ) -> Trainer:
     """A `transformers.Trainer` for sequences, tokens or images with labels, with Agora if `agora` is given.
 
@@ -82,6 +88,7 @@ def build_trainer(
         perturbation: Agora's tau; default: neighbors in the labeler's input embeddings.
         callbacks: further callbacks of the Trainer.
         task: whose rows have labels.
+        metric: how answers are judged; None: as the task says.
 
     Raises:
         InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
@@ -92,7 +99,7 @@ def build_trainer(
     _require_usable(args)
     require_learnable(model)
     definition = labeled_task(task)
-    metric = definition.metric(model.config)
+    metric = metric or definition.metric(model.config)
     datasets_by_role = {"train_dataset": train_dataset, "eval_dataset": eval_dataset, "test_dataset": test_dataset}
     for role, rows in datasets_by_role.items():
         if rows is not None or role != "test_dataset":
@@ -144,8 +151,8 @@ def build_trainer(
             model=model,
             args=args,
             data_collator=collator,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
+            train_dataset=without_groups(train_dataset),
+            eval_dataset=without_groups(eval_dataset),
             processing_class=tokenizer,
             compute_metrics=metric.compute,
             compute_loss_func=loss,
@@ -153,9 +160,27 @@ def build_trainer(
         )
     except (ValueError, TypeError, ImportError) as error:
         raise refused_arguments("args", error) from error
+    if isinstance(metric, BenchmarkMetric):
+        trainer.compute_metrics = partial(_judged_in_order, trainer, metric, eval_dataset)
     require_startable(trainer)
     trainer.model_accepts_loss_kwargs = False
     return trainer
+
+
+def _judged_in_order(
+    trainer: Trainer, metric: BenchmarkMetric, rows: datasets.Dataset, prediction: EvalPrediction
+) -> dict[str, float]:
+    """A benchmark's scores of rows in the order in which a Trainer answers them, which lengths may decide."""
+    found: Any = trainer.eval_dataset
+    sampler: Any = trainer._get_eval_sampler(found)
+    order = rows if sampler is None else rows.select(list(sampler))
+    if not np.array_equal(np.asarray(order["labels"][:]), np.asarray(prediction.label_ids)):
+        raise InvalidConfigError(
+            "Development rows that belong together must be answered in the order of the Trainer's sampler",
+            "they came in another one",
+            "Leave options that reorder evaluation out of the training arguments",
+        )
+    return metric.compute(prediction, order)
 
 
 def _require_usable(args: TrainingArguments) -> None:

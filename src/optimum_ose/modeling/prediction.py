@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, SequenceFeatureExtractor
 
+from optimum_ose.data.groups import GROUP_COLUMNS
 from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
 from optimum_ose.preprocessing import NO_INPUTS, Preprocessor
 from optimum_ose.tasks.parts.representation import pooled
@@ -133,7 +134,7 @@ def length_sorted_batches(
 
 
 def _inputs_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in (*NO_INPUTS, TEACHER_LOGITS)}
+    return {name: value for name, value in row.items() if name not in (*NO_INPUTS, TEACHER_LOGITS, *GROUP_COLUMNS)}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from datasets import Dataset
 
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.given import plain_dataset
+from optimum_ose.data.groups import without_groups
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.perturbation import NeighborReplacement, input_embeddings
@@ -44,7 +45,7 @@ def augmented_copies(task: TeacherTask, dataset: Dataset, config: DistillationCo
     replace_words = NeighborReplacement.among_embeddings_of(
         task.teacher, tokenizer, probability=config.replacement_probability, num_neighbors=_NUM_NEIGHBORS
     )
-    rows = task.rows(dataset, needs_labels=False)
+    rows = without_groups(task.rows(dataset, needs_labels=False))
     inputs = rows.remove_columns([name for name in ("labels", TEACHER_LOGITS) if name in rows.column_names])
     sources = inputs.to_list()
     made = [

@@ -6,18 +6,22 @@ from pathlib import Path
 from datasets import Dataset
 from transformers import PretrainedConfig
 
+from optimum_ose.data.labels import head_names
 from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.exceptions import ExportError
 from optimum_ose.serialization import read_json
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks import task_named
+from optimum_ose.tasks.parts.benchmark_metrics import benchmark_metric
 from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
 
 MAX_DIFFERENCE = 0.002
 """By how much a served score may differ from the score of the model in memory."""
 
 
-def served_scores(folder: Path, dataset: Dataset, *, task: str, file_name: str | None) -> dict[str, float]:
+def served_scores(
+    folder: Path, dataset: Dataset, *, task: str, file_name: str | None, benchmark_task: str | None = None
+) -> dict[str, float]:
     """All scores of a folder on raw rows, as `OnnxPipeline` serves it.
 
     Args:
@@ -25,6 +29,7 @@ def served_scores(folder: Path, dataset: Dataset, *, task: str, file_name: str |
         dataset: raw rows of the task, with labels.
         task: that the folder serves.
         file_name: ONNX file relative to the folder; None: the default of `OnnxPipeline`.
+        benchmark_task: whose metric judges; None: the task's own.
 
     Raises:
         InvalidDataError: if the rows' classes are not the folder's.
@@ -34,9 +39,8 @@ def served_scores(folder: Path, dataset: Dataset, *, task: str, file_name: str |
     if "label" in dataset.column_names:
         require_fitting_head(kind_of_rows(dataset), config)
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
-    return found.inputs.served_scores(
-        pipeline, dataset, problem=found.problem(config), metric=found.metric(config), config=config
-    )
+    judge = found.metric(config) if benchmark_task is None else benchmark_metric(benchmark_task, head_names(config))
+    return found.inputs.served_scores(pipeline, dataset, problem=found.problem(config), metric=judge, config=config)
 
 
 def _head_of(folder: Path) -> PretrainedConfig:

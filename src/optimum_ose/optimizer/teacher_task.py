@@ -17,8 +17,9 @@ from transformers import (
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.benchmark_tasks import named_benchmark_task
 from optimum_ose.data.given import plain_dataset, plain_or_none
-from optimum_ose.data.labels import same_classes
+from optimum_ose.data.labels import head_names, same_classes
 from optimum_ose.display import default_listener
 from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
@@ -55,6 +56,7 @@ from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, working
 from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
+from optimum_ose.tasks.parts.benchmark_metrics import benchmark_metric
 from optimum_ose.tasks.parts.by_problem_type import name_problem_type
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
@@ -76,6 +78,7 @@ class TeacherTask:
         max_length: tokens per text; longer ones are cut. A number above what the model takes counts as that, and is
             said.
         listener: hears of progress; None: bars on a terminal, lines elsewhere. `progress.SilentListener()` is silent.
+        benchmark_task: of GLUE, SuperGLUE or RACE, such as "glue/cola", whose metric judges; None: the task's own.
     """
 
     def __init__(
@@ -87,8 +90,11 @@ class TeacherTask:
         has_head: bool = True,
         max_length: int = _DEFAULT_LENGTH,
         listener: Listener | None = None,
+        benchmark_task: str | None = None,
     ) -> None:
         self._definition = distillable_task(task)
+        if benchmark_task is not None:
+            named_benchmark_task(benchmark_task)
         require_listener(listener)
         require_parts(teacher, tokenizer, max_length)
         if not isinstance(tokenizer, self._definition.inputs.processor):
@@ -104,6 +110,7 @@ class TeacherTask:
         self.has_head = has_head
         self._limit = usable_length(teacher.config, text_tokenizer(tokenizer))
         self.max_length = max_length if self._limit is None else min(max_length, self._limit)
+        self.benchmark_task = benchmark_task
         if has_head and self._definition.has_problem_type:
             name_problem_type(teacher.config)
         self.listener: Listener = listener or default_listener()
@@ -125,6 +132,7 @@ class TeacherTask:
         trust_remote_code: bool = False,
         revision: str | None = None,
         listener: Listener | None = None,
+        benchmark_task: str | None = None,
     ) -> Self:
         """Load a teacher and its tokenizer, or for a task of images its image processor.
 
@@ -137,6 +145,7 @@ class TeacherTask:
             trust_remote_code: run code that comes with the model; off unless asked for.
             revision: branch, tag or commit on the Hub.
             listener: hears of progress.
+            benchmark_task: whose metric judges; see `TeacherTask`.
 
         Raises:
             InvalidConfigError: if there is no such model, or its trained head has another number of classes.
@@ -171,6 +180,7 @@ class TeacherTask:
             has_head=found.has_head,
             max_length=max_length,
             listener=listener,
+            benchmark_task=benchmark_task,
         )
 
     def search_space(self, config: SearchConfig | None = None) -> SearchSpace:
@@ -198,6 +208,8 @@ class TeacherTask:
     @property
     def metric(self) -> Metric:
         """How answers to the task are judged; only of tasks with labels."""
+        if self.benchmark_task is not None:
+            return benchmark_metric(self.benchmark_task, head_names(self.teacher.config))
         return self._definition.metric(self.teacher.config)
 
     def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
@@ -226,7 +238,9 @@ class TeacherTask:
     ) -> dict[str, float]:
         """All scores of an exported folder on raw rows, as `OnnxPipeline` serves it; see `served.served_scores`."""
         self.require_head()
-        return served_scores(Path(folder), dataset, task=self.task, file_name=file_name)
+        return served_scores(
+            Path(folder), dataset, task=self.task, file_name=file_name, benchmark_task=self.benchmark_task
+        )
 
     def served_score(self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None) -> float:
         """What an exported folder scores on raw rows, as it is served, by the task's main metric.
@@ -329,6 +343,7 @@ class TeacherTask:
             tokenizer=self.tokenizer,
             callbacks=callbacks,
             task=self.task,
+            metric=self.metric,
         )
         if self.problem.classes_are_rare:
             start_at_frequencies(self.teacher, rows["labels"][:])

@@ -5,6 +5,7 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel
 
+from optimum_ose.data.groups import without_groups
 from optimum_ose.data.labels import class_names, write_names
 from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
 from optimum_ose.data.tokenization import unlabeled_rows
@@ -35,6 +36,7 @@ def join_unlabeled(rows: Dataset, unlabeled: Dataset) -> Dataset:
     """Labeled token rows, then unlabeled ones, whose labels are marked as missing."""
     if "labels" not in rows.column_names:
         return concatenate_datasets([rows, unlabeled])
+    rows = without_groups(rows)
     return concatenate_datasets([rows, unlabeled_rows(unlabeled, like=rows)])
 
 

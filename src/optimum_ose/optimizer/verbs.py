@@ -18,6 +18,7 @@ from optimum_ose.configuration import (
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_or_none
+from optimum_ose.data.groups import whole_groups
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.candidates import CandidateSetting
 from optimum_ose.distillation.loop import distill
@@ -88,7 +89,7 @@ class Verbs(TeacherTask):
                 teacher=self.teacher,
                 tokenizer=self.tokenizer,
                 rows=rows,
-                eval_rows=shuffled.select(range(min(settings.num_eval_rows, len(shuffled)))),
+                eval_rows=whole_groups(shuffled, settings.num_eval_rows),
                 initialize=self._make_student,
                 search=settings,
                 task=self.task,
@@ -97,7 +98,9 @@ class Verbs(TeacherTask):
             result, self.latency = shared_search(
                 partial(self.search_space, settings),
                 setting,
-                question=lambda: search_question(self.teacher, settings, rows=rows, eval_rows=eval_rows),
+                question=lambda: search_question(
+                    self.teacher, settings, rows=rows, eval_rows=eval_rows, benchmark_task=self.benchmark_task
+                ),
                 journal=journal_path,
                 listener=self.listener,
             )
@@ -232,6 +235,7 @@ class Verbs(TeacherTask):
             test_dataset=self.rows(test_rows) if test_rows is not None else None,
             callbacks=callbacks,
             task=self.task,
+            metric=self.metric,
         )
         train(trainer, needed=(POOL_FILE,) if agora is not None else ())
         return student

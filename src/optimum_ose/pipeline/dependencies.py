@@ -17,7 +17,7 @@ Stage = Literal["teacher", "extract", "distill", "finetune", "export", "benchmar
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """In their order."""
 _DATA = ("train", "validation")
-_MODEL = ("task", "model", "max_length")
+_MODEL = ("task", "model", "max_length", "benchmark_task")
 _MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
 _PREPROCESSOR_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*"),
@@ -48,12 +48,12 @@ _RULES: Mapping[Stage, _Rule] = {
     ),
     "extract": _Rule(settings=(*_MODEL, *_DATA, "config.search"), reads=("teacher",), files=("ose/search.json",)),
     "distill": _Rule(
-        settings=("max_length", "train", "unlabeled", "config.distillation"),
+        settings=("max_length", "benchmark_task", "train", "unlabeled", "config.distillation"),
         reads=("teacher", "extract"),
         files=tuple(f"{_CHECKPOINTS}distilled/{name}" for name in _FOLDER_FILES),
     ),
     "finetune": _Rule(
-        settings=("max_length", *_DATA, "config.agora", "config.student_arguments"),
+        settings=("max_length", "benchmark_task", *_DATA, "config.agora", "config.student_arguments"),
         reads=("teacher", "distill"),
         files=tuple(f"{_CHECKPOINTS}student/{name}" for name in _FOLDER_FILES),
     ),
@@ -69,7 +69,14 @@ _RULES: Mapping[Stage, _Rule] = {
     ),
     "benchmark": _Rule(
         settings=(
-            *("validation", "test", "config.export.block_seconds", "config.export.max_score_loss"),
+            *(
+                "benchmark_task",
+                "validation",
+                "test",
+                "further",
+                "config.export.block_seconds",
+                "config.export.max_score_loss",
+            ),
             *("config.search.sequence_length", "config.search.max_latency_ms"),
         ),
         reads=("teacher", "extract", "export"),

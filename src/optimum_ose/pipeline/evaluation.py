@@ -9,6 +9,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import OSEConfig
+from optimum_ose.data.benchmark_tasks import named_benchmark_task
 from optimum_ose.export.benchmark import benchmark_formats
 from optimum_ose.export.example_inputs import described_input, frames_of
 from optimum_ose.modeling.search_space import derive_search_space
@@ -30,6 +31,7 @@ def compare(
     validation: Dataset,
     test: Dataset,
     config: OSEConfig,
+    further: Dataset | None = None,
 ) -> dict[str, Any]:
     """Everything that `benchmark.json` holds.
 
@@ -40,25 +42,19 @@ def compare(
         validation: raw rows that decide which file is the default.
         test: raw rows that judge; used here and nowhere else.
         config: of the run.
+        further: raw rows of a benchmark's second development split.
 
     Raises:
         ExportError: if a served folder does not score what its model scores.
     """
     models = {"teacher": optimizer.teacher, "student": student}
     metric = optimizer.metric
-    scores: dict[str, dict[str, dict[str, float]]] = {}
-    steering: dict[str, float] = {}
-    for name, model in models.items():
-        scores[name] = {"pytorch-fp32": optimizer.scores(model, test)}
-        for label, file in FORMATS.items():
-            if (folders[name] / file).is_file():
-                scores[name][label] = optimizer.served_scores(folders[name], test, file_name=file)
-                if label == "onnx-fp32":
-                    computed = scores[name]["pytorch-fp32"]
-                    require_same_score(scores[name][label], computed, metric=metric.name, num_rows=len(test))
-                if name == "student":
-                    found = optimizer.served_scores(folders[name], validation, file_name=file)
-                    steering[label] = found[metric.name]
+    scores = {name: _all_scores(optimizer, model, folders[name], test) for name, model in models.items()}
+    steering = {
+        label: optimizer.served_scores(folders["student"], validation, file_name=FORMATS[label])[metric.name]
+        for label in scores["student"]
+        if label in FORMATS
+    }
     latency = measure(optimizer, student, folders=folders, test=optimizer.rows(test), config=config)
     default, reason = _default_file(steering, latency, config)
     return {
@@ -68,10 +64,37 @@ def compare(
         "validation_score": steering,
         "sizes": {name: _size(model, optimizer.task, config.search.sequence_length) for name, model in models.items()},
         "latency": latency,
+        **_of_benchmark(optimizer, models, folders, further),
         "default_file": default,
         "default_reason": reason,
         "label_names": [str(name) for _, name in sorted((student.config.id2label or {}).items())],
     }
+
+
+def _all_scores(optimizer: Verbs, model: PreTrainedModel, folder: Path, rows: Dataset) -> dict[str, dict[str, float]]:
+    """Scores of a model in memory and of each of its files, by format."""
+    scores = {"pytorch-fp32": optimizer.scores(model, rows)}
+    for label, file in FORMATS.items():
+        if (folder / file).is_file():
+            scores[label] = optimizer.served_scores(folder, rows, file_name=file)
+            if label == "onnx-fp32":
+                computed = scores["pytorch-fp32"]
+                require_same_score(scores[label], computed, metric=optimizer.metric.name, num_rows=len(rows))
+    return scores
+
+
+def _of_benchmark(
+    optimizer: Verbs, models: Mapping[str, PreTrainedModel], folders: Mapping[str, Path], further: Dataset | None
+) -> dict[str, Any]:
+    """The name of the benchmark's task, and scores on its second development split; nothing of other runs."""
+    if optimizer.benchmark_task is None:
+        return {}
+    found: dict[str, Any] = {"benchmark_task": optimizer.benchmark_task}
+    if further is not None:
+        name = str(named_benchmark_task(optimizer.benchmark_task).further)
+        scores = {role: _all_scores(optimizer, model, folders[role], further) for role, model in models.items()}
+        found["further_scores"] = {name: {"scores": scores, "num_rows": len(further)}}
+    return found
 
 
 def measure(

@@ -17,6 +17,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from optimum_ose.configuration import AgoraConfig, ExportConfig, SearchConfig
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.groups import whole_groups
 from optimum_ose.exceptions import OSEError
 from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.arguments import refused_arguments
@@ -69,7 +70,7 @@ def rehearse_training(
     Raises:
         InvalidConfigError: if a Trainer cannot be set up or make a step with them.
     """
-    few = task.rows(rows.select(range(min(_NUM_ROWS, len(rows)))))
+    few = task.rows(whole_groups(rows, _NUM_ROWS))
     with TemporaryDirectory() as folder, _undisturbed():
         build = partial(
             build_trainer,
@@ -79,6 +80,7 @@ def rehearse_training(
             eval_dataset=few,
             tokenizer=task.tokenizer,
             task=task.task,
+            metric=task.metric,
         )
         AcceleratorState._reset_state(reset_partial_state=False)  # an earlier Trainer may have had another precision
         try:

@@ -33,6 +33,9 @@ class Rows:
     """Rows that judge."""
     unlabeled: Dataset | None = None
     """Rows of text alone, which distillation adds."""
+    further: Dataset | None = None
+    """Rows of a second development split of a benchmark, which steer nothing; the finished student is scored on
+    them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ def open_run(
         "model": model_digest(optimizer.teacher),
         "config": plain(config),
         "max_length": optimizer.max_length,
+        **({} if optimizer.benchmark_task is None else {"benchmark_task": optimizer.benchmark_task}),
         **{item.name: rows_digest(found) for item in fields(rows) if (found := getattr(rows, item.name)) is not None},
     }
     artifact = OSEArtifact.create(folder, question=question, request=request)

@@ -160,6 +160,7 @@ def _benchmark(run: Run) -> dict[str, Any]:
         validation=run.rows.validation,
         test=run.rows.test,
         config=run.config,
+        further=run.rows.further,
     )
     content |= bound_check(run, content["default_file"])
     optimizer.listener.finish()

@@ -6,6 +6,8 @@ from typing import Any
 
 from optimum_ose.artifact import input_of
 from optimum_ose.report.latency_text import bound_sentence
+from optimum_ose.report.leaderboard import leaderboard_sentences, other_scores
+from optimum_ose.report.metric_names import metric_label
 from optimum_ose.report.speed import (
     FORMATS,
     disturbance_sentence,
@@ -16,19 +18,6 @@ from optimum_ose.report.speed import (
 
 Row = tuple[str, str, str, str]
 """What, teacher, student, ratio."""
-_METRICS = {
-    "f1_macro": "macro-F1",
-    "f1_micro": "micro-F1",
-    "f1": "F1",
-    "spearman": "Spearman's correlation",
-    "pearson": "Pearson's correlation",
-}
-"""Metric -> its name for people, where that is another one than its own with spaces."""
-
-
-def metric_label(name: str) -> str:
-    """What people call a metric."""
-    return _METRICS.get(name, name.replace("_", " "))
 
 
 def main_metric(benchmark: Mapping[str, Any]) -> str:
@@ -54,6 +43,13 @@ def comparison_rows(benchmark: Mapping[str, Any]) -> list[Row]:
         for other in scores["student"]["pytorch-fp32"]
         if other != metric
     ]
+    for name, found in other_scores(benchmark):
+        rows += [
+            _row(f"{metric_label(score)} on {name}, {label}", _of(found, form, score), "{:.4f}")
+            for form, label in FORMATS.items()
+            if form in found["student"]
+            for score in found["student"][form]
+        ]
     for key, label in (
         ("parameters", "parameters"),
         ("parameters_without_embeddings", "parameters without embeddings"),
@@ -108,7 +104,12 @@ def comparison_notes(benchmark: Mapping[str, Any]) -> tuple[str, ...]:
     )
     disturbed = disturbance_sentence(setting)
     bound = bound_sentence(benchmark["latency_bound"]) if "latency_bound" in benchmark else ""
-    return how, *headline(benchmark), *(sentence for sentence in (disturbed, bound) if sentence)
+    return (
+        how,
+        *headline(benchmark),
+        *leaderboard_sentences(benchmark),
+        *(sentence for sentence in (disturbed, bound) if sentence),
+    )
 
 
 def headline(benchmark: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import logging
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.carbon import read_carbon
 from optimum_ose.report.card_file import write_card
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
+from optimum_ose.report.leaderboard import other_scores
 from optimum_ose.report.older_records import reading_records
 from optimum_ose.report.page import build_page
 from optimum_ose.report.pareto import draw_pareto
@@ -89,12 +91,7 @@ def _write(artifact: OSEArtifact) -> Path:
 def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
     request = artifact.request
     num_rows = {**request.get("num_rows", {}), "test": benchmark["num_test_rows"]}
-    metric = main_metric(benchmark)
-    scores = tuple(
-        Score(model=model, format=name, metric=metric, value=found[metric], split="test")
-        for model, formats in benchmark["scores"].items()
-        for name, found in formats.items()
-    )
+    scores = tuple(_scores(benchmark))
     sizes = tuple(
         Size(
             model=model,
@@ -138,6 +135,17 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
         score_name=score_name(search),
         versions=installed_versions(_PACKAGES),
     )
+
+
+def _scores(benchmark: dict[str, Any]) -> Iterator[Score]:
+    """The score that decides, of a benchmark's task all of them, on the test rows and on other sets of rows."""
+    sets = {"test": benchmark["scores"], **dict(other_scores(benchmark))}
+    for split, found in sets.items():
+        for model, formats in found.items():
+            for name, values in formats.items():
+                shown = [main_metric(benchmark)] if split == "test" and "benchmark_task" not in benchmark else [*values]
+                for metric in shown:
+                    yield Score(model=model, format=name, metric=metric, value=values[metric], split=split)
 
 
 def _hub_id(request: dict[str, Any], name: str) -> str | None:

@@ -1,0 +1,67 @@
+"""Scores a finished student on rows of a benchmark that it was not trained for, such as GLUE's diagnostic set."""
+
+from typing import Any
+
+from datasets import Dataset
+
+from optimum_ose.artifact import OSEArtifact
+from optimum_ose.data.benchmark_tasks import named_benchmark_task
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.optimizer.served import served_scores
+from optimum_ose.output_folder import writing
+from optimum_ose.pipeline.dependencies import Stage, files_of, inputs_of
+from optimum_ose.pipeline.evaluation import FORMATS
+from optimum_ose.pipeline.stages import teacher_export
+from optimum_ose.records import read_benchmark
+from optimum_ose.report.writing import write_report
+from optimum_ose.serialization import canonical_json, write_atomic
+
+_CHANGED: tuple[Stage, ...] = ("benchmark", "report")
+"""Stages whose files are written again."""
+
+
+def score_diagnostic(artifact: OSEArtifact, name: str, rows: Dataset) -> dict[str, Any]:
+    """What student and teacher of a finished folder score on labeled rows, as they are served; it is kept in
+    `benchmark.json`, and the report is written again.
+
+    Args:
+        artifact: of a finished run.
+        name: of the benchmark's task, such as "glue/ax".
+        rows: raw rows with `label`.
+
+    Returns:
+        What `benchmark.json` holds then.
+
+    Raises:
+        InvalidConfigError: if the run was for another benchmark's task than the one that teaches this.
+        InvalidDataError: if the rows' classes are not the student's.
+        OutputFolderError: if the run is not finished.
+    """
+    content = read_benchmark(artifact.benchmark)
+    wanted, trained = named_benchmark_task(name).trains_on or name, content.get("benchmark_task")
+    if trained not in (None, wanted):
+        raise InvalidConfigError(
+            f"The student that is scored on {name} must be one of {wanted}",
+            f"that of {artifact.path} is one of {trained}",
+            f"Give a folder of `ose run --benchmark-task {wanted}`",
+        )
+    task = str(artifact.question["task"])
+    folders = {"teacher": teacher_export(artifact), "student": artifact.path}
+    scores = {
+        role: {
+            label: served_scores(folder, rows, task=task, file_name=file, benchmark_task=name)
+            for label, file in FORMATS.items()
+            if (folder / file).is_file()
+        }
+        for role, folder in folders.items()
+        if folder.is_dir()
+    }
+    found = {"scores": {"teacher": {}, **scores}, "num_rows": len(rows)}
+    content["diagnostic_scores"] = {**content.get("diagnostic_scores", {}), name: found}
+    with writing(artifact.path):
+        write_atomic(artifact.benchmark, canonical_json(content))
+        write_report(artifact)
+    for stage in _CHANGED:
+        kept = {"inputs": inputs_of(stage, artifact), "files": files_of(stage, artifact.path)}
+        artifact.finish_stage(stage, artifact.stage(stage) or {}, dependencies={**artifact.dependencies(stage), **kept})
+    return content
