@@ -37,8 +37,8 @@ from optimum_ose.modeling.prediction import num_classes
 from optimum_ose.preprocessing import Preprocessor, without_lengths
 from optimum_ose.processes import launched_processes
 from optimum_ose.tasks import DEFAULT_TASK, labeled_task
-from optimum_ose.tasks.parts.benchmark_metrics import BenchmarkMetric
-from optimum_ose.tasks.parts.problem import Metric
+from optimum_ose.tasks.parts.grouped import GroupMetric
+from optimum_ose.tasks.parts.problem import Metric, Problem
 
 
 def takes_agora(task: str, config: PretrainedConfig) -> bool:
@@ -117,7 +117,8 @@ def build_trainer(
     else:
         per_token = definition.problem(model.config).labels_tokens
         collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
-    agora_callbacks, loss = list[TrainerCallback](), None
+    problem = definition.problem(model.config)
+    agora_callbacks, loss = list[TrainerCallback](), partial(_own_loss, problem) if problem.has_own_loss else None
     if agora is not None:
         if not isinstance(tokenizer, PreTrainedTokenizerBase) or not takes_agora(task, model.config):
             found = labeled_task(task)
@@ -160,15 +161,22 @@ def build_trainer(
         )
     except (ValueError, TypeError, ImportError) as error:
         raise refused_arguments("args", error) from error
-    if isinstance(metric, BenchmarkMetric):
+    if isinstance(metric, GroupMetric):
         trainer.compute_metrics = partial(_judged_in_order, trainer, metric, eval_dataset)
     require_startable(trainer)
     trainer.model_accepts_loss_kwargs = False
     return trainer
 
 
+def _own_loss(problem: Problem, output: Any, labels: Any, **_: Any) -> Any:
+    """The problem's loss of a batch, as a Trainer takes it."""
+    if problem.label_loss is None:
+        raise TypeError(f"{problem.name} has no loss of labels")
+    return problem.label_loss(output, {"labels": labels})
+
+
 def _judged_in_order(
-    trainer: Trainer, metric: BenchmarkMetric, rows: datasets.Dataset, prediction: EvalPrediction
+    trainer: Trainer, metric: GroupMetric, rows: datasets.Dataset, prediction: EvalPrediction
 ) -> dict[str, float]:
     """A benchmark's scores of rows in the order in which a Trainer answers them, which lengths may decide."""
     found: Any = trainer.eval_dataset

@@ -36,7 +36,7 @@ def served_scores(
         OutputFolderError: if a file is missing.
     """
     config, found = _head_of(folder), task_named(task)
-    if "label" in dataset.column_names:
+    if "label" in dataset.column_names and found.inputs.labels_name_outputs:
         require_fitting_head(kind_of_rows(dataset), config)
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
     judge = found.metric(config) if benchmark_task is None else benchmark_metric(benchmark_task, head_names(config))

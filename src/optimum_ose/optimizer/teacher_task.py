@@ -113,6 +113,10 @@ class TeacherTask:
         self.benchmark_task = benchmark_task
         if has_head and self._definition.has_problem_type:
             name_problem_type(teacher.config)
+        if self._definition.settle_head is not None:
+            self._definition.settle_head(teacher.config)
+        elif getattr(teacher.config, "served_task", None) is not None:
+            teacher.config.served_task = None  # that of a folder which served another task with this head
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
         self._told: set[str] = set()
@@ -259,7 +263,8 @@ class TeacherTask:
         Raises:
             InvalidDataError: if the head answers something else, or its classes and those of the rows do not match.
         """
-        if self.has_head and "label" in dataset.column_names and self._definition.has_labels:
+        names_outputs = self._definition.has_labels and self._definition.inputs.labels_name_outputs
+        if self.has_head and "label" in dataset.column_names and names_outputs:
             found = prepare_head(self.teacher, self.tokenizer, dataset, task=self.task, max_length=self.max_length)
             for note in found:
                 if note not in self._told:

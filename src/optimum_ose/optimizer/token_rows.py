@@ -27,7 +27,8 @@ def rows_of(task: Task, dataset: Dataset, settings: RowSettings) -> Dataset:
     Raises:
         InvalidDataError: if the columns are others, or the classes are not the teacher's.
     """
-    if settings.config is not None and task.has_labels and "label" in dataset.column_names:
+    names_outputs = task.has_labels and task.inputs.labels_name_outputs
+    if settings.config is not None and names_outputs and "label" in dataset.column_names:
         require_fitting_head(kind_of_rows(dataset), settings.config)
     return task.inputs.rows(dataset, settings)
 

@@ -25,6 +25,7 @@ from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_a
 from optimum_ose.pipeline.dependencies import Stage, stages_to_do
 from optimum_ose.pipeline.rehearsal import rehearse_export, rehearse_training, smallest_student
 from optimum_ose.pipeline.run import Run
+from optimum_ose.tasks import task_named
 from optimum_ose.wording import listed
 
 _FOLDER = "rehearsal"
@@ -44,7 +45,8 @@ def preflight(run: Run) -> None:
     to_do = stages_to_do(run.artifact)
     if not to_do.keys() - {"benchmark", "report"}:
         return
-    if not run.optimizer.has_head and "label" in run.rows.train.column_names:
+    names_outputs = task_named(run.optimizer.task).inputs.labels_name_outputs
+    if not run.optimizer.has_head and names_outputs and "label" in run.rows.train.column_names:
         give_head(run.optimizer.teacher, run.rows.train)  # as its fine-tuning will: the problem is known from now on
     arguments = _checked_arguments(run, to_do)
     _check_distillation(run.config.distillation, to_do)

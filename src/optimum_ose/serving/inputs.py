@@ -11,6 +11,8 @@ Aggregation = Literal["none", "simple", "first", "average", "max"]
 the label of the first token, of the mean of all, or of the surest one."""
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 """All of them."""
+_OTHER_NAMES = {"text": "text", "query": "text", "text_pair": "text_pair", "document": "text_pair"}
+"""Of a text and its partner."""
 TextPair = tuple[str, str | None]
 """A text and, where the task compares two, its partner."""
 
@@ -18,7 +20,7 @@ TextPair = tuple[str, str | None]
 def text_pairs(inputs: object) -> list[TextPair]:
     """One text, one `{"text", "text_pair"}` mapping, or a list of either, as a list of pairs.
 
-    An empty partner counts as none, as in transformers.
+    `query` and `document` are other names of the two. An empty partner counts as none, as in transformers.
 
     Raises:
         InvalidDataError: if something is neither.
@@ -52,6 +54,9 @@ def _question_refusal(actual: str) -> InvalidDataError:
 
 
 def _text_pair(item: object) -> TextPair:
+    if isinstance(item, Mapping) and set(item) <= _OTHER_NAMES.keys():
+        named = {_OTHER_NAMES[name]: value for name, value in item.items()}
+        item = named if len(named) == len(item) else item
     if isinstance(item, Mapping) and set(item) <= {"text", "text_pair"} and "text" in item:
         partner = item.get("text_pair")
         return _text(item["text"]), None if partner is None else _text(partner) or None

@@ -103,6 +103,8 @@ class ServedTask:
     """What inputs are."""
     heads: tuple[str, ...] = ()
     """Endings of the class names, in `config.json`, of models that do it."""
+    is_marked: bool = False
+    """Whether `served_task` in `config.json` must name it, because other tasks have the same heads."""
     output: str | None = None
     """Name of an output of the ONNX file by which it is told from others; None: its head tells."""
     num_axes: int = 3

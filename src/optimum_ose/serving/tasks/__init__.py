@@ -18,7 +18,8 @@ def served_tasks() -> "dict[str, ServedTask]":
 
 
 def task_of_head(config: Mapping[str, Any]) -> str:
-    """What a model does, by the name of its class: the task with the longest ending of that name.
+    """What a model does, by the name of its class: the task with the longest ending of that name, or the one with such
+    an ending that the config names.
 
     Args:
         config: a checked config.json.
@@ -27,7 +28,10 @@ def task_of_head(config: Mapping[str, Any]) -> str:
         UnsupportedModelError: if that is nothing known here.
     """
     architecture = str((config.get("architectures") or ["model of no named class"])[0])
-    endings = {ending: name for name, task in served_tasks().items() for ending in task.heads}
+    tasks, marked = served_tasks(), config.get("served_task")
+    if isinstance(marked, str) and marked in tasks and architecture.endswith(tasks[marked].heads or ("",)):
+        return marked
+    endings = {ending: name for name, task in tasks.items() if not task.is_marked for ending in task.heads}
     known = [ending for ending in endings if architecture.endswith(ending)]
     if not known:
         raise UnsupportedModelError(

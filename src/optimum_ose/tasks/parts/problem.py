@@ -101,6 +101,8 @@ class Problem:
     """How far answers of a candidate (first) are from its teacher's, both of shape (answers, size)."""
     label_loss: Callable[[Any, Batch], torch.Tensor] | None = None
     """The loss of a student's output against the labels, over what has one; None: nothing is learned from them."""
+    has_own_loss: bool = False
+    """Whether `label_loss` teaches in a Trainer too, in place of the loss that comes with the model."""
     metric: Callable[[Sequence[str]], Metric] | None = None
     """How answers are judged by labels, given the names of the classes; None: there are none."""
     served: Callable[[Sequence[Any], Sequence[str]], Any] = _as_served

@@ -13,7 +13,7 @@ from optimum_ose.data.request import DataRequest, text_splits
 from optimum_ose.data.splits import Splits
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
-from optimum_ose.tasks.parts.benchmark_metrics import BenchmarkMetric
+from optimum_ose.tasks.parts.grouped import GroupMetric
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import labels_in_words, true_label
@@ -55,7 +55,7 @@ class TextInputs:
         pipeline.check(inputs)
         answers = pipeline.answers(inputs, pipeline.rows(inputs))
         names, labels = head_names(config), row_labels(aligned)
-        if isinstance(metric, BenchmarkMetric):
+        if isinstance(metric, GroupMetric):
             return metric.judged(metric.served(answers, names), labels, aligned)
         return metric.judged(problem.served(answers, names), labels)
 
