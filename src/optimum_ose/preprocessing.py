@@ -36,9 +36,23 @@ def text_tokenizer(preprocessor: Preprocessor) -> PreTrainedTokenizerBase | None
 
 
 def row_lengths(rows: Dataset) -> list[int]:
-    """Tokens or samples of each row; images are all of length 1."""
+    """Tokens or samples of each row, of several choices those of the longest; images are all of length 1."""
     column = next((name for name in ("input_ids", SOUND) if name in rows.column_names), None)
-    return [1] * len(rows) if column is None else [len(values) for values in rows[column]]
+    if column is None:
+        return [1] * len(rows)
+    return [max(map(len, values)) if holds_choices(values) else len(values) for values in rows[column]]
+
+
+def holds_choices(ids: Sequence[Any]) -> bool:
+    """Whether the `input_ids` of a row are a list for each of several choices."""
+    return bool(len(ids)) and isinstance(ids[0], list)
+
+
+def choices_apart(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Model inputs of each choice of a row; of a row without choices its own."""
+    if not holds_choices(row.get("input_ids") or ()):
+        return [dict(row)]
+    return [dict(zip(row, values, strict=True)) for values in zip(*row.values(), strict=True)]
 
 
 def process_images(processor: BaseImageProcessor) -> Collate:

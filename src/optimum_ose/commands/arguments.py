@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from optimum_ose.commands.words import LARGEST_SEED, number, number_or_none, path, text, whole_number
 from optimum_ose.serving.tasks.parts.labels import PROBLEM_TYPES
-from optimum_ose.tasks import DEFAULT_TASK, task_names
+from optimum_ose.tasks import CHOICE_TASK, DEFAULT_TASK, task_names
 
 FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -38,8 +38,8 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         type=text,
-        default=DEFAULT_TASK,
-        help=f"task: {', '.join(task_names())} (default: {DEFAULT_TASK})",
+        help=f"task: {', '.join(task_names())} (default: {DEFAULT_TASK}; with --benchmark-task of COPA or RACE "
+        f"{CHOICE_TASK})",
     )
     _add_data_arguments(parser)
     _add_search_arguments(parser)

@@ -15,7 +15,7 @@ from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.configuration.rules import check
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.progress import Listener, working
-from optimum_ose.tasks import DEFAULT_TASK
+from optimum_ose.tasks import CHOICE_TASK, DEFAULT_TASK
 
 if TYPE_CHECKING:
     from optimum_ose.pipeline.run import Run
@@ -71,7 +71,8 @@ def request_of(arguments: Namespace) -> RunRequest:
             "A run needs --model, --dataset and --output", f"missing: {', '.join(missing)}", "Give them too"
         )
     settings = settings_of(arguments)
-    labeled_task(arguments.task)
+    task = arguments.task or _default_task(arguments.benchmark_task)
+    labeled_task(task)
     for name, remedy in (
         ("base_model", "Leave it out for a teacher of your own"),
         ("push_to_hub", "Give user/name, or leave it out"),
@@ -81,7 +82,19 @@ def request_of(arguments: Namespace) -> RunRequest:
             require_repository(repository, role=f"--{name.replace('_', '-')}", remedy=remedy)
     named = {item.name for item in fields(RunRequest)} - {"config"}
     given = {name: value for name, value in vars(arguments).items() if name in named}
-    return RunRequest(**given, config=settings)
+    return RunRequest(**{**given, "task": task}, config=settings)
+
+
+def _default_task(benchmark_task: str | None) -> str:
+    """The task where none is named.
+
+    Raises:
+        InvalidConfigError: if there is no such benchmark's task.
+    """
+    from optimum_ose.data.benchmark_tasks import benchmark_task as found
+
+    has_choices = benchmark_task is not None and found(benchmark_task).has_fixed_choices
+    return CHOICE_TASK if has_choices else DEFAULT_TASK
 
 
 def open_request(request: RunRequest, folder: Path, listener: Listener) -> "Run":

@@ -49,6 +49,8 @@ class BenchmarkTask:
     """What the benchmark reports; the first decides."""
     form: Form = "rows"
     """How rows are judged."""
+    has_fixed_choices: bool = False
+    """Whether each question has as many choices as the others, one of which is right."""
     group: Callable[[Mapping[str, Any]], Hashable] | None = None
     """What rows of the table have in common that belong together; None: each is a group of its own."""
     validation: str = "validation"
@@ -194,6 +196,7 @@ _RACE = BenchmarkTask(
     label_names=_RIGHT,
     label_column="answer",
     form="choices",
+    has_fixed_choices=True,
 )
 
 BENCHMARK_TASKS: Mapping[str, BenchmarkTask] = MappingProxyType(
@@ -217,6 +220,7 @@ BENCHMARK_TASKS: Mapping[str, BenchmarkTask] = MappingProxyType(
             examples=benchmark_rows.copa,
             label_names=_RIGHT,
             form="choices",
+            has_fixed_choices=True,
         ),
         "superglue/multirc": BenchmarkTask(
             columns=("paragraph", "question", "answer"),

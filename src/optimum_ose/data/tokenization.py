@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import (
     BatchEncoding,
     DataCollatorForLanguageModeling,
+    DataCollatorForMultipleChoice,
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
@@ -26,7 +28,15 @@ from optimum_ose.data.labels import row_labels
 from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.words import first_tokens_of_rows, tags_on_first_tokens, text_of
 from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.preprocessing import Collate, Preprocessor, process_images, process_sounds, process_speech, row_lengths
+from optimum_ose.preprocessing import (
+    Collate,
+    Preprocessor,
+    holds_choices,
+    process_images,
+    process_sounds,
+    process_speech,
+    row_lengths,
+)
 
 TEACHER_LOGITS = "teacher_logits"
 """Column of what the teacher answers to a row."""
@@ -206,11 +216,13 @@ def pad_rows(tokenizer: Preprocessor) -> Collate:
         return process_speech(tokenizer)
     plain = DataCollatorWithPadding(tokenizer)
     per_token = DataCollatorForTokenClassification(tokenizer)
+    per_choice = partial(_pad_choices, DataCollatorForMultipleChoice(tokenizer))
 
     def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         kept = [{name: row[name] for name in row if name not in (TEACHER_LOGITS, *GROUP_COLUMNS)} for row in rows]
-        first = kept[0].get("labels")
-        batch: dict[str, torch.Tensor] = dict((per_token if _are_tags(first) else plain)(kept))
+        has_tags = _are_tags(kept[0].get("labels"))
+        pad: Any = per_choice if _has_choices(kept[0]) else per_token if has_tags else plain
+        batch: dict[str, torch.Tensor] = dict(pad(kept))
         if TEACHER_LOGITS in rows[0]:
             answers = [torch.as_tensor(row[TEACHER_LOGITS], dtype=torch.float32) for row in rows]
             batch[TEACHER_LOGITS] = torch.nn.utils.rnn.pad_sequence(
@@ -242,6 +254,16 @@ def language_collator(tokenizer: PreTrainedTokenizerBase, *, masked: bool, seed:
             return dict(label(kept))
 
     return collate
+
+
+def _pad_choices(collator: DataCollatorForMultipleChoice, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """A batch of questions with as many choices each; the collator wants labels, whether there are any or not."""
+    batch: dict[str, torch.Tensor] = dict(collator([{"labels": 0, **row} for row in rows]))
+    return batch if "labels" in rows[0] else {name: batch[name] for name in batch if name != "labels"}
+
+
+def _has_choices(row: Mapping[str, Any]) -> bool:
+    return holds_choices(row.get("input_ids") or ())
 
 
 def _are_tags(labels: Any) -> bool:

@@ -11,6 +11,7 @@ from optimum_ose.data.overlaps import text_keys
 from optimum_ose.data.reading import read_lines
 from optimum_ose.data.splits import Splits
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.wording import listed
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -23,9 +24,12 @@ def read_unlabeled(path: Path, splits: Splits) -> Dataset:
     Raises:
         InvalidDataError: if there is no such file, it holds no other line, or the task takes pairs of texts.
     """
-    if "text_pair" in splits.train.column_names:
+    columns = set(splits.train.column_names)
+    if "text_pair" in columns or not {"text", "tokens"} & columns:
         raise InvalidDataError(
-            "Unlabeled text (--unlabeled) joins tasks of single texts", "this one takes pairs of texts", "Leave it out"
+            "Unlabeled text (--unlabeled) joins tasks of single texts",
+            "this one takes pairs of texts" if "text_pair" in columns else f"rows of this one have {listed(columns)}",
+            "Leave it out",
         )
     lines = read_lines(path)
     if not lines:

@@ -13,6 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from optimum_ose.export.computation import is_per_token
 from optimum_ose.export.example_inputs import example_inputs
 from optimum_ose.export.parity import open_session, session_outputs
+from optimum_ose.modeling.model_inputs import takes_choices
+from optimum_ose.preprocessing import choices_apart
 
 FULL, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
 """The two files, relative to the model folder."""
@@ -117,11 +119,12 @@ def _batches(
         return
     step = -(-len(rows) // _MAX_ROWS) if len(rows) else 1
     chosen = [rows[index] for index in range(0, len(rows), step)] or _made_up(tokenizer)
-    inputs = [{name: row[name] for name in row if name in names} for row in chosen]
+    has_choices = takes_choices(model)
+    inputs = [item for row in chosen for item in choices_apart({name: row[name] for name in row if name in names})]
     size = _BATCH_SIZE if tokenizer.pad_token_id is not None else 1
     for start in range(0, len(inputs), size):
         batch = tokenizer.pad(inputs[start : start + size], return_tensors="pt")
-        yield {name: batch[name] for name in batch if name in names}
+        yield {name: batch[name][:, None] if has_choices else batch[name] for name in batch if name in names}
 
 
 def _made_up(tokenizer: PreTrainedTokenizerBase) -> list[Mapping[str, Any]]:

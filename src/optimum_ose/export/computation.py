@@ -15,6 +15,8 @@ SENTENCE = "sentence_embedding"
 """Name of a text's one vector."""
 _OUTPUTS = (("start_logits", "end_logits"), ("logits",), ("last_hidden_state",))
 """What may be exported; the first of these that a model has is."""
+_NUM_AXES_OF_TEXT = 2
+"""Of token ids, where a text is not several choices."""
 _PER_TOKEN = frozenset({"start_logits", "end_logits"})
 
 
@@ -91,6 +93,10 @@ def free_axes(inputs: Mapping[str, torch.Tensor], outputs: Mapping[str, torch.Te
     """Which axes of a graph's tensors are free, with their names."""
     has_past = any(name.startswith(PAST) for name in inputs)
     axes = {name: {0: "batch"} for name in (*inputs, *outputs)}
+    has_choices = "input_ids" in inputs and inputs["input_ids"].ndim > _NUM_AXES_OF_TEXT
+    if has_choices:
+        plain: dict[int, str] = {0: "batch", 1: "num_choices"}
+        return {name: {**plain, **({2: "sequence"} if name in inputs else {})} for name in axes}
     for name in inputs:
         if name in {"input_ids", "token_type_ids"} or (name == "attention_mask" and not has_past):
             axes[name][1] = "sequence"

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.past import is_causal_language_model
 from optimum_ose.modeling.length import usable_length
-from optimum_ose.modeling.model_inputs import NUM_SAMPLES
+from optimum_ose.modeling.model_inputs import NUM_SAMPLES, takes_choices
 
 PIXELS, WAVES, SPECTRUM = "pixel_values", "input_values", "input_features"
 """Main inputs of models of images, of sound as it is recorded, and of sound by frequencies."""
@@ -97,7 +97,15 @@ def example_inputs(
         "attention_mask": mask,
         "token_type_ids": segments * mask,
     }
-    return {name: tensors[name] for name in names}
+    return {name: _in_choices(model, tensors[name]) for name in names}
+
+
+def _in_choices(model: PreTrainedModel, rows: torch.Tensor) -> torch.Tensor:
+    """The rows; for a model of choices those of questions, with two choices where the number of rows allows it."""
+    if not takes_choices(model):
+        return rows
+    num_choices = 2 if len(rows) % 2 == 0 else 1
+    return rows.reshape(-1, num_choices, rows.shape[-1])
 
 
 def timing_inputs(

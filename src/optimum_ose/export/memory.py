@@ -32,24 +32,27 @@ def peak_memory_bytes(model: Path, *, batch_size: int, sequence_length: int, num
     return int(answer.stdout.split()[-1])
 
 
-def _run_onnx(model: Path, shape: tuple[int, int], num_threads: int) -> None:
+def _run_onnx(model: Path, shape: tuple[int, ...], num_threads: int) -> None:
     import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
-    session.run(None, {name: np.full(shape, name == "attention_mask", dtype=np.int64) for name in names})
+    inputs = session.get_inputs()
+    shape = shape if len(inputs[0].shape) == len(shape) else (shape[0], 1, *shape[1:])  # one choice of a question
+    session.run(None, {item.name: np.full(shape, item.name == "attention_mask", dtype=np.int64) for item in inputs})
 
 
-def _run_torch(folder: Path, shape: tuple[int, int], num_threads: int) -> None:
+def _run_torch(folder: Path, shape: tuple[int, ...], num_threads: int) -> None:
     import torch
     import transformers
 
     torch.set_num_threads(num_threads)
     config = transformers.AutoConfig.from_pretrained(folder)
     model = getattr(transformers, config.architectures[0]).from_pretrained(folder)
+    if config.architectures[0].endswith("ForMultipleChoice"):
+        shape = (shape[0], 1, *shape[1:])
     with torch.inference_mode():
         model(input_ids=torch.zeros(shape, dtype=torch.int64), attention_mask=torch.ones(shape, dtype=torch.int64))
 

@@ -13,6 +13,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.parity import open_session
+from optimum_ose.preprocessing import choices_apart, holds_choices
 
 _PRODUCTS = ["MatMul", "Gemm"]
 _MAX_CALIBRATION_ROWS, _BATCH_SIZE = 256, 16
@@ -106,9 +107,13 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
 
     def __init__(self, rows: list[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, names: list[str]) -> None:
         pad = DataCollatorWithPadding(tokenizer, return_tensors="np")
-        inputs = sorted(({name: row[name] for name in names} for row in rows), key=lambda row: len(row["input_ids"]))
-        starts = range(0, len(inputs), _BATCH_SIZE)
-        self._batches = (dict(pad(inputs[start : start + _BATCH_SIZE])) for start in starts)
+        has_choices = bool(rows) and holds_choices(rows[0]["input_ids"])
+        apart = (part for row in rows for part in choices_apart({name: row[name] for name in names}))
+        inputs = sorted(apart, key=lambda row: len(row["input_ids"]))
+        batches = (pad(inputs[start : start + _BATCH_SIZE]) for start in range(0, len(inputs), _BATCH_SIZE))
+        self._batches = (
+            {name: array[:, None] if has_choices else array for name, array in batch.items()} for batch in batches
+        )
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self._batches, None)

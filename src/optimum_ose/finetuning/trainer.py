@@ -21,8 +21,8 @@ from transformers import (
 
 from optimum_ose.configuration import AgoraConfig
 from optimum_ose.data.given import plain_dataset, require_known_classes
-from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.data.groups import without_groups
+from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.exceptions import InvalidConfigError, ProcessError
 from optimum_ose.finetuning.arguments import refused_arguments, require_startable, require_usable_arguments
 from optimum_ose.finetuning.callback import AgoraCallback
@@ -34,7 +34,7 @@ from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
 from optimum_ose.modeling.health import require_learnable
 from optimum_ose.modeling.prediction import num_classes
-from optimum_ose.preprocessing import Preprocessor, without_lengths
+from optimum_ose.preprocessing import Preprocessor, holds_choices, without_lengths
 from optimum_ose.processes import launched_processes
 from optimum_ose.tasks import DEFAULT_TASK, labeled_task
 from optimum_ose.tasks.parts.grouped import GroupMetric
@@ -117,6 +117,8 @@ def build_trainer(
     else:
         per_token = definition.problem(model.config).labels_tokens
         collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
+        if len(train_dataset) and holds_choices(train_dataset[0].get("input_ids") or ()):
+            collator = pad_rows(tokenizer)
     problem = definition.problem(model.config)
     agora_callbacks, loss = list[TrainerCallback](), partial(_own_loss, problem) if problem.has_own_loss else None
     if agora is not None:

@@ -42,6 +42,7 @@ def usage_section(facts: CardFacts) -> str:
         served is not None
         and served.is_on_cards
         and served.reads != "sounds"
+        and served.is_in_javascript
         and not (takes_texts and facts.takes_pairs)
     ):
         values = example.values() if isinstance(example, Mapping) else [example]

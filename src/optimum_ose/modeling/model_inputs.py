@@ -71,13 +71,19 @@ def run_example(
     )
 
 
+def takes_choices(model: PreTrainedModel) -> bool:
+    """Whether a text is several choices, so that token ids have the shape (rows, choices, tokens)."""
+    return type(model).__name__.endswith("ForMultipleChoice")
+
+
 def _masked(model: PreTrainedModel, make: Callable[[], Iterator[Inputs]]) -> Iterator[Inputs]:
     """Texts again with a mask: without one, many models look for padding, which asks for data."""
     if "attention_mask" in inspect.signature(model.forward).parameters:
         for inputs in make():
             if "input_ids" in inputs and "attention_mask" not in inputs:
                 ids = inputs["input_ids"]
-                yield {**inputs, "attention_mask": torch.ones(ids.shape[:2], dtype=torch.long, device=ids.device)}
+                shape = ids.shape if takes_choices(model) else ids.shape[:2]
+                yield {**inputs, "attention_mask": torch.ones(shape, dtype=torch.long, device=ids.device)}
 
 
 def _answer(model: PreTrainedModel, arguments: dict[str, Any]) -> Any:
@@ -128,7 +134,7 @@ def _makers(model: PreTrainedModel, batch_size: int, num_tokens: int) -> dict[st
     """For each input name, tensors of the shapes worth trying."""
     config, draw = model.config, Draw(model)
     floats, tokens, same = draw.floats, draw.tokens, draw.same
-    text = [tokens(batch_size, num_tokens)]
+    text = [tokens(batch_size, 1, num_tokens)] if takes_choices(model) else [tokens(batch_size, num_tokens)]
     channels = find(config, ("num_channels", "in_channels", "in_chans"), 3)
     sizes = [image_size(config), (224, 224), (64, 64), (384, 384)]
     images = [floats(batch_size, channels, *size) for size in dict.fromkeys(sizes)]

@@ -97,18 +97,23 @@ def real_tokens(batch: Mapping[str, torch.Tensor], shown: torch.Tensor) -> torch
         shown: hidden states or attention probabilities of the batch, shape (rows, ..., tokens, size).
     """
     if "attention_mask" in batch:
-        return batch["attention_mask"]
+        return _of_sequences(batch["attention_mask"])
     return torch.ones((shown.shape[0], shown.shape[-2]), dtype=torch.long, device=shown.device)
 
 
 def token_mask(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """`real_tokens` of a model's own hidden states; where the batch has no mask, the model runs on its first row."""
     if "attention_mask" in batch:
-        return batch["attention_mask"]
+        return _of_sequences(batch["attention_mask"])
     first = {name: values[:1] for name, values in batch.items()}
     with evaluating(model):
         mask = real_tokens(first, model(**first, output_hidden_states=True).hidden_states[-1])
     return mask.repeat(len(next(iter(batch.values()))), 1)
+
+
+def _of_sequences(mask: torch.Tensor) -> torch.Tensor:
+    """A mask of shape (sequences, tokens); the choices of a question are sequences of their own."""
+    return mask.flatten(0, 1) if mask.ndim > 2 else mask
 
 
 def num_classes(model: PreTrainedModel) -> int:

@@ -39,7 +39,9 @@ def served_scores(
     if "label" in dataset.column_names and found.inputs.labels_name_outputs:
         require_fitting_head(kind_of_rows(dataset), config)
     pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
-    judge = found.metric(config) if benchmark_task is None else benchmark_metric(benchmark_task, head_names(config))
+    judge = found.metric(config)
+    if benchmark_task is not None and found.inputs.labels_name_outputs:
+        judge = benchmark_metric(benchmark_task, head_names(config))
     return found.inputs.served_scores(pipeline, dataset, problem=found.problem(config), metric=judge, config=config)
 
 

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from optimum_ose.modeling.prediction import token_mask
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
-from optimum_ose.preprocessing import IMAGE, SOUND, Preprocessor
+from optimum_ose.preprocessing import IMAGE, SOUND, Preprocessor, holds_choices, row_lengths
 from optimum_ose.tasks import task_named
 
 NUM_CALIBRATION_ROWS = 1024
@@ -81,7 +81,8 @@ class StudentMaker:
             return
         count = min(NUM_CALIBRATION_ROWS, len(rows))
         chosen = sorted(np.random.default_rng(0).choice(len(rows), count, replace=False).tolist())
-        calibration = rows.select_columns([name for name in _INPUTS if name in rows.column_names]).select(chosen)
+        inputs = rows.select_columns([name for name in _INPUTS if name in rows.column_names])
+        calibration = _choices_apart(inputs.select(chosen)).select(range(count))
         self._own_sizes = derive_search_space(teacher.config, task=task).maximum_point
         self._maximum_point = self._followed(self._own_sizes)
         ranked = list(evaluation_batches(_evenly_spaced(calibration, _NUM_RANKING_ROWS), tokenizer, batch_size=32))
@@ -140,11 +141,24 @@ class StudentMaker:
         )
 
 
+def _choices_apart(rows: Dataset) -> Dataset:
+    """Token rows; of questions with choices a row for each choice, as a question with that choice alone."""
+    if "input_ids" not in rows.column_names or not holds_choices(rows[0]["input_ids"]):
+        return rows
+    columns = rows.to_dict()
+    return Dataset.from_dict({name: [[part] for row in columns[name] for part in row] for name in columns})
+
+
 def _cut(rows: Dataset) -> Dataset:
     """Token rows for one batch, the longest of them cut."""
-    length = math.ceil(np.quantile([len(ids) for ids in rows["input_ids"]], _UNCUT_SHARE))
+    length = math.ceil(np.quantile(row_lengths(rows), _UNCUT_SHARE))
     few = _evenly_spaced(rows, max(_MAX_TOKENS // length, 1)).to_dict()
-    return Dataset.from_dict({name: [values[:length] for values in column] for name, column in few.items()})
+    return Dataset.from_dict({name: [_first(values, length) for values in column] for name, column in few.items()})
+
+
+def _first(values: list[Any], length: int) -> list[Any]:
+    """So many values; of choices, of each."""
+    return [part[:length] for part in values] if holds_choices(values) else values[:length]
 
 
 def _uncut(teacher: PreTrainedModel, rows: Dataset, tokenizer: Preprocessor) -> Dataset:

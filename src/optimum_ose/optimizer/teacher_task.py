@@ -212,7 +212,7 @@ class TeacherTask:
     @property
     def metric(self) -> Metric:
         """How answers to the task are judged; only of tasks with labels."""
-        if self.benchmark_task is not None:
+        if self.benchmark_task is not None and self._definition.inputs.labels_name_outputs:
             return benchmark_metric(self.benchmark_task, head_names(self.teacher.config))
         return self._definition.metric(self.teacher.config)
 

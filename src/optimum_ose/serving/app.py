@@ -167,10 +167,12 @@ class PredictionApp:
             if self._direct_task is not None:
                 direct = parse_direct(body, self._direct_task, self.limits)
                 return self._reply(await self._answered(partial(self._pipeline, direct.inputs, **direct.parameters)))
-            asked = parse_request(body, self.limits)
-            rows = await self._rows(asked.pairs, asked.top_k)
-            answer = partial(self._pipeline.answers, asked.pairs, rows, top_k=asked.top_k)
-            return self._reply(await self._computed(partial(answer, aggregation_strategy=asked.aggregation_strategy)))
+            asked = parse_request(body, self.limits, self._pipeline.parts)
+            pairs = asked.pairs
+            rows = await self._rows(pairs, asked.top_k)
+            answer = partial(self._pipeline.answers, pairs, rows, top_k=asked.top_k)
+            found = await self._computed(partial(answer, aggregation_strategy=asked.aggregation_strategy))
+            return self._reply(self._pipeline.joined(asked.inputs, asked.parts, found))
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)

@@ -45,6 +45,15 @@ def question_contexts(inputs: object) -> list[tuple[str, str]]:
     return pairs
 
 
+def checked_text(value: Any) -> str:
+    """A text.
+
+    Raises:
+        InvalidDataError: if it is none.
+    """
+    return _text(value)
+
+
 def _question_refusal(actual: str) -> InvalidDataError:
     return InvalidDataError(
         "Inputs of question answering must be an object with a question and a context, or a list of these",

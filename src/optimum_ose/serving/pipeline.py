@@ -154,10 +154,30 @@ class OnnxPipeline:
         )
         if isinstance(self._loaded, DirectTask):
             return self._loaded.answer(inputs, options)
-        pairs = text_pairs(inputs)
+        items = inputs if isinstance(inputs, list) else [inputs]
+        parts = self.parts(items)
+        pairs = [pair for of_item in parts for pair in of_item]
         self.check(pairs)
         rows = self.rows(pairs, batch_size=batch_size)
-        return self._loaded.formed(self._loaded.answers(pairs, rows, options), inputs, options)
+        answers = self.joined(items, parts, self._loaded.answers(pairs, rows, options))
+        return self._loaded.formed(answers, inputs, options)
+
+    def parts(self, inputs: list[Any]) -> list[list[TextPair]]:
+        """The texts or pairs that each input of a request holds: one, of most tasks.
+
+        Raises:
+            InvalidDataError: if an input is none of the task.
+        """
+        parts = self.row_task.parts
+        return [[pair] for pair in text_pairs(inputs)] if parts is None else parts(inputs)
+
+    def joined(self, inputs: list[Any], parts: list[list[TextPair]], answers: list[Any]) -> list[Any]:
+        """One answer to each input, of those to its texts, in their order."""
+        join = self.row_task.joined
+        if join is None:
+            return answers
+        rest = iter(answers)
+        return [join(item, [next(rest) for _ in pairs]) for item, pairs in zip(inputs, parts, strict=True)]
 
     def rows(
         self, pairs: list[TextPair], *, batch_size: int = 32, max_tokens: int = MAX_BATCH_TOKENS

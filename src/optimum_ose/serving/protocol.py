@@ -1,6 +1,7 @@
 """Requests and answers of the prediction server, in the shape of the Hub's inference API."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from http import HTTPStatus
 from typing import Any, final
@@ -74,15 +75,30 @@ class RequestError(OSEError, ValueError):
 class PredictRequest:
     """A parsed request for predictions."""
 
-    pairs: list[TextPair]
-    """The texts."""
+    inputs: list[Any]
+    """As they came."""
+    parts: list[list[TextPair]]
+    """The texts of each input."""
     top_k: int | None
     """Labels or words per text; None: as many as the task gives by itself."""
     aggregation_strategy: Aggregation
     """How tokens are joined to entities."""
 
+    @property
+    def pairs(self) -> list[TextPair]:
+        """The texts of all inputs."""
+        return [pair for of_input in self.parts for pair in of_input]
 
-def parse_request(body: bytes, limits: ServerLimits) -> PredictRequest:
+
+Parts = Callable[[list[Any]], list[list[TextPair]]]
+"""Gives the texts of each input."""
+
+
+def _single(inputs: list[Any]) -> list[list[TextPair]]:
+    return [[pair] for pair in text_pairs(inputs)]
+
+
+def parse_request(body: bytes, limits: ServerLimits, parts_of: Parts = _single) -> PredictRequest:
     """A body `{"inputs": ..., "parameters": {"top_k": ..., "aggregation_strategy": ...}}`.
 
     Raises:
@@ -101,7 +117,8 @@ def parse_request(body: bytes, limits: ServerLimits) -> PredictRequest:
     if aggregation not in AGGREGATIONS:
         raise bad_request(f"aggregation_strategy is none of {', '.join(AGGREGATIONS)}")
     inputs = content["inputs"] if isinstance(content["inputs"], list) else [content["inputs"]]
-    return PredictRequest(pairs=checked_pairs(inputs, limits), top_k=top_k, aggregation_strategy=aggregation)
+    parts = checked_parts(inputs, limits, parts_of)
+    return PredictRequest(inputs=inputs, parts=parts, top_k=top_k, aggregation_strategy=aggregation)
 
 
 def parse_json(body: bytes) -> Any:
@@ -117,24 +134,25 @@ def parse_json(body: bytes) -> Any:
 
 
 def checked_pairs(inputs: list[Any], limits: ServerLimits) -> list[TextPair]:
-    """The texts of a request.
+    """The texts of a request whose inputs hold one each; as `checked_parts`."""
+    return [pair for (pair,) in checked_parts(inputs, limits, _single)]
+
+
+def checked_parts(inputs: list[Any], limits: ServerLimits, parts_of: Parts) -> list[list[TextPair]]:
+    """The texts of each input of a request.
 
     Raises:
         RequestError: 400 if one is no text, 422 if there are too many or one is too long.
     """
-    if len(inputs) > limits.max_texts:
-        raise RequestError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            expected=f"A request may hold at most {limits.max_texts} texts",
-            actual=f"it holds {len(inputs)}",
-            remedy="Send several requests",
-        )
+    _check_number(len(inputs), limits)
     try:
-        pairs = text_pairs(inputs)
+        parts = parts_of(inputs)
     except InvalidDataError as error:
         raise RequestError(
             HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy
         ) from error
+    pairs = [pair for of_input in parts for pair in of_input]
+    _check_number(len(pairs), limits)
     longest = max((len(text) for pair in pairs for text in pair if text is not None), default=0)
     if longest > limits.max_text_characters:
         raise RequestError(
@@ -143,7 +161,17 @@ def checked_pairs(inputs: list[Any], limits: ServerLimits) -> list[TextPair]:
             actual=f"one has {longest}",
             remedy="Cut the text; the model reads its beginning only",
         )
-    return pairs
+    return parts
+
+
+def _check_number(number: int, limits: ServerLimits) -> None:
+    if number > limits.max_texts:
+        raise RequestError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            expected=f"A request may hold at most {limits.max_texts} texts",
+            actual=f"it holds {number}",
+            remedy="Send several requests",
+        )
 
 
 def error_body(error: OSEError) -> dict[str, str]:

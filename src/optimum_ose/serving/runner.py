@@ -44,6 +44,10 @@ _READ = (("sentence_embedding",), ("logits",), ("start_logits", "end_logits"), (
 """Outputs that answers are made of: the first that a file has."""
 
 
+_NUM_AXES_OF_CHOICES = 3
+"""Of token ids where a question has several choices."""
+
+
 @final
 class Runner:
     """A session with its tokenizer. Threads may share one instance."""
@@ -56,6 +60,7 @@ class Runner:
         self.output_names = [item.name for item in session.get_outputs()]
         known = (list(names) for names in _READ if set(names) <= set(self.output_names))
         self._read = next(known, self.output_names)
+        self._has_choices = len(session.get_inputs()[0].shape) == _NUM_AXES_OF_CHOICES
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = FATAL
 
@@ -98,7 +103,11 @@ class Runner:
         return [rows[index] for index in range(len(encodings))]
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """The output that answers are made of; start and end logits as one array (texts, tokens, 2)."""
+        """The output that answers are made of; start and end logits as one array (texts, tokens, 2). To a model of
+        choices each text is a question with one choice.
+        """
+        if self._has_choices:
+            feeds = {name: array[:, None] for name, array in feeds.items()}
         found = self.session.run(self._read, feeds, self._options)
         return np.asarray(found[0] if len(found) == 1 else np.stack(found, axis=-1))
 

@@ -71,6 +71,10 @@ class RowTask:
     """What is kept of a text's row; None: all."""
     answer_values: Callable[[list[TextPair], Rows, int | None], int] = _no_values
     """About how many numbers answers hold, where a model's limits do not keep them few; given texts, rows, `top_k`."""
+    parts: Callable[[list[Any]], list[list[TextPair]]] | None = None
+    """The texts of each input, where one has several, each of which gets a row; None: an input is a text or a pair."""
+    joined: Callable[[Any, list[Any]], Any] | None = None
+    """The answer to such an input (first), made of those to its texts."""
     formed: Callable[[list[Any], object, Options], Any] = _listed
     """Answers in the form in which transformers gives them; given the inputs as they came."""
     trial_text: str = "trial"
@@ -115,5 +119,7 @@ class ServedTask:
     """An input for model cards; None: a text or a pair of texts."""
     is_in_transformers: bool = True
     """Whether the newest Transformers has a pipeline of this name."""
+    is_in_javascript: bool = True
+    """Whether transformers.js has one."""
     names_classes: bool = False
     """Whether `id2label` must name each value of the output."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_TASK = "text-classification"
 """Where none is named."""
+CHOICE_TASK = "multiple-choice"
+"""What a benchmark's question with as many choices as the others is trained as, where no task is named."""
 HEADLESS_TASK = "feature-extraction"
 """What a model without a head does."""
 

@@ -29,5 +29,6 @@ SERVED = ServedTask(
     num_axes=2,
     is_on_cards=True,
     is_in_transformers=False,
+    is_in_javascript=False,
 )
 """A number for each query with a document; the greater the better."""
