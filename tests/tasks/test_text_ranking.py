@@ -234,7 +234,7 @@ def test_agora_asked_for_is_refused_before_work(tmp_path: Path, arguments: Argum
     trained_teacher().bert.save_pretrained(tmp_path / "model")
     word_tokenizer().save_pretrained(tmp_path / "model")
     write_collection(tmp_path)
-    (tmp_path / "ose.yaml").write_text(json.dumps({**SETTINGS, "agora": {"extra_batch_ratio": 0.5}}))
+    (tmp_path / "ose.yaml").write_text(json.dumps({**SETTINGS, "agora": {"minimum_labeler_accuracy": 0.5}}))
     words = arguments(
         tmp_path / "out", model=tmp_path / "model", dataset=tmp_path, config=tmp_path / "ose.yaml", task=TASK
     )

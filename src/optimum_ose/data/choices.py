@@ -85,7 +85,8 @@ def usable_choices(dataset: Dataset) -> Dataset:
     """
     if dataset.features == FEATURES:
         return dataset
-    if ANSWER not in dataset.column_names and {QUESTION, CHOICES} <= set(dataset.column_names):
+    columns = set(dataset.column_names)
+    if not set(_ANSWER_NAMES) & columns and {QUESTION, CHOICES} <= columns:
         return dataset
     table = _clean(dataset.to_pandas(), "the data set", {})
     if table.empty:

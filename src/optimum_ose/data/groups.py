@@ -76,7 +76,7 @@ def hold_out_groups(table: pd.DataFrame, *, share: float, seed: int) -> tuple[pd
     Raises:
         InvalidDataError: if there are fewer than two groups.
     """
-    groups = table[GROUP].unique()
+    groups = table[GROUP].unique().tolist()
     if len(groups) < 2:
         raise InvalidDataError(
             "A split can be held out of train only if it has several groups of rows",
