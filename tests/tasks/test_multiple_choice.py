@@ -19,7 +19,8 @@ from optimum_ose import Architecture, OSEOptimizer
 from optimum_ose.commands.request import RunRequest, request_of
 from optimum_ose.commands.run import RunCommand
 from optimum_ose.configuration import DistillationConfig, ExportConfig
-from optimum_ose.data.choices import choice_pairs, choice_splits, usable_choices
+from optimum_ose.data.choice_rows import choice_pairs, usable_choices
+from optimum_ose.data.choices import choice_splits
 from optimum_ose.data.request import DataRequest
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.modeling.prediction import predict_logits

@@ -166,6 +166,12 @@ def test_a_head_of_classes_is_refused() -> None:
         OSEOptimizer(trained_teacher(), word_tokenizer(), task=TASK)
 
 
+def test_a_new_head_has_one_output(headless_folder: Path) -> None:
+    optimizer = OSEOptimizer.from_pretrained(headless_folder, task=TASK, max_length=32)
+    assert optimizer.teacher.config.num_labels == 1
+    assert not optimizer.has_head
+
+
 @pytest.fixture(scope="module")
 def ranked(tmp_path_factory: pytest.TempPathFactory, arguments: Arguments) -> Path:
     """The folder of a run from an encoder without a head."""

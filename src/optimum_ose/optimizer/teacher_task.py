@@ -165,6 +165,8 @@ class TeacherTask:
         tokenizer = load_preprocessor(
             source, definition.inputs.processor, trust_remote_code=trust_remote_code, revision=revision
         )
+        if num_labels is None and not definition.holds_head(config):
+            num_labels = definition.num_outputs
         if num_labels is not None:
             _set_num_labels(config, num_labels, has_head=definition.holds_head(config))
         if isinstance(tokenizer, PreTrainedTokenizerBase):

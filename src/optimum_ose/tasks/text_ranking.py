@@ -12,6 +12,7 @@ TASK = Task(
     problem_of=lambda config: RANKING,
     has_labels=True,
     require_sound_head=require_one_output,
+    num_outputs=1,
     settle_head=settle_reranker,
 )
 """Of queries and documents, by cross-encoders."""

@@ -10,7 +10,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from optimum_ose.data.choices import ANSWER, CHOICES, CONTEXT, QUESTION, choice_pairs, choice_splits, usable_choices
+from optimum_ose.data.choice_rows import ANSWER, CHOICES, CONTEXT, QUESTION, choice_pairs, usable_choices
+from optimum_ose.data.choices import choice_splits
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import Splits
 from optimum_ose.exceptions import InvalidDataError

@@ -41,6 +41,8 @@ class Task:
     """Refuses a trained head whose config contradicts itself."""
     outputs_are_tokens: bool = False
     """Whether a new head has an output for each token of the tokenizer, of which padding is the blank."""
+    num_outputs: int | None = None
+    """Of a new head, whatever the data; None: the model's default, or as many as the data need."""
     settle_head: Callable[[PretrainedConfig], None] | None = None
     """Writes into the config of a model, in place, what its head answers, where that does not depend on the data; or
     refuses it. None: the data or the config tell.
