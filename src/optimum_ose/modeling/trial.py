@@ -4,6 +4,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.building import BUILD_ERRORS
+from optimum_ose.modeling.model_inputs import takes_choices
 from optimum_ose.modeling.prediction import evaluating
 from optimum_ose.wording import one_line
 
@@ -23,9 +24,10 @@ def require_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     """
     try:
         batch = tokenizer(list(_TEXTS), padding=True, return_tensors="pt")
+        given = {name: item[:, None] if takes_choices(model) else item for name, item in batch.to(model.device).items()}
         if batch["input_ids"].numel():
             with evaluating(model):
-                model(**batch.to(model.device))
+                model(**given)
     except (*BUILD_ERRORS, NotImplementedError, NameError) as error:
         raise UnsupportedModelError(
             f"{type(model).__name__} must answer texts that its tokenizer has prepared",
