@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import extract
+from optimum_ose.core.question import Admitted, pose_question
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InfeasibleError, InvalidArchitectureError, InvalidConfigError, InvalidDataError
 
@@ -271,6 +272,39 @@ def test_constraints_restrict_the_candidates():
     assert result.architecture in allowed
     assert all(entry.architecture in allowed for entry in result.evaluations)
     assert result.certificate.num_candidates == len(allowed)
+
+
+def test_a_mask_restricts_the_candidates_as_a_predicate_does():
+    mask = np.array([a.depth <= 2 for a in SPACE])
+    one = search(method="exhaustive", constraints=[Admitted(mask, name="shallow")])
+    other = search(method="exhaustive", constraints=[lambda a, p, i: a.depth <= 2])
+    assert one == other
+    with pytest.raises(InfeasibleError, match=r"the tightest, number 1 \(shallow\), lets 0 pass"):
+        search(constraints=[Admitted(np.zeros(len(SPACE), dtype=bool), name="shallow")])
+    with pytest.raises(InvalidArchitectureError, match="A mask tells of each of the 48 candidates"):
+        search(constraints=[Admitted(mask[:5], name="shallow")])
+
+
+def test_a_million_candidates_are_restricted_without_making_one():
+    space = SearchSpace(
+        {"depth": range(1, 101), "width": range(8, 808, 8), "inner": range(8, 808, 8)},
+        maximum_point=Architecture(depth=100, width=800, inner=800),
+    )
+    columns = space.candidates.columns
+    question = pose_question(
+        space,
+        lambda some: columns_size(space.columns(some)),
+        lambda some: columns_size(space.columns(some)),
+        maximum_point=None,
+        constraints=[Admitted(columns["width"] <= 16, name="narrow")],
+        max_error=None,
+    )
+    assert len(space) == 10**6
+    assert len(question.candidates) == 20_000
+
+
+def columns_size(columns):
+    return columns["depth"] * columns["width"] * columns["inner"]
 
 
 def test_constraints_that_nothing_meets_name_the_tightest_and_the_smallest_values():

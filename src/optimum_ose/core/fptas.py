@@ -13,7 +13,7 @@ from optimum_ose.core.certified import search
 from optimum_ose.core.design import starting_design, stride
 from optimum_ose.core.features import axis_features
 from optimum_ose.core.pareto import non_dominated
-from optimum_ose.core.question import Cost, Predicate, pose_question
+from optimum_ose.core.question import Admitted, Cost, Predicate, pose_question
 from optimum_ose.core.results import Evaluation, SearchResult, Theta
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.core.trainings import ErrorFunction, Plan, Trainings
@@ -36,7 +36,7 @@ def extract(
     objective: Objective = "w-coefficient",
     interval_size: int = 1,
     noise: float | None = None,
-    constraints: Sequence[Predicate] = (),
+    constraints: Sequence[Predicate | Admitted] = (),
     max_error: float | None = None,
     max_evaluations: int | None = None,
     seed: int = 0,
@@ -66,7 +66,7 @@ def extract(
         noise: relative standard deviation of the error. None: "certified" estimates it, the other methods take errors
             as exact. An error that repeats exactly may still be one frozen draw: "certified" then allows for as much
             noise as it cannot tell from roughness. Pass 0.0 if your errors are exact.
-        constraints: predicates that every candidate must pass.
+        constraints: predicates that every candidate must pass, or masks over the space's candidates.
         max_error: error that the winner may not exceed.
         max_evaluations: budget of calls of `error`; by default |Xi| |Theta|, the price of the exhaustive method.
         seed: shifts the candidates that "certified" trains first.

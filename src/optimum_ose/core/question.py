@@ -1,4 +1,4 @@
-"""Owns the question that a search answers: the candidates that the user allows, scored in p and i."""
+"""The question that a search answers: the candidates that the user allows, scored in p and i."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,6 +19,22 @@ Cost = Callable[[Sequence[Architecture]], ArrayLike]
 """p-hat or i-hat: n architectures -> n positive numbers."""
 Predicate = Callable[[Architecture, float, float], Any]
 """A user's constraint: (architecture, p, i) -> whether the candidate is allowed."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Admitted:
+    """A constraint that is known of all candidates at once: no architecture is made to ask it, so it is for large
+    spaces.
+
+    Attributes:
+        mask: whether each candidate of the space is allowed, in its order, shape (|Xi|,).
+        name: in messages.
+    """
+
+    mask: NDArray[np.bool_]
+    name: str
+
 
 _CHUNK = 1 << 16
 
@@ -51,7 +67,7 @@ def pose_question(
     inference_cost: Cost,
     *,
     maximum_point: tuple[float, float] | None,
-    constraints: Sequence[Predicate],
+    constraints: Sequence[Predicate | Admitted],
     max_error: float | None,
     objective: Objective = "w-coefficient",
 ) -> Question:
@@ -67,9 +83,7 @@ def pose_question(
         savings = np.ones_like(savings)
     kept = np.arange(len(p))
     if constraints:
-        passes = np.array(
-            [[bool(rule(*point)) for rule in constraints] for point in zip(space, p.tolist(), i.tolist(), strict=True)]
-        )
+        passes = np.stack([_passing(rule, space, p, i) for rule in constraints], axis=1)
         kept = np.flatnonzero(passes.all(axis=1))
         if not len(kept):
             _refuse_infeasible(constraints, passes, p, i)
@@ -98,12 +112,31 @@ def _costs(candidates: Sequence[Architecture], cost: Cost) -> NDArray[np.float64
     return np.concatenate(parts)
 
 
+def _passing(
+    rule: Predicate | Admitted, space: SearchSpace, p: NDArray[np.float64], i: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which candidates a constraint lets pass, shape (|Xi|,)."""
+    if not isinstance(rule, Admitted):
+        return np.array([bool(rule(*point)) for point in zip(space, p.tolist(), i.tolist(), strict=True)])
+    if rule.mask.shape != p.shape:
+        raise InvalidArchitectureError(
+            f"A mask tells of each of the {len(p):,} candidates whether it is allowed",
+            f"shape {rule.mask.shape} came",
+            "Make it for `space.candidates`, in their order.",
+        )
+    return np.asarray(rule.mask, dtype=np.bool_)
+
+
 def _refuse_infeasible(
-    constraints: Sequence[Predicate], passes: NDArray[np.bool_], p: NDArray[np.float64], i: NDArray[np.float64]
+    constraints: Sequence[Predicate | Admitted],
+    passes: NDArray[np.bool_],
+    p: NDArray[np.float64],
+    i: NDArray[np.float64],
 ) -> None:
     counts = passes.sum(axis=0)
     tightest = int(counts.argmin())
-    name = getattr(constraints[tightest], "__name__", repr(constraints[tightest]))
+    rule = constraints[tightest]
+    name = rule.name if isinstance(rule, Admitted) else getattr(rule, "__name__", repr(rule))
     raise InfeasibleError(
         "At least one candidate passes every constraint",
         f"none of {len(p)} does; the tightest, number {tightest + 1} ({name}), lets {counts[tightest]} pass",

@@ -8,12 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import extract
-from optimum_ose.core.question import Cost, Predicate
+from optimum_ose.core.question import Admitted, Cost, Predicate
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, CandidateTrainer, Measure
@@ -172,12 +170,10 @@ def _inference_cost(space: SearchSpace, setting: CandidateSetting, finding: Late
 
 def _constraints(
     space: SearchSpace, settings: SearchConfig, allowed: Collection[Architecture] | None
-) -> tuple[Predicate, ...]:
-    small = np.flatnonzero(small_enough(space, settings))
-    admitted_sets = [allowed] if allowed is not None else []
-    if len(small) < len(space):
-        admitted_sets.append(frozenset(space.candidates.take(small)))
-    return tuple(partial(_is_among, among) for among in admitted_sets)
+) -> tuple[Predicate | Admitted, ...]:
+    small = small_enough(space, settings)
+    bounds: list[Predicate | Admitted] = [] if small.all() else [Admitted(small, name="small enough")]
+    return (*bounds, *([] if allowed is None else [partial(_is_among, allowed)]))
 
 
 def _is_among(among: Collection[Architecture], architecture: Architecture, _size: float, _cost: float) -> bool:
