@@ -72,6 +72,20 @@ def test_neither_report_nor_push_passes_over_files_that_were_cut_off(
     assert f"{name} is missing" in refused(monkeypatch, capsys, ["report", str(copy)])
 
 
+@pytest.mark.parametrize("name", ["evaluations", "pareto_front"])
+def test_a_search_without_evaluations_is_no_finished_one(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = copy / "ose" / "search.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: []}))
+    record = json.loads((copy / "ose" / "run.json").read_text())
+    record.pop("dependencies")  # of an earlier version: nothing tells that the file has changed
+    (copy / "ose" / "run.json").write_text(json.dumps(record))
+    assert f"search.json must hold what optimum-ose wrote; {name}: " in refused(
+        monkeypatch, capsys, ["report", str(copy)]
+    )
+
+
 def test_a_report_needs_no_checkpoints_and_a_push_no_untouched_settings(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
