@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("modeling",),
     ("question",),
     ("distillation", "finetuning"),
+    ("elastic",),
     ("export",),
     ("hub",),
     ("report",),

@@ -79,6 +79,16 @@ class OSEArtifact:
         """What unfinished stages need to go on. Stays on this machine."""
         return self.path / "checkpoints"
 
+    @property
+    def elastic(self) -> Path:
+        """The shared weights of an elastic search. Stays on this machine."""
+        return self.checkpoints / "elastic"
+
+    @property
+    def extracted(self) -> Path:
+        """The winner of an elastic search with the weights that were measured. Stays on this machine."""
+        return self.checkpoints / "extracted"
+
     @classmethod
     def create(
         cls, path: str | os.PathLike[str], *, question: Mapping[str, Any], request: Mapping[str, Any]

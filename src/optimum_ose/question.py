@@ -3,6 +3,7 @@ path.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from datasets import Dataset, Image
@@ -12,6 +13,9 @@ from optimum_ose.configuration import DistillationConfig, SearchConfig
 from optimum_ose.configuration.search import FREE_SEARCH_SETTINGS
 from optimum_ose.preprocessing import rgb
 from optimum_ose.serialization import digest, plain
+
+FREE_ELASTIC_SETTINGS = frozenset({"checkpoint_steps", "max_measured"})
+"""Settings of an elastic training that change nothing of its weights."""
 
 
 def model_digest(model: PreTrainedModel) -> str:
@@ -52,6 +56,79 @@ def search_question(
         "settings": {name: value for name, value in plain(settings).items() if name not in FREE_SEARCH_SETTINGS},
         "recipe": plain(DistillationConfig()),
         **({"benchmark_task": benchmark_task} if judged else {}),
+    }
+
+
+def elastic_question(
+    model: PreTrainedModel, settings: SearchConfig, *, rows: Dataset, sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """The question that a training of shared weights answers.
+
+    Args:
+        model: the teacher.
+        settings: of the search.
+        rows: that it is trained on.
+        sizes: of the largest candidate in each axis.
+    """
+    bounds = ("max_parameters", "max_non_embedding_parameters", "layer_selection", "seed", "axes", "sequence_length")
+    return {
+        "model": model_digest(model),
+        "train": rows_digest(rows),
+        "sizes": dict(sizes),
+        "settings": {name: value for name, value in plain(settings).items() if name in bounds},
+        "elastic": {
+            name: value for name, value in plain(settings.elastic).items() if name not in FREE_ELASTIC_SETTINGS
+        },
+        "recipe": plain(DistillationConfig()),
+    }
+
+
+def answers_narrower(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether a finished training of shared weights answers another question too: one with tighter bounds on the size,
+    or with fewer values of an axis, and otherwise the same.
+
+    Args:
+        kept: the question of the training.
+        asked: another one.
+    """
+    free = {"max_parameters", "max_non_embedding_parameters", "axes", "sequence_length"}
+    old, new = kept["settings"], asked["settings"]
+    if any(kept[name] != asked[name] for name in ("model", "train", "elastic", "recipe")):
+        return False
+    if any(old[name] != new[name] for name in old.keys() - free) or kept["sizes"].keys() != asked["sizes"].keys():
+        return False
+    bounds = [(old[name], new[name]) for name in ("max_parameters", "max_non_embedding_parameters")]
+    is_bounded = all(before is None or (now is not None and now <= before) for before, now in bounds)
+    axes = all(
+        axis in new["axes"] and set(new["axes"][axis]) <= set(values) for axis, values in old["axes"].items()
+    ) and all(axis in old["axes"] or value <= kept["sizes"][axis] for axis, value in asked["sizes"].items())
+    return is_bounded and axes
+
+
+def measuring_question(
+    model: PreTrainedModel,
+    settings: SearchConfig,
+    *,
+    weights: str,
+    eval_rows: Dataset,
+    benchmark_task: str | None = None,
+) -> dict[str, Any]:
+    """The question that a journal of measured parts of shared weights answers.
+
+    Args:
+        model: the teacher.
+        settings: of the search.
+        weights: digest of the shared weights.
+        eval_rows: that candidates are measured on.
+        benchmark_task: whose metric scores them; None: the task's own.
+    """
+    kept = {"error": settings.measured_error, "num_eval_rows": settings.num_eval_rows, "seed": settings.seed}
+    return {
+        "model": model_digest(model),
+        "weights": weights,
+        "validation": rows_digest(eval_rows),
+        "settings": kept,
+        **({"benchmark_task": benchmark_task} if benchmark_task is not None else {}),
     }
 
 

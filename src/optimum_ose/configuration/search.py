@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from optimum_ose.configuration.distillation import DistillationConfig
+from optimum_ose.configuration.elastic import ElasticSetting
 from optimum_ose.configuration.faults import Unquoted
 from optimum_ose.configuration.kinds import (
     STRICT,
@@ -55,8 +56,12 @@ class SearchConfig:
 
     epsilon: Annotated[float, Bounds(above=0, below=1)] = 0.05
     """Relative shortfall from the best W that the user accepts, in (0, 1)."""
-    method: Literal["certified", "stride", "exhaustive"] = "certified"
-    """How candidates are chosen for training."""
+    method: Literal["certified", "stride", "exhaustive", "elastic"] = "certified"
+    """How candidates are measured: `elastic` trains one set of shared weights, of which every candidate is a part, and
+    measures the parts without training them alone; the others train candidates for a short while, chosen one after the
+    other, at a stride, or all."""
+    elastic: ElasticSetting = field(default_factory=ElasticSetting)
+    """How the shared weights are trained (only `elastic`)."""
     objective: Literal["w-coefficient", "error"] = "w-coefficient"
     """What the winner is best in: the highest W, or the least e-hat under the bounds on size and latency."""
     keep: PositiveShare | None = None
@@ -74,8 +79,10 @@ class SearchConfig:
     """Theta: overrides of `DistillationConfig` tried for every candidate. Short runs from repaired weights want a
     gentle rate: on trec6 and sst2 the errors of 30 steps differed by up to 18% between seeds at 3e-4, by up to 9% at
     1e-4, where six of seven students of 96 channels and more were nearer to their teacher; narrower ones were not."""
-    error: Literal["cross-entropy", "task-metric"] = "cross-entropy"
-    """e-hat: cross-entropy to the maximum point's output distribution (as Bort), or 1 - the task's metric."""
+    error: Literal["divergence", "cross-entropy", "task-metric"] | None = None
+    """e-hat: how much worse than its own the maximum point's answers are met (`divergence`: the KL divergence, or for
+    numbers the relative squared error; only with `elastic`, where it is the default), the cross-entropy to them (as
+    Bort; the default otherwise), or 1 - the task's metric."""
     layer_selection: LayerSelection = "even"
     """Which of the teacher's layers candidates inherit."""
     num_eval_rows: Count = 512
@@ -115,6 +122,11 @@ class SearchConfig:
         return DEFAULT_BUDGET if self.max_evaluations is None and self.method == "certified" else self.max_evaluations
 
     @property
+    def measured_error(self) -> str:
+        """The error that is measured."""
+        return self.error or ("divergence" if self.method == "elastic" else "cross-entropy")
+
+    @property
     def is_bounded(self) -> bool:
         """Whether the student's size or latency is bounded from above."""
         bounds = (self.max_parameters, self.max_non_embedding_parameters, self.max_latency_ms)
@@ -139,6 +151,11 @@ class SearchConfig:
                 self.method,
             ),
             (self.keep is not None or self.prefer == "size", "prefer needs keep", self.prefer),
+            (
+                self.error != "divergence" or self.method == "elastic",
+                "error divergence needs the method elastic (short trainings are compared by their cross-entropy)",
+                self.method,
+            ),
             *(rule for theta in self.hyperparameters for rule in _theta_rules(theta)),
             *_rules_of_repetition("hyperparameters", self.hyperparameters),
             *(rule for name, values in self.axes.items() for rule in _rules_of_repetition(f"axes.{name}", values)),
@@ -166,6 +183,7 @@ FREE_SEARCH_SETTINGS = frozenset(
         "latency",
         "max_error",
         "axes",
+        "elastic",
     }
 )
 """Settings of a search that may change while its finished evaluations stay valid."""

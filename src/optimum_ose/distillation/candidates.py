@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import numpy as np
 import torch
@@ -74,6 +74,13 @@ class CandidateRun:
         return _key(self.architecture, self.theta, self.replicate)
 
 
+class Measurer(Protocol):
+    """Measures one candidate."""
+
+    def measure(self, run: CandidateRun) -> dict[str, Any]:
+        """The journal entry of a run."""
+
+
 Measure = Callable[[Sequence[CandidateRun]], Sequence[Mapping[str, Any]]]
 """Measures at least the first of some runs, and returns the journal entries of those that it measured."""
 
@@ -132,7 +139,7 @@ class CandidateTrainer:
     def _measure(self, student: PreTrainedModel) -> float:
         setting = self._setting
         found = predict_logits(student, setting.eval_rows, tokenizer=setting.tokenizer)
-        if setting.search.error == "task-metric":
+        if setting.search.measured_error == "task-metric":
             return 1.0 - setting.score(found, setting.eval_rows)
         if self._answers is None:
             self._answers = torch.from_numpy(

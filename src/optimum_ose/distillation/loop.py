@@ -135,7 +135,7 @@ def _run(
 ) -> DistillationReport:
     pupil: Any = Pupil(student, teacher, problem=problem, config=config)
     optimizer: Any = torch.optim.AdamW(
-        _parameter_groups(pupil, config.weight_decay), lr=config.learning_rate, fused=True
+        parameter_groups(pupil, config.weight_decay), lr=config.learning_rate, fused=True
     )
     scheduler = get_linear_schedule_with_warmup(
         optimizer, math.ceil(config.num_steps * config.warmup_ratio), config.num_steps
@@ -156,7 +156,7 @@ def _run(
     pupil.eval()
     step, loss = start, torch.tensor(math.nan)
     per_step = config.gradient_accumulation_steps
-    batches = _batches(loader, start * per_step, config.num_steps * per_step)
+    batches = endless_batches(loader, start * per_step, config.num_steps * per_step)
     while together := list(islice(batches, per_step)):
         loss = _step(accelerator, pupil, teacher, together, optimizer, config, problem)
         scheduler.step()
@@ -231,7 +231,7 @@ def _tell(
         accelerator.log({"loss": float(loss)}, step=step)
 
 
-def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Matrices decay; biases and norms, which are vectors, do not."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
@@ -240,7 +240,7 @@ def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[
     ]
 
 
-def _batches(loader: Any, start: int, stop: int) -> Iterator[Any]:
+def endless_batches(loader: Any, start: int, stop: int) -> Iterator[Any]:
     """Batches start .. stop - 1 of the endless sequence of epochs."""
     per_epoch, step = len(loader), start
     while step < stop:

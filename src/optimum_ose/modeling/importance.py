@@ -19,6 +19,8 @@ class Importance:
     residual: torch.Tensor
     """Shape (hidden, hidden): orthonormal directions of the residual stream as columns. First the mean over channels,
     then those in which all layers' outputs are largest in mean square, in descending order."""
+    channels: torch.Tensor
+    """Shape (hidden,): mean square of each channel of the residual stream about the mean over channels."""
     heads: tuple[torch.Tensor, ...]
     """Per layer, shape (heads,): mean square of each head's output."""
     inner: tuple[torch.Tensor, ...]
@@ -80,6 +82,7 @@ def measure_importance(
     channels = [squares[name].reshape(num_heads, -1) for name in readers["heads"]]
     return Importance(
         residual=principal_directions(residual),
+        channels=_off_even(residual).diagonal(),
         heads=tuple(of_layer.sum(1) for of_layer in channels),
         inner=tuple(squares[name] for name in readers["inner"]),
         head_size=channels[0].shape[1],
@@ -120,13 +123,24 @@ def principal_directions(second_moment: torch.Tensor) -> torch.Tensor:
     Args:
         second_moment: symmetric, positive semidefinite, shape (size, size).
     """
-    size = len(second_moment)
-    even = torch.full((size, 1), size**-0.5, dtype=second_moment.dtype)
-    off_even = torch.eye(size, dtype=second_moment.dtype) - even @ even.T
+    even = _even(second_moment)
     # The even direction gets the one negative eigenvalue, hence comes first.
     shift = 1 + second_moment.trace()
-    _, vectors = torch.linalg.eigh(off_even @ second_moment @ off_even - shift * even @ even.T)
+    _, vectors = torch.linalg.eigh(_off_even(second_moment) - shift * even @ even.T)
     return torch.cat([even, vectors[:, 1:].flip(1)], dim=1)
+
+
+def _even(second_moment: torch.Tensor) -> torch.Tensor:
+    """The direction of the mean over channels, shape (size, 1)."""
+    size = len(second_moment)
+    return torch.full((size, 1), size**-0.5, dtype=second_moment.dtype)
+
+
+def _off_even(second_moment: torch.Tensor) -> torch.Tensor:
+    """The second moment of what is left when the mean over channels is taken away."""
+    even = _even(second_moment)
+    off_even = torch.eye(len(second_moment), dtype=second_moment.dtype) - even @ even.T
+    return off_even @ second_moment @ off_even
 
 
 def _second_moment(state: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

@@ -13,7 +13,7 @@ arXiv:2401.15024, where it is exact but for what is cut off; under LayerNorm wit
 repair.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -29,6 +29,8 @@ from optimum_ose.modeling.building import parameter_shapes
 from optimum_ose.modeling.dimension_map import Dimension, DimensionMap, Stream
 from optimum_ose.modeling.importance import Importance, require_inheritable
 
+Indices = tuple[int, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inheritance:
@@ -36,9 +38,10 @@ class Inheritance:
 
     layers: tuple[int, ...]
     """Layer of each of the student's layers."""
-    residual: torch.Tensor
+    residual: torch.Tensor | None
     """Shape (teacher's hidden size, student's): each of the student's channels as a unit vector of the teacher's, at
-    right angles to the others."""
+    right angles to the others; or, shape (teacher's hidden size,), the teacher's channels in another order. None: the
+    teacher's channels as they are."""
     heads: tuple[tuple[int, ...], ...]
     """Heads, one tuple per student layer; a head may come twice where more of them are to share keys and values."""
     kv_heads: tuple[tuple[int, ...], ...]
@@ -110,7 +113,11 @@ def find_origins(
 
 
 def choose(
-    architecture: Architecture, importance: Importance, *, layer_scores: torch.Tensor | None = None
+    architecture: Architecture,
+    importance: Importance,
+    *,
+    layer_scores: torch.Tensor | None = None,
+    in_order: bool = False,
 ) -> Inheritance:
     """What a student of this architecture inherits.
 
@@ -119,6 +126,9 @@ def choose(
         importance: of the teacher's parts.
         layer_scores: what each of the teacher's layers but the last is worth, shape (layers - 1,); None: layers are
             taken evenly.
+        in_order: put the most important directions, heads and neurons first, so that the front of every tensor is its
+            most important part. At the teacher's width channels are ordered, not rotated: LayerNorm allows nothing
+            else, and the student of the teacher's own size computes what the teacher does.
     """
     num_teacher_layers = len(importance.inner)
     layers = run_ends(num_teacher_layers, architecture[LAYERS])
@@ -126,15 +136,16 @@ def choose(
         layers = (*_largest(layer_scores, architecture[LAYERS] - 1), num_teacher_layers - 1)
     others = (value for axis, value in architecture.items() if axis not in (LAYERS, HEADS, KV_HEADS, HIDDEN))
     inner_size = next(others, None)
-    kv_heads, heads = zip(*(_heads(importance, layer, architecture) for layer in layers), strict=True)
+    largest = _largest_first if in_order else _largest
+    kv_heads, heads = zip(*(_heads(importance, layer, architecture, largest) for layer in layers), strict=True)
     return Inheritance(
         layers=layers,
-        residual=_projection(importance.residual, architecture[HIDDEN]),
+        residual=_projection(importance, architecture[HIDDEN], in_order=in_order),
         heads=heads,
         kv_heads=kv_heads,
         head_size=importance.head_size,
         inner=tuple(
-            _largest(importance.inner[layer], inner_size or importance.inner[layer].numel()) for layer in layers
+            largest(importance.inner[layer], inner_size or importance.inner[layer].numel()) for layer in layers
         ),
     )
 
@@ -144,31 +155,39 @@ def run_ends(num_layers: int, num_runs: int) -> tuple[int, ...]:
     return tuple((run + 1) * num_layers // num_runs - 1 for run in range(num_runs))
 
 
-def _projection(directions: torch.Tensor, size: int) -> torch.Tensor:
-    """The first directions, mixed evenly: none of the student's channels then stands out, which suits quantization,
-    and their mean stays the mean, for the first row of a cosine transform is even.
+def _projection(importance: Importance, size: int, *, in_order: bool) -> torch.Tensor | None:
+    """The first directions, mixed evenly unless their order counts: none of the student's channels then stands out,
+    which suits quantization, and their mean stays the mean, for the first row of a cosine transform is even.
     """
+    directions = importance.residual
     if size == len(directions):
-        return torch.eye(size)
+        return torch.argsort(importance.channels, descending=True, stable=True) if in_order else None
+    if in_order:
+        return directions[:, :size].float()
     mixing = torch.from_numpy(dct(np.eye(size), norm="ortho", axis=0))
     return (directions[:, :size] @ mixing).float()
 
 
-def _heads(importance: Importance, layer: int, architecture: Architecture) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _heads(
+    importance: Importance, layer: int, architecture: Architecture, largest: Callable[[torch.Tensor, int], Indices]
+) -> tuple[Indices, Indices]:
     """The most important heads of keys and values, and for each of them its most important heads, again and again where
     the student wants more.
     """
     scores = importance.heads[layer].reshape(importance.num_kv_heads, -1)
     num_kv_heads = architecture.get(KV_HEADS, architecture[HEADS])
-    kv_heads = _largest(scores.sum(1), num_kv_heads)
+    kv_heads = largest(scores.sum(1), num_kv_heads)
     size, wanted = scores.shape[1], architecture[HEADS] // num_kv_heads
-    members = [[group * size + head for head in _largest(scores[group], wanted)] for group in kv_heads]
+    members = [[group * size + head for head in largest(scores[group], wanted)] for group in kv_heads]
     return kv_heads, tuple(head for group in members for head in islice(cycle(group), wanted))
 
 
-def _largest(scores: torch.Tensor, count: int) -> tuple[int, ...]:
-    order = torch.argsort(scores, descending=True, stable=True)[:count]
-    return tuple(sorted(order.tolist()))
+def _largest(scores: torch.Tensor, count: int) -> Indices:
+    return tuple(sorted(_largest_first(scores, count)))
+
+
+def _largest_first(scores: torch.Tensor, count: int) -> Indices:
+    return tuple(torch.argsort(scores, descending=True, stable=True)[:count].tolist())
 
 
 def _kept(dimension: Dimension, layer: int | None, size: int, count: int, chosen: Inheritance) -> torch.Tensor | None:
@@ -176,10 +195,14 @@ def _kept(dimension: Dimension, layer: int | None, size: int, count: int, chosen
     if dimension.axis is None:
         return None
     if dimension.stream == "residual":
-        if count == size:
+        if chosen.residual is None:
             return None
         if (dimension.factor, dimension.offset) == (1, 0):
             return chosen.residual  # not a copy for each dimension
+        if chosen.residual.ndim == 1:
+            width = len(chosen.residual)
+            moved = [block * width + chosen.residual for block in range(dimension.factor)]
+            return torch.cat([*moved, torch.arange(size - dimension.offset, size)])
         return torch.from_numpy(block_diag(*[chosen.residual] * dimension.factor, np.eye(dimension.offset)))
     if layer is None:
         return torch.arange(count)

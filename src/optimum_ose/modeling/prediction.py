@@ -1,6 +1,6 @@
 """Inference over rows: what a model answers, tokens batched by length, images as they come."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,9 +75,29 @@ def gather_answers(
         batch_size: rows per batch.
         on_rows: hears after each batch how many rows are answered.
     """
+    batches = length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=batch_size)
+    answers = answers_in_order(answer, batches, num_rows=len(rows), on_rows=on_rows)
+    return answers if len(rows) else np.empty((0, num_classes(model)), dtype=np.float32)
+
+
+def answers_in_order(
+    answer: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+    batches: Iterable[tuple[list[int], Mapping[str, torch.Tensor]]],
+    *,
+    num_rows: int,
+    on_rows: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """What a function answers to batches, in the order of the rows; see `gather_answers`.
+
+    Args:
+        answer: of padded inputs.
+        batches: as `length_sorted_batches` gives them.
+        num_rows: rows in all batches, at least 1.
+        on_rows: hears after each batch how many rows are answered.
+    """
     num_answered = 0
-    answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(rows)
-    for indices, batch in length_sorted_batches(model, rows, tokenizer=tokenizer, batch_size=batch_size):
+    answers: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * num_rows
+    for indices, batch in batches:
         found = answer(batch)
         has_padding = found.ndim > 2 and len(found) > 1
         masks = batch["attention_mask"].bool().cpu() if has_padding else [...] * len(found)
@@ -86,7 +106,7 @@ def gather_answers(
         num_answered += len(indices)
         if on_rows is not None:
             on_rows(num_answered)
-    return np.concatenate(answers) if answers else np.empty((0, num_classes(model)), dtype=np.float32)
+    return np.concatenate(answers) if answers else np.empty((0, 0), dtype=np.float32)
 
 
 def real_tokens(batch: Mapping[str, torch.Tensor], shown: torch.Tensor) -> torch.Tensor:

@@ -48,7 +48,7 @@ def copy_fronts(student: torch.nn.Module, teacher: torch.nn.Module, *, sizes: Pa
         teacher: not changed.
         sizes: of the axes, the one whose blocks are looked for first at the front.
     """
-    lengths = _list_lengths(student), _list_lengths(teacher)
+    lengths = list_lengths(student), list_lengths(teacher)
     source = {**dict(teacher.named_parameters()), **dict(teacher.named_buffers())}
     target = {**dict(student.named_parameters()), **dict(student.named_buffers())}
     with torch.no_grad():
@@ -58,12 +58,12 @@ def copy_fronts(student: torch.nn.Module, teacher: torch.nn.Module, *, sizes: Pa
                 continue
             for index, (whole, kept) in enumerate(zip(found.shape, tensor.shape, strict=True)):
                 if kept < whole:
-                    found = found.index_select(index, _fronts(whole, kept, sizes).to(found.device))
+                    found = found.index_select(index, block_fronts(whole, kept, sizes).to(found.device))
             if found.shape == tensor.shape:
                 tensor.copy_(found)
 
 
-def _fronts(whole: int, kept: int, sizes: Pairs) -> torch.Tensor:
+def block_fronts(whole: int, kept: int, sizes: Pairs) -> torch.Tensor:
     """Indices of the front of each block of a dimension; of the whole dimension if it is made of no axis's blocks."""
     for size, part in sizes:
         blocks = whole // size
@@ -72,7 +72,7 @@ def _fronts(whole: int, kept: int, sizes: Pairs) -> torch.Tensor:
     return torch.arange(kept)
 
 
-def _list_lengths(model: torch.nn.Module) -> Mapping[str, int]:
+def list_lengths(model: torch.nn.Module) -> Mapping[str, int]:
     """Number of modules in each list, by its dotted name."""
     return {
         name: len(module)

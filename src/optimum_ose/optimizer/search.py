@@ -6,19 +6,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypedDict
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.fptas import extract
+from optimum_ose.core.fptas import Method, extract
 from optimum_ose.core.question import Admitted, Cost, Predicate
-from optimum_ose.core.results import Evaluation, SearchResult
+from optimum_ose.core.results import Evaluation, SearchResult, Theta
 from optimum_ose.core.search_space import SearchSpace
-from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, CandidateTrainer, Measure
+from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, CandidateTrainer, Measure, Measurer
 from optimum_ose.export.example_inputs import described_input
 from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.journal import Journal
 from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency, latency_meter
+from optimum_ose.optimizer.row_certificate import with_rows
 from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.optimizer.team import Team
 from optimum_ose.progress import Listener, working
@@ -31,6 +32,7 @@ def shared_search(
     question: Callable[[], Mapping[str, Any]],
     journal: Path | None,
     listener: Listener,
+    measurer: Measurer | None = None,
 ) -> tuple[SearchResult, LatencyFinding | None]:
     """`search_architecture` by all processes of the launch: the first searches, the others train what it hands out.
 
@@ -40,8 +42,9 @@ def shared_search(
         question: gives what the journal answers; the first process calls it.
         journal: file of finished evaluations; None: nothing is kept.
         listener: hears of each evaluation.
+        measurer: of candidates; None: each is trained for a short while.
     """
-    team = Team(CandidateTrainer(setting, clock=time.perf_counter))
+    team = Team(measurer or CandidateTrainer(setting, clock=time.perf_counter))
 
     def search() -> tuple[SearchResult, LatencyFinding | None]:
         with TemporaryDirectory() as folder:
@@ -132,33 +135,46 @@ def _extract(
         listener.advance(num_done, f"error {evaluation.objectives.error:.3f}")
 
     error = CandidateError(measure, journal=journal)
+    constraints = _constraints(space, settings, allowed)
+    num_candidates = int(small_enough(space, settings).sum()) if allowed is None else len(allowed)
     with working(listener, "extract", settings.budget):
         found = extract(
             space,
             parameter_size=space.parameter_size,
             inference_cost=_inference_cost(space, setting, finding),
             error=error,
-            hyperparameters=[dict(theta) for theta in settings.hyperparameters],
+            **_choice(settings, num_candidates=num_candidates),
             epsilon=settings.epsilon,
-            method=settings.method,
             objective=settings.objective,
             interval_size=settings.interval_size,
-            noise=settings.noise,
-            constraints=_constraints(space, settings, allowed),
+            constraints=constraints,
             max_error=settings.max_error,
-            max_evaluations=settings.budget,
             seed=settings.seed,
             on_evaluation=advance,
             on_plan=error.plan,
         )
-    return replace(
-        found,
-        certificate=replace(
-            found.certificate,
-            weights=f"short trainings of {settings.max_training_steps} steps",
-            num_rows=len(setting.eval_rows),
-        ),
-    )
+    return with_rows(found, journal, settings, num_rows=len(setting.eval_rows))
+
+
+class _Choice(TypedDict):
+    """How candidates are chosen, as `extract` takes it."""
+
+    method: Method
+    hyperparameters: list[Theta]
+    noise: float | None
+    max_evaluations: int | None
+
+
+def _choice(settings: SearchConfig, *, num_candidates: int) -> _Choice:
+    """Views of shared weights are measured without noise: all of them, unless there are too many."""
+    if settings.method != "elastic":
+        thetas: list[Theta] = [dict(theta) for theta in settings.hyperparameters]
+        return _Choice(
+            method=settings.method, hyperparameters=thetas, noise=settings.noise, max_evaluations=settings.budget
+        )
+    limit = settings.max_evaluations or settings.elastic.max_measured
+    method: Method = "exhaustive" if num_candidates <= limit else "certified"
+    return _Choice(method=method, hyperparameters=[{}], noise=0.0, max_evaluations=limit)
 
 
 def _inference_cost(space: SearchSpace, setting: CandidateSetting, finding: LatencyFinding | None) -> Cost:

@@ -20,7 +20,7 @@ from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance, require_inheritable
 from optimum_ose.modeling.inheritance import Inheritance, Origin, choose, find_origins
 from optimum_ose.modeling.initialization import inherit
-from optimum_ose.modeling.prediction import token_mask
+from optimum_ose.modeling.prediction import evaluating, token_mask
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
@@ -36,6 +36,10 @@ _MAX_TOKENS = 2**15
 """Tokens, padding included, in the one batch on which students are repaired."""
 _UNCUT_SHARE = 0.9
 """Of the rows that students are repaired on: longer rows are cut, or padding would be most of the batch."""
+_NUM_COMPARED = 16
+"""Rows on which a reordered teacher is compared with the teacher."""
+_ROUNDING = 1e-3
+"""Relative difference between them that is rounding."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids", IMAGE, SOUND)
 _LOGGER = logging.getLogger(__name__)
 
@@ -115,6 +119,22 @@ class StudentMaker:
             repair(student, self._calibration, origins)
         return student
 
+    def ordered(self, architecture: Architecture) -> PreTrainedModel:
+        """A student whose most important directions, heads and neurons come first, so that the front of every tensor is
+        its most important part; at the teacher's own size it computes what the teacher does.
+        """
+        plain = inherit_fronts(self._teacher, architecture, task=self._task)
+        followed = architecture if self.refusal is not None else self._followed(architecture)
+        unfollowed = set(architecture) - set(followed)
+        if self.refusal is not None or any(self._own_sizes.get(axis) != architecture[axis] for axis in unfollowed):
+            return plain
+        chosen = choose(followed, self.importance, layer_scores=self._layer_scores, in_order=True)
+        student, origins = self._inherit(followed, chosen)
+        if followed != self._maximum_point:
+            repair(student, self._calibration, origins)
+            return student
+        return student if _answer_alike(student, self._teacher, self._calibration.batch) else plain
+
     def _followed(self, architecture: Architecture) -> Architecture:
         """The sizes that the dimension map knows of."""
         known = {item.axis for tensor in self.dimension_map.tensors for item in tensor.dimensions}
@@ -147,6 +167,14 @@ def _choices_apart(rows: Dataset) -> Dataset:
         return rows
     columns = rows.to_dict()
     return Dataset.from_dict({name: [[part] for row in columns[name] for part in row] for name in columns})
+
+
+def _answer_alike(student: PreTrainedModel, teacher: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> bool:
+    """Whether two models answer the same but for rounding: channels of some types cannot be put in another order."""
+    with evaluating(student), evaluating(teacher):
+        first = {name: values[:_NUM_COMPARED] for name, values in batch.items()}
+        found, expected = student(**first)[0], teacher(**first)[0]
+    return bool(torch.allclose(found, expected, rtol=_ROUNDING, atol=_ROUNDING * float(expected.abs().max())))
 
 
 def _cut(rows: Dataset) -> Dataset:

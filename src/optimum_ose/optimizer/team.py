@@ -6,7 +6,7 @@ from typing import Any, TypeVar, final
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
 
-from optimum_ose.distillation.candidates import CandidateRun, CandidateTrainer
+from optimum_ose.distillation.candidates import CandidateRun, Measurer
 from optimum_ose.distillation.local_process import num_processes, process_state
 from optimum_ose.exceptions import OSEError, ProcessError
 from optimum_ose.export.machine import usable_cores
@@ -35,7 +35,7 @@ class Team:
         trainer: of this process.
     """
 
-    def __init__(self, trainer: CandidateTrainer) -> None:
+    def __init__(self, trainer: Measurer) -> None:
         self._trainer = trainer
         self._num_processes = num_processes()
 

@@ -20,8 +20,9 @@ from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_or_none
 from optimum_ose.data.groups import whole_groups
 from optimum_ose.data.tokenization import TEACHER_LOGITS
-from optimum_ose.distillation.candidates import CandidateSetting
+from optimum_ose.distillation.candidates import CandidateSetting, Initialize
 from optimum_ose.distillation.loop import distill
+from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.pool_file import POOL_FILE
@@ -31,6 +32,7 @@ from optimum_ose.modeling.health import require_weights
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import torch_threads
 from optimum_ose.optimizer.augmentation import rows_to_learn
+from optimum_ose.optimizer.elastic import elastic_measurer, trained_elastic
 from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.guards import checked_splits, chosen_architecture, journal_file, require_training
 from optimum_ose.optimizer.latency import LatencyFinding
@@ -42,7 +44,7 @@ from optimum_ose.optimizer.training import train
 from optimum_ose.output_folder import claim_for_export
 from optimum_ose.processes import require_single_process
 from optimum_ose.progress import working
-from optimum_ose.question import search_question
+from optimum_ose.question import measuring_question, model_digest, search_question
 from optimum_ose.tasks import labeled_task
 
 
@@ -52,6 +54,7 @@ class Verbs(TeacherTask):
     latency: LatencyFinding | None = None
     """What the last `extract` learned of latency, if it was bounded or the cost."""
     _make_student: StudentMaker | None = None
+    _elastic: ElasticStudent | None = None
 
     def extract(
         self,
@@ -60,14 +63,18 @@ class Verbs(TeacherTask):
         train_dataset: Dataset,
         eval_dataset: Dataset,
         journal: str | os.PathLike[str] | None = None,
+        elastic_folder: str | os.PathLike[str] | None = None,
     ) -> SearchResult:
-        """Search the architecture: every candidate's error is measured by a short distillation.
+        """Search the architecture: a candidate's error is measured by a short distillation, or, with the method
+        elastic, on the part of the shared weights that it is.
 
         Args:
             config: how to search.
             train_dataset: rows to distil on.
             eval_dataset: development rows; the first `config.num_eval_rows` of a seeded shuffle measure the error.
             journal: file of finished evaluations and latencies, resumed if it exists; timed ONNX files lie beside it.
+            elastic_folder: where the shared weights are kept, training resumes from what is found there; None: they are
+                not kept.
 
         Raises:
             InvalidConfigError: if the teacher has no trained head yet, or the space is too small for a latency model.
@@ -80,29 +87,58 @@ class Verbs(TeacherTask):
         settings, journal_path = config or SearchConfig(), journal_file(journal)
         train_dataset, eval_dataset, _ = checked_splits(train_dataset, eval_dataset, None)
         with torch_threads(search_threads(settings.num_threads)):
-            eval_rows, rows = self.rows(eval_dataset), self.answered_rows(train_dataset)
-            self._make_student = StudentMaker(
-                self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
-            )
+            eval_rows = self.rows(eval_dataset)
             shuffled = eval_rows.shuffle(seed=settings.seed)
+            part = whole_groups(shuffled, settings.num_eval_rows)
+            derive_space = partial(self.search_space, settings)
+            self._make_student, self._elastic, measurer = None, None, None
+            initialize: Initialize
+            if settings.method == "elastic":
+                states = folder_or_none(elastic_folder, "elastic_folder")
+                self._elastic = trained_elastic(
+                    self, derive_space(), settings, train_dataset=train_dataset, folder=states
+                )
+                rows, initialize = self.rows(train_dataset), self._elastic.materialize
+                measurer = elastic_measurer(self, self._elastic, settings, part)
+                weights = model_digest(self._elastic.shared)
+                question = partial(
+                    measuring_question,
+                    self.teacher,
+                    settings,
+                    weights=weights,
+                    eval_rows=eval_rows,
+                    benchmark_task=self.benchmark_task,
+                )
+            else:
+                rows = self.answered_rows(train_dataset)
+                self._make_student = initialize = StudentMaker(
+                    self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
+                )
+                question = partial(
+                    search_question,
+                    self.teacher,
+                    settings,
+                    rows=rows,
+                    eval_rows=eval_rows,
+                    benchmark_task=self.benchmark_task,
+                )
             setting = CandidateSetting(
                 teacher=self.teacher,
                 tokenizer=self.tokenizer,
                 rows=rows,
-                eval_rows=whole_groups(shuffled, settings.num_eval_rows),
-                initialize=self._make_student,
+                eval_rows=part,
+                initialize=initialize,
                 search=settings,
                 task=self.task,
                 score=self.metric.score,
             )
             result, self.latency = shared_search(
-                partial(self.search_space, settings),
+                derive_space,
                 setting,
-                question=lambda: search_question(
-                    self.teacher, settings, rows=rows, eval_rows=eval_rows, benchmark_task=self.benchmark_task
-                ),
+                question=question,
                 journal=journal_path,
                 listener=self.listener,
+                measurer=measurer,
             )
             return result
 
@@ -114,11 +150,13 @@ class Verbs(TeacherTask):
         layer_selection: LayerSelection | None = None,
         scratch_seed: int | None = None,
     ) -> PreTrainedModel:
-        """A student of an architecture that inherits the teacher's weights by importance.
+        """A student of an architecture that inherits the teacher's weights by importance; after an `extract` with the
+        method elastic, with the weights that were measured.
 
         Args:
             architecture: from the teacher's search space, or the result of the search that found it.
-            calibration_dataset: rows on which importance is measured; None: the training rows of the last `extract`.
+            calibration_dataset: rows on which importance is measured; None: the training rows of the last `extract`,
+                or the weights of its elastic student.
             layer_selection: which of the teacher's layers the student inherits; None: as in the last `extract` without
                 `calibration_dataset`, evenly with it.
             scratch_seed: draw random weights with this seed instead of inheriting.
@@ -133,6 +171,8 @@ class Verbs(TeacherTask):
         if scratch_seed is not None:
             require_whole_number(scratch_seed, "scratch_seed", least=0)
             return from_scratch(self.teacher, chosen, task=self.task, seed=scratch_seed)
+        if self._elastic is not None and calibration_dataset is None and layer_selection is None:
+            return self._elastic.materialize(chosen)
         if calibration_dataset is not None:
             self._make_student = StudentMaker(
                 self.teacher,

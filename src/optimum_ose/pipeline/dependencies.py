@@ -46,7 +46,11 @@ _RULES: Mapping[Stage, _Rule] = {
     "teacher": _Rule(
         settings=(*_MODEL, *_DATA, "config.teacher_arguments"), files=tuple(f"teacher/{name}" for name in _FOLDER_FILES)
     ),
-    "extract": _Rule(settings=(*_MODEL, *_DATA, "config.search"), reads=("teacher",), files=("ose/search.json",)),
+    "extract": _Rule(
+        settings=(*_MODEL, *_DATA, "config.search"),
+        reads=("teacher",),
+        files=("ose/search.json", *(f"{_CHECKPOINTS}extracted/{name}" for name in _FOLDER_FILES)),
+    ),
     "distill": _Rule(
         settings=("max_length", "benchmark_task", "train", "unlabeled", "config.distillation"),
         reads=("teacher", "extract"),

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from accelerate.tracking import filter_trackers
 from transformers import TrainingArguments
 
-from optimum_ose.configuration import AgoraConfig, DistillationConfig, OSEConfig
+from optimum_ose.configuration import AgoraConfig, DistillationConfig
 from optimum_ose.core.labeler import check_labeler
 from optimum_ose.distillation.candidates import short_run
 from optimum_ose.distillation.local_process import num_processes
 from optimum_ose.distillation.pupil import show_attentions
+from optimum_ose.elastic.measuring import require_measurable
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.export.onnx_export import require_exportable_weights
 from optimum_ose.finetuning.arguments import require_usable_arguments
@@ -50,7 +51,7 @@ def preflight(run: Run) -> None:
         give_head(run.optimizer.teacher, run.rows.train)  # as its fine-tuning will: the problem is known from now on
     arguments = _checked_arguments(run, to_do)
     _check_distillation(run.config.distillation, to_do)
-    _check_search(run.config, to_do)
+    _check_search(run, to_do)
     _check_disk(run, to_do)
     if {"distill", "extract"} & to_do.keys() and run.config.distillation.attention_weight:
         show_attentions(run.optimizer.teacher)
@@ -132,8 +133,12 @@ def _check_distillation(config: DistillationConfig, to_do: Mapping[Stage, str]) 
     require_precision(config.mixed_precision)
 
 
-def _check_search(config: OSEConfig, to_do: Mapping[Stage, str]) -> None:
-    if "extract" in to_do:
+def _check_search(run: Run, to_do: Mapping[Stage, str]) -> None:
+    config = run.config
+    if "extract" in to_do and config.search.method == "elastic":
+        require_measurable(run.optimizer.problem)
+        require_precision(config.search.elastic.mixed_precision)
+    elif "extract" in to_do:
         for theta in config.search.hyperparameters:
             short_run(config.search, theta, 0)
 

@@ -1,5 +1,6 @@
 """One run in one folder: its optimizer, rows and settings, and the question that it answers."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from datasets import Dataset
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.core.architecture import Architecture
+from optimum_ose.elastic.state import STATE_FILE
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.augmentation import require_copyable
 from optimum_ose.optimizer.team import is_first_process
@@ -101,6 +103,12 @@ def take_over(run: Run, earlier: Path) -> None:
         )
     if not run.artifact.journal.exists():
         write_atomic(run.artifact.journal, journal.read_text(encoding="utf-8"))
+    state = OSEArtifact(earlier).elastic / STATE_FILE
+    if state.is_file() and not run.artifact.elastic.exists():
+        run.artifact.elastic.mkdir(parents=True)
+        temporary = run.artifact.elastic / f".{STATE_FILE}.tmp"
+        shutil.copyfile(state, temporary)
+        temporary.replace(run.artifact.elastic / STATE_FILE)
 
 
 def winner(artifact: OSEArtifact) -> Architecture:

@@ -1,6 +1,7 @@
 """What each stage of a run does, and the record that it leaves."""
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -71,6 +72,7 @@ def _extract(run: Run) -> dict[str, Any]:
         train_dataset=run.rows.train,
         eval_dataset=run.rows.validation,
         journal=run.artifact.journal,
+        elastic_folder=run.artifact.elastic,
     )
     try:
         result = search()
@@ -93,14 +95,23 @@ def _extract(run: Run) -> dict[str, Any]:
     if optimizer.latency is not None:
         content["latency"] = optimizer.latency.to_dict(space, result.architecture)
     if is_first_process():
+        if config.method == "elastic":
+            student = optimizer.initialize(result)
+            save_as(student, optimizer.tokenizer, run.artifact.extracted, max_length=optimizer.saved_length)
         write_atomic(run.artifact.search, canonical_json(content))
     return {"num_evaluations": result.certificate.num_evaluations}
 
 
 def _distill(run: Run) -> dict[str, Any]:
-    optimizer = run.optimizer
-    selection = run.config.search.layer_selection
-    student = optimizer.initialize(winner(run.artifact), calibration_dataset=run.rows.train, layer_selection=selection)
+    optimizer, search = run.optimizer, run.config.search
+    before = -math.inf
+    if search.method == "elastic":
+        student = load_model(run, run.artifact.extracted)
+        before = optimizer.score(student, run.rows.validation)
+    else:
+        student = optimizer.initialize(
+            winner(run.artifact), calibration_dataset=run.rows.train, layer_selection=search.layer_selection
+        )
     optimizer.distill(
         student,
         run.rows.train,
@@ -109,9 +120,18 @@ def _distill(run: Run) -> dict[str, Any]:
         checkpoint_folder=_checkpoints(run, "distill"),
     )
     score = optimizer.score(student, run.rows.validation)
+    found: dict[str, Any] = {"validation_score": score, "metric": optimizer.metric.name}
+    if search.method == "elastic":
+        found |= {"validation_score": max(score, before), "extracted_score": before}
+        found["kept"] = "distilled" if score >= before else "extracted"
+        if score < before:
+            optimizer.listener.say(
+                f"distillation took the student from {before:.4f} to {score:.4f} on validation rows: it stays as it was"
+            )
+            student = load_model(run, run.artifact.extracted)
     save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled", max_length=optimizer.saved_length)
     shutil.rmtree(run.artifact.checkpoints / "distill", ignore_errors=True)
-    return {"validation_score": score, "metric": optimizer.metric.name}
+    return found
 
 
 def _finetune(run: Run) -> dict[str, Any]:

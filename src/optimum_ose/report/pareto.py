@@ -52,7 +52,8 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("parameters (millions, embeddings included)")
-    axes.set_ylabel("error after a short distillation")
+    is_elastic = search["settings"].get("method") == "elastic"
+    axes.set_ylabel("error inside the elastic student" if is_elastic else "error after a short distillation")
     figure.colorbar(points, label=unit)
     axes.set_title(
         f"{len(trained)} trainings of {search['space']['num_architectures']} architectures; proven share of the best: "

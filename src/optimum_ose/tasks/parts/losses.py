@@ -60,6 +60,40 @@ def cross_entropy_to_teacher(student: torch.Tensor, teacher: torch.Tensor) -> to
     return -(F.softmax(teacher, dim=-1) * F.log_softmax(student, dim=-1)).sum(-1).mean()
 
 
+def divergences(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """KL(teacher, student) of each answer, in nats, shape (answers,): the cross-entropy less the teacher's own entropy.
+
+    Args:
+        student: logits, shape (answers, classes).
+        teacher: logits, shape (answers, classes).
+    """
+    target, found = F.log_softmax(teacher, dim=-1), F.log_softmax(student, dim=-1)
+    return (target.exp() * (target - found)).sum(-1).clamp_min(0)
+
+
+def binary_divergences(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """KL(teacher, student) of the yes or no to each class, mean over classes, in nats, shape (rows,).
+
+    Args:
+        student: logits, shape (rows, classes).
+        teacher: logits, shape (rows, classes).
+    """
+    terms = _binary_cross_entropy(student, teacher) - _binary_cross_entropy(teacher, teacher)
+    return terms.mean(-1).clamp_min(0)
+
+
+def relative_squared_errors(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Squared difference of each row's answer to the teacher's over the variance of the teacher's answers, shape
+    (rows,); its mean over the rows is `relative_squared_error`.
+
+    Args:
+        student: shape (rows, outputs).
+        teacher: shape (rows, outputs).
+    """
+    spread = (teacher - teacher.mean(dim=0)).square().sum().clamp_min(_LEAST_SPREAD) / len(teacher)
+    return (student - teacher).square().sum(-1) / spread
+
+
 def binary_divergence(student: torch.Tensor, teacher: torch.Tensor, *, temperature: float) -> torch.Tensor:
     """T^2 KL(teacher, student) of the softened yes or no to each class, summed over classes, mean over rows.
 

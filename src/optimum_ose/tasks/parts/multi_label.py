@@ -8,7 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from optimum_ose.tasks.parts.losses import binary_cross_entropy_to_teacher, binary_divergence, labeled_values
+from optimum_ose.tasks.parts.losses import (
+    binary_cross_entropy_to_teacher,
+    binary_divergence,
+    binary_divergences,
+    labeled_values,
+)
 from optimum_ose.tasks.parts.metrics import RowMetric, set_scores
 from optimum_ose.tasks.parts.problem import Batch, Problem
 
@@ -57,6 +62,7 @@ MULTI_LABEL = Problem(
     name="multi-label",
     mismatch=_mismatch,
     error=binary_cross_entropy_to_teacher,
+    excess=binary_divergences,
     label_loss=_label_loss,
     metric=lambda label_names: METRIC,
     served=_served,

@@ -99,6 +99,11 @@ class Problem:
     """What distillation minimizes."""
     error: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     """How far answers of a candidate (first) are from its teacher's, both of shape (answers, size)."""
+    excess: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    """How much worse each answer of a candidate (first) is than its teacher's own, shape (answers,); None: it is not
+    known answer by answer."""
+    adds_up: bool = False
+    """Whether the excess of a row of several answers is their sum, as where they are one choice, and not their mean."""
     label_loss: Callable[[Any, Batch], torch.Tensor] | None = None
     """The loss of a student's output against the labels, over what has one; None: nothing is learned from them."""
     has_own_loss: bool = False

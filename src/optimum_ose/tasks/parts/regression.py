@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from optimum_ose.tasks.parts.losses import labeled_values, relative_squared_error
+from optimum_ose.tasks.parts.losses import labeled_values, relative_squared_error, relative_squared_errors
 from optimum_ose.tasks.parts.metrics import RowMetric, correlations
 from optimum_ose.tasks.parts.problem import Batch, Problem
 
@@ -41,6 +41,7 @@ REGRESSION = Problem(
     name="regression",
     mismatch=_mismatch,
     error=relative_squared_error,
+    excess=relative_squared_errors,
     label_loss=_label_loss,
     metric=lambda label_names: METRIC,
     served=_served,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from optimum_ose.tasks.parts.losses import class_label_loss, cross_entropy_to_teacher, logits_divergence
+from optimum_ose.tasks.parts.losses import class_label_loss, cross_entropy_to_teacher, divergences, logits_divergence
 from optimum_ose.tasks.parts.metrics import RowMetric, class_scores
 from optimum_ose.tasks.parts.problem import Problem
 
@@ -40,6 +40,7 @@ SINGLE_LABEL = Problem(
     name="single-label",
     mismatch=_mismatch,
     error=cross_entropy_to_teacher,
+    excess=divergences,
     label_loss=class_label_loss,
     metric=lambda label_names: METRIC,
     served=_served,

@@ -59,6 +59,11 @@ def _error(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     return -(probabilities * student).sum() / probabilities.sum()
 
 
+def _excess(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """What each token adds to KL(teacher, student) of its row's start and end, mean over both, shape (tokens,)."""
+    return (teacher.exp() * (teacher - student)).sum(-1) / 2
+
+
 def _label_loss(output: Any, batch: Batch) -> torch.Tensor:
     found = span_logits(output, batch["attention_mask"])
     starts = F.nll_loss(found[..., 0], batch["start_positions"], ignore_index=NO_CLASS)
@@ -120,6 +125,8 @@ SPANS = Problem(
     name="spans",
     mismatch=_mismatch,
     error=_error,
+    excess=_excess,
+    adds_up=True,
     label_loss=_label_loss,
     metric=lambda label_names: METRIC,
     served=_served,

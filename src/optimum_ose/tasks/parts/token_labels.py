@@ -17,6 +17,7 @@ from optimum_ose.data.tokenization import word_tokens
 from optimum_ose.tasks.parts.losses import (
     class_label_loss,
     cross_entropy_to_teacher,
+    divergences,
     logits_divergence,
     rare_class_counts,
 )
@@ -147,6 +148,7 @@ TOKEN_LABELS = Problem(
     name="token-labels",
     mismatch=_mismatch,
     error=cross_entropy_to_teacher,
+    excess=divergences,
     label_loss=class_label_loss,
     metric=lambda label_names: TagMetric(label_names=tuple(label_names)),
     answers=_answers,

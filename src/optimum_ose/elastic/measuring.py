@@ -1,0 +1,169 @@
+"""Measures candidates by forward passes on development rows, row by row."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from optimum_ose.core.architecture import Architecture
+from optimum_ose.distillation.candidates import CandidateRun, Score
+from optimum_ose.elastic.student import ElasticStudent
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.prediction import (
+    answers_in_order,
+    answers_of,
+    evaluating,
+    length_sorted_batches,
+    predict_logits,
+)
+from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.tasks import task_named
+from optimum_ose.tasks.parts.problem import Problem
+
+EXCESS_FLOOR = 1e-3
+"""Added to the mean excess of each candidate, nats: differences far below it are of no use, and would rule W."""
+_BATCH_SIZE = 64
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowMeasures:
+    """What is measured of some candidates on the same n rows."""
+
+    architectures: tuple[Architecture, ...]
+    """The candidates, C of them."""
+    excess: NDArray[np.float32]
+    """How much worse a candidate answers a row than its teacher, shape (C, n); NaN where its answers are not finite."""
+    is_right: NDArray[np.bool_] | None
+    """Whether it finds the row's class, shape (C, n); None of other tasks."""
+
+
+@final
+class ElasticMeasurer:
+    """Measures candidates of an elastic student; each is one journal entry.
+
+    Args:
+        student: trained.
+        teacher: not changed.
+        tokenizer: pads; of images their processor.
+        eval_rows: development rows.
+        task: of both.
+        error: what `error` of an entry is: the mean excess plus `EXCESS_FLOOR` ("divergence"), the cross-entropy to
+            the teacher's answers, or what the task's metric lacks to 1.
+        score: the task's metric.
+        clock: seconds, for the wall time in the journal.
+
+    Raises:
+        UnsupportedModelError: if the task's answers have no excess of their own.
+    """
+
+    def __init__(
+        self,
+        student: ElasticStudent,
+        teacher: PreTrainedModel,
+        *,
+        tokenizer: Preprocessor,
+        eval_rows: Dataset,
+        task: str,
+        error: str,
+        score: Score,
+        clock: Callable[[], float],
+    ) -> None:
+        self._problem = task_named(task).problem(teacher.config)
+        self._excess = require_measurable(self._problem)
+        self._student, self._rows, self._error, self._score, self._clock = student, eval_rows, error, score, clock
+        self._batches = list(length_sorted_batches(teacher, eval_rows, tokenizer=tokenizer, batch_size=_BATCH_SIZE))
+        self._answers = torch.from_numpy(predict_logits(teacher, eval_rows, tokenizer=tokenizer)).double()
+        self._counts = [1] * len(eval_rows)
+        if len(self._answers) != len(eval_rows):
+            self._counts = [len(ids) for ids in eval_rows["input_ids"]]
+
+    def measure(self, run: CandidateRun) -> dict[str, Any]:
+        """The journal entry of a candidate; one whose answers are not finite has the error None."""
+        start = self._clock()
+        answers = self._run(run.architecture)
+        found = torch.from_numpy(answers).double()
+        excess = self._by_row(found)
+        is_finite = bool(np.isfinite(excess).all())
+        entry: dict[str, Any] = {
+            "architecture": dict(run.architecture),
+            "theta": dict(run.theta),
+            "replicate": run.replicate,
+            "error": self._total(found, answers, excess) if is_finite else None,
+            "failure": None if is_finite else "diverged",
+            "score": self._score(answers, self._rows) if is_finite else None,
+            "excess": base64.b64encode(excess.astype("<f4").tobytes()).decode(),
+        }
+        if self._problem.labels_are_classes and len(answers) == len(self._rows):
+            right = answers.argmax(-1) == np.asarray(self._rows["labels"][:])
+            entry["is_right"] = base64.b64encode(np.packbits(right).tobytes()).decode()
+        return {**entry, "wall_time_s": round(self._clock() - start, 3)}
+
+    def _run(self, architecture: Architecture) -> NDArray[np.float32]:
+        """Answers to all rows, in their order, those of tokens row after row."""
+        view = self._student.view(architecture)
+
+        def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return answers_of(view(**batch), batch).float().cpu()
+
+        with evaluating(view):
+            return answers_in_order(answer, self._batches, num_rows=len(self._rows))
+
+    def _by_row(self, found: torch.Tensor) -> NDArray[np.float32]:
+        """Excess of each row, shape (n,)."""
+        excess: NDArray[np.float32] = self._excess(found, self._answers).numpy().astype(np.float32)
+        if len(excess) == len(self._counts):
+            return np.maximum(excess, np.float32(0))
+        ends = np.cumsum(self._counts)[:-1]
+        parts = np.split(excess, ends)
+        rows: NDArray[np.float32] = np.array([part.sum() if self._problem.adds_up else part.mean() for part in parts])
+        return np.maximum(rows, np.float32(0))
+
+    def _total(self, found: torch.Tensor, answers: NDArray[np.float32], excess: NDArray[np.float32]) -> float:
+        if self._error == "task-metric":
+            return 1.0 - self._score(answers, self._rows)
+        if self._error == "cross-entropy":
+            return float(self._problem.error(found, self._answers))
+        return float(excess.astype(np.float64).mean()) + EXCESS_FLOOR
+
+
+def require_measurable(problem: Problem) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The excess of a problem's answers.
+
+    Raises:
+        UnsupportedModelError: if it is not known answer by answer.
+    """
+    if problem.excess is None:
+        raise UnsupportedModelError(
+            "The method elastic needs answers that are compared one by one",
+            f"those of {problem} are compared as a whole",
+            "Set search.method to certified",
+        )
+    return problem.excess
+
+
+def row_measures(entries: Sequence[Mapping[str, Any]], *, num_rows: int) -> RowMeasures:
+    """What journal entries of `ElasticMeasurer` tell row by row, candidates in their order.
+
+    Args:
+        entries: of one journal; those of other kinds are left out.
+        num_rows: n.
+    """
+    kept = [entry for entry in entries if "excess" in entry]
+    found = [np.frombuffer(base64.b64decode(entry["excess"]), dtype="<f4") for entry in kept]
+    rights = [
+        np.unpackbits(np.frombuffer(base64.b64decode(entry["is_right"]), dtype=np.uint8), count=num_rows)
+        for entry in kept
+        if "is_right" in entry
+    ]
+    return RowMeasures(
+        architectures=tuple(Architecture(entry["architecture"]) for entry in kept),
+        excess=np.array(found, dtype=np.float32).reshape(len(kept), num_rows),
+        is_right=np.array(rights, dtype=np.bool_) if rights and len(rights) == len(kept) else None,
+    )
