@@ -11,9 +11,10 @@ from transformers import (
     GPT2Config,
     PretrainedConfig,
     PreTrainedModel,
+    TrainingArguments,
 )
 
-from optimum_ose import Architecture, DistillationConfig, OSEOptimizer
+from optimum_ose import Architecture, DistillationConfig, OSEOptimizer, SearchConfig
 from optimum_ose.distillation.loop import distill
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
 from themes import VOCABULARY, teacher_config, theme_table, word_tokenizer
@@ -75,10 +76,27 @@ def test_the_recipe_of_bort_runs_as_published(optimizer_of: object) -> None:
     assert not torch.equal(student.get_input_embeddings().weight, before)
 
 
-def test_a_task_without_labels_is_not_searched(optimizer_of: object) -> None:
+@pytest.mark.parametrize("error", ["cross-entropy", "task-metric"])
+def test_a_language_model_is_searched_by_its_teacher_or_by_held_out_text(error: str, optimizer_of: object) -> None:
     optimizer = optimizer_of("fill-mask")  # type: ignore[operator]
+    settings = SearchConfig(error=error, max_training_steps=1, max_evaluations=2, num_eval_rows=8, sequence_length=8)
+    found = optimizer.extract(settings, train_dataset=TEXT, eval_dataset=TEXT)
+    measured = [evaluation.objectives.error for evaluation in found.evaluations]
+    assert all(0 <= value <= 1 or error == "cross-entropy" for value in measured)
+    assert min(measured) >= 0  # a divergence from the teacher, not an entropy
     with pytest.raises(UnsupportedModelError, match="task must be one of .*text-classification.*; got 'fill-mask'"):
-        optimizer.extract(train_dataset=TEXT, eval_dataset=TEXT)
+        optimizer.finetune_teacher(TEXT, TEXT, TrainingArguments("unused"))
+
+
+def test_weights_that_distillation_made_worse_are_given_back(optimizer_of: object) -> None:
+    optimizer = optimizer_of("feature-extraction")  # type: ignore[operator]
+    student = optimizer.initialize(SMALL, calibration_dataset=TEXT)
+    before = optimizer.score(student, TEXT)
+    ruinous = DistillationConfig(num_steps=4, learning_rate=0.9)
+    optimizer.distill(student, TEXT, ruinous, eval_dataset=TEXT)
+    assert optimizer.score(student, TEXT) == before
+    optimizer.distill(student, TEXT, ruinous)
+    assert optimizer.score(student, TEXT) < before
 
 
 def test_vocabularies_that_differ_in_padding_are_compared_and_others_refused() -> None:

@@ -16,6 +16,8 @@ from optimum_ose.serialization import digest, plain
 
 FREE_ELASTIC_SETTINGS = frozenset({"checkpoint_steps", "max_measured"})
 """Settings of an elastic training that change nothing of its weights."""
+_PART = 100_000
+"""Rows that are in memory at once."""
 
 
 def model_digest(model: PreTrainedModel) -> str:
@@ -31,6 +33,9 @@ def rows_digest(rows: Dataset) -> str:
     """SHA-256 over every row of a data set and the names of its classes; of images over their pixels, whatever their
     files are.
     """
+    if len(rows) > _PART:
+        parts = range(0, len(rows), _PART)
+        return digest([rows_digest(rows.select(range(start, min(start + _PART, len(rows))))) for start in parts])
     values = {name: _values(rows, name) for name in sorted(rows.column_names)}
     names = {name: list(found) for name in sorted(rows.column_names) if (found := _class_names(rows.features[name]))}
     return digest({"values": values, "names": names} if names else values)

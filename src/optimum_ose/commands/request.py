@@ -63,7 +63,7 @@ def request_of(arguments: Namespace) -> RunRequest:
         UnsupportedModelError: if the command line does not handle the task.
     """
     from optimum_ose.hub.repository import require_repository
-    from optimum_ose.tasks import labeled_task
+    from optimum_ose.tasks import distillable_task
 
     missing = [f"--{name}" for name in NEEDED if getattr(arguments, name) is None]
     if missing:
@@ -72,7 +72,7 @@ def request_of(arguments: Namespace) -> RunRequest:
         )
     settings = settings_of(arguments)
     task = arguments.task or _default_task(arguments.benchmark_task)
-    labeled_task(task)
+    distillable_task(task)
     for name, remedy in (
         ("base_model", "Leave it out for a teacher of your own"),
         ("push_to_hub", "Give user/name, or leave it out"),
@@ -114,9 +114,9 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     from optimum_ose.modeling.loading import load_config
     from optimum_ose.pipeline.optimizer import OSEOptimizer
     from optimum_ose.pipeline.run import Rows, open_run, take_over
-    from optimum_ose.tasks import labeled_task
+    from optimum_ose.tasks import distillable_task
 
-    task = labeled_task(request.task)
+    task = distillable_task(request.task)
     config = seeded(config_from_dict(OSEConfig, request.config), request.seed)
     names = {"train": request.train_split, "validation": request.eval_split, "test": request.test_split}
     columns = Columns(
@@ -135,7 +135,9 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
     )
     splits = task.inputs.read(asked)
     further = further_rows(asked, splits)
-    unlabeled = None if request.unlabeled is None else read_unlabeled(Path(request.unlabeled), splits)
+    unlabeled = None
+    if request.unlabeled is not None:
+        unlabeled = read_unlabeled(Path(request.unlabeled), splits, is_labeled=task.has_labels)
     has_head = task.holds_head(load_config(request.model, trust_remote_code=request.trust_remote_code))
     optimizer = OSEOptimizer.from_pretrained(
         request.model,
@@ -150,7 +152,7 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         train=splits.train, validation=splits.validation, test=splits.test, unlabeled=unlabeled, further=further
     )
     kept = {**asdict(replace(request, config={})), "config": dict(request.config), **provenance(request)}
-    kept["takes_pairs"] = "text_pair" in splits.train.column_names
+    kept["takes_pairs"] = task.has_labels and "text_pair" in splits.train.column_names
     kept["num_rows"] = {name: len(getattr(splits, name)) for name in names}
     if further is not None:
         kept["num_rows"]["further"] = len(further)

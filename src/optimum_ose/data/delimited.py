@@ -48,6 +48,27 @@ def parse_tsv(text: str) -> pd.DataFrame:
     return _parse(text, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
+def parse_without_header(text: str) -> pd.DataFrame:
+    """Rows of a file without a header: columns are named "1", "2", and so on. Tabs separate them, and quotes are then
+    characters like others; without a tab in the first line, what separates that line. Rows may differ in length.
+
+    Raises:
+        ValueError: if quotes do not fit.
+    """
+    text = _one_line_end(text)
+    first = text.partition("\n")[0]
+    delimiter = "\t" if "\t" in first else _delimiter(first)
+    with _fields_of_any_length():
+        try:
+            quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+            rows = [row for row in _reader(text, delimiter, quoting) if row]
+        except csv.Error as error:
+            raise ValueError(_reason(error)) from error
+    width = max(map(len, rows), default=0)
+    filled = [[*row, *[None] * (width - len(row))] for row in rows]
+    return table_of({str(number + 1): [row[number] for row in filled] for number in range(width)}, **{UNTYPED: True})
+
+
 def _one_line_end(text: str) -> str:
     return text if "\n" in text else text.replace("\r", "\n")
 

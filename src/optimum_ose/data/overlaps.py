@@ -43,6 +43,8 @@ def _keys(rows: Dataset | pd.DataFrame) -> "pd.Series[Any]":
     if isinstance(rows, pd.DataFrame):
         return text_keys(rows)
     plain = rows.with_format(None)
+    if {"document", "relevant"} <= set(plain.column_names):  # of a collection only the queries are its split's own
+        plain = plain.filter(lambda name: name is None, input_columns="document")
     names = [name for name in ("tokens", *_TEXTS) if name in plain.column_names]
     if names and SOUND not in plain.column_names:  # beside a sound, a text is what is said in it
         return text_keys(pd.DataFrame({name: pd.Series(plain[name][:], dtype=object) for name in names}))

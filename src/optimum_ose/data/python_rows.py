@@ -12,6 +12,9 @@ from optimum_ose.data.targets import NO_CLASS, is_missing
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import shown
 
+_PART = 10_000
+"""Rows that are checked at once."""
+
 
 def checked_rows(dataset: Dataset, *, role: str = "data", needs_labels: bool = True) -> Dataset:
     """The data set as the rest of the package reads it; rows that are not of text are only freed of their format.
@@ -32,8 +35,7 @@ def checked_rows(dataset: Dataset, *, role: str = "data", needs_labels: bool = T
     plain = dataset if dataset.format["type"] is None else dataset.with_format(None)
     for name in ("text", "text_pair", "tokens"):
         if name in plain.column_names:
-            values = pd.Series(plain[name][:], dtype=object)
-            check_texts(values, role=name, name=name, split=role)
+            _check_column(plain, name, role)
     if "label" not in plain.column_names or not {"text", "tokens"} & set(plain.column_names):
         return plain
     labels = plain["label"][:]
@@ -42,6 +44,17 @@ def checked_rows(dataset: Dataset, *, role: str = "data", needs_labels: bool = T
     if needs_labels:
         _require_labels(plain, labels, role)
     return _with_classes(plain, labels)
+
+
+def _check_column(rows: Dataset, name: str, role: str) -> None:
+    """`check_texts`, part by part: a corpus need not fit into memory unless something is wrong in it."""
+    for start in range(0, len(rows), _PART):
+        part = pd.Series(rows[start : start + _PART][name], dtype=object)
+        try:
+            check_texts(part, role=name, name=name, split=role)
+        except InvalidDataError:
+            check_texts(pd.Series(rows[name][:], dtype=object), role=name, name=name, split=role)
+            raise
 
 
 def _require_labels(rows: Dataset, labels: list[Any], role: str) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
 from optimum_ose.data.decoding import read_text, require_content, split_lines
-from optimum_ose.data.delimited import parse_csv, parse_tsv
+from optimum_ose.data.delimited import parse_csv, parse_tsv, parse_without_header
 from optimum_ose.data.json_rows import parse_json
 from optimum_ose.data.labeled_lines import parse_labeled_lines, parse_tagged_words
 from optimum_ose.data.tables import arrow_table, named_table
@@ -32,6 +32,7 @@ _PARSERS: Mapping[str, Callable[[str], pd.DataFrame]] = {
     ".conll": parse_tagged_words,
 }
 """End of a file's name -> what makes a table of its text."""
+_HEADED = (".csv", ".tsv")
 SUFFIXES = (*_PARSERS, ".parquet")
 _LOGGER = logging.getLogger(__name__)
 _ON_DISK = ("dataset_dict.json", "state.json")
@@ -44,6 +45,7 @@ def read_tables(
     split_names: Mapping[str, str | None] | None = None,
     subset: str | None = None,
     validation_name: str | None = None,
+    has_header: bool = True,
 ) -> dict[str, pd.DataFrame]:
     """The splits of a data source, unchecked.
 
@@ -53,6 +55,7 @@ def read_tables(
         split_names: own names for "train", "validation", "test".
         subset: which of a Hub data set's several.
         validation_name: name of "validation" where `split_names` has none; of files it is looked for first.
+        has_header: whether csv and tsv files begin with the names of their columns; else these are "1", "2", ...
 
     Returns:
         Split name -> table; a single file is all "train".
@@ -73,7 +76,7 @@ def read_tables(
     if is_folder:
         if any((path / name).is_file() for name in _ON_DISK):
             return _chosen_splits(_load_from_disk(path), wanted, f"The data set {path}", validation_name)
-        return _read_folder(path, wanted, validation_name)
+        return _read_folder(path, wanted, validation_name, has_header=has_header)
     if is_file:
         if wanted:
             raise InvalidDataError(
@@ -81,7 +84,7 @@ def read_tables(
                 f"{path} is one file; {listed(wanted.values())} was asked for",
                 "Name a folder with a file for each split, or name no splits: they are then held out of the file",
             )
-        return {"train": read_file(path)}
+        return {"train": read_file(path, has_header=has_header)}
     if not source or path.suffix.lower() in SUFFIXES or path.is_absolute() or source.startswith("."):
         raise InvalidDataError(
             "The data set (--dataset) must name a file, a folder or a Hub id",
@@ -115,7 +118,7 @@ def read_split(source: str, names: Sequence[str], *, subset: str | None = None) 
     return next((named_table(loaded[name]) for name in names if name in loaded and len(loaded[name])), None)
 
 
-def read_file(path: Path) -> pd.DataFrame:
+def read_file(path: Path, *, has_header: bool = True) -> pd.DataFrame:
     """One local file as a table: see `decoding.read_text` for how text is encoded.
 
     Raises:
@@ -131,7 +134,8 @@ def read_file(path: Path) -> pd.DataFrame:
         if suffix == ".parquet":
             table = arrow_table(pyarrow.parquet.ParquetFile(path).read())
         else:
-            table = _PARSERS[suffix](read_text(path))
+            parse = _PARSERS[suffix] if has_header or suffix not in _HEADED else parse_without_header
+            table = parse(read_text(path))
     except InvalidDataError:
         raise
     except (ValueError, KeyError, TypeError, OSError, pa.ArrowException) as error:
@@ -169,7 +173,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def _read_folder(
-    folder: Path, wanted: Mapping[str, str], validation_name: str | None = None
+    folder: Path, wanted: Mapping[str, str], validation_name: str | None = None, *, has_header: bool = True
 ) -> dict[str, pd.DataFrame]:
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
@@ -180,7 +184,7 @@ def _read_folder(
         candidates = (wanted[split],) if split in wanted else _names_of(split, validation_name)
         found = [path for name in candidates for path in files.get(name, ())]
         if found:
-            tables[split] = read_file(_the_one(found, folder, split))
+            tables[split] = read_file(_the_one(found, folder, split), has_header=has_header)
         elif split == "train" or split in wanted:
             raise InvalidDataError(
                 f"The folder {folder} must hold a file {candidates[0]}.* ({', '.join(SUFFIXES)})",

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from optimum_ose.configuration import DistillationConfig, SearchConfig
 from optimum_ose.configuration.search import FREE_HYPERPARAMETERS
 from optimum_ose.core.architecture import Architecture
+from optimum_ose.distillation.held_out import held_out_error
 from optimum_ose.distillation.loop import distill
 from optimum_ose.exceptions import DivergedError, InvalidConfigError
 from optimum_ose.journal import Journal
@@ -27,6 +28,8 @@ _OUT_OF_MEMORY = "allocate memory"
 
 Score = Callable[[NDArray[np.float32], Dataset], float]
 """The task's metric of answers to token rows, as `predict_logits` gives them; higher is better, 1 at best."""
+ModelScore = Callable[[PreTrainedModel, Dataset], float]
+"""What a student scores on token rows, by the task's metric; higher is better, 1 at best."""
 Initialize = Callable[[Architecture], PreTrainedModel]
 """A fresh student of an architecture."""
 
@@ -54,8 +57,8 @@ class CandidateSetting:
     """s, seed, and which error."""
     task: str = DEFAULT_TASK
     """Of teacher and students."""
-    score: Score = share_right
-    """The task's metric; an error is what it lacks to 1."""
+    score: ModelScore | None = None
+    """The task's metric, where the error is what it lacks to 1; None: the share of rows whose class is right."""
 
 
 @final
@@ -138,14 +141,18 @@ class CandidateTrainer:
 
     def _measure(self, student: PreTrainedModel) -> float:
         setting = self._setting
+        problem = task_named(setting.task).problem(setting.teacher.config)
+        if setting.search.measured_error == "task-metric" and setting.score is not None:
+            return 1.0 - setting.score(student, setting.eval_rows)
+        if not problem.is_kept and setting.search.measured_error != "task-metric":
+            return held_out_error(problem, student, setting.teacher, setting.eval_rows, setting.tokenizer)
         found = predict_logits(student, setting.eval_rows, tokenizer=setting.tokenizer)
         if setting.search.measured_error == "task-metric":
-            return 1.0 - setting.score(found, setting.eval_rows)
+            return 1.0 - share_right(found, setting.eval_rows)
         if self._answers is None:
             self._answers = torch.from_numpy(
                 predict_logits(setting.teacher, setting.eval_rows, tokenizer=setting.tokenizer)
             ).double()
-        problem = task_named(setting.task).problem(setting.teacher.config)
         return float(problem.error(torch.from_numpy(found).double(), self._answers))
 
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.example_inputs import WAVES
 from optimum_ose.export.past import PAST, PRESENT, cache_tensors, decoding_arguments, past_names
-from optimum_ose.export.pooling import Pooling, pool
+from optimum_ose.tasks.parts.pooling import SentencePooling
 
 SENTENCE = "sentence_embedding"
 """Name of a text's one vector."""
@@ -20,7 +20,7 @@ _NUM_AXES_OF_TEXT = 2
 _PER_TOKEN = frozenset({"start_logits", "end_logits"})
 
 
-def output_names(output: Mapping[str, Any], pooling: Pooling | None = None) -> tuple[str, ...]:
+def output_names(output: Mapping[str, Any], pooling: SentencePooling | None = None) -> tuple[str, ...]:
     """The outputs that are exported: those of the head where the model has one, else `last_hidden_state`.
 
     Raises:
@@ -46,7 +46,7 @@ def output_names(output: Mapping[str, Any], pooling: Pooling | None = None) -> t
 class Computation(torch.nn.Module):
     """The model as a function of tensors in a fixed order, which is what the tracer takes."""
 
-    def __init__(self, model: PreTrainedModel, *, inputs: tuple[str, ...], pooling: Pooling | None) -> None:
+    def __init__(self, model: PreTrainedModel, *, inputs: tuple[str, ...], pooling: SentencePooling | None) -> None:
         super().__init__()
         self.model = model
         self.inputs = inputs
@@ -73,7 +73,7 @@ class Computation(torch.nn.Module):
 
 
 def select_outputs(
-    output: Mapping[str, Any], inputs: Mapping[str, torch.Tensor], pooling: Pooling | None
+    output: Mapping[str, Any], inputs: Mapping[str, torch.Tensor], pooling: SentencePooling | None
 ) -> dict[str, torch.Tensor]:
     """The exported outputs of a model's answer, by name."""
     names = output_names(output, pooling)
@@ -85,7 +85,7 @@ def select_outputs(
                 f"this one takes {', '.join(inputs)}",
                 "Export without pooling",
             )
-        found[SENTENCE] = pool(output["last_hidden_state"], inputs["attention_mask"], pooling)
+        found[SENTENCE] = pooling(output["last_hidden_state"], inputs["attention_mask"])
     return found
 
 

@@ -12,6 +12,7 @@ from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.agreement import FULL, QUANTIZED, choose_default
 from optimum_ose.export.half_precision import write_half_weights
 from optimum_ose.export.onnx_export import export_onnx
+from optimum_ose.export.pooling import chosen_pooling
 from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
 from optimum_ose.serialization import canonical_json, write_atomic
 
@@ -55,7 +56,7 @@ def write_formats(
         )
     _remove_stale(folder, config)
     rows = calibration_rows() if tokenizer is not None else ()
-    pooling = None if config.pooling == "none" else config.pooling
+    pooling = chosen_pooling(model, config)
     export_onnx(model, tokenizer, folder, opset=config.opset, tolerance=config.tolerance, pooling=pooling)
     if config.quantization == "dynamic-int8":
         quantize_dynamic_int8(folder)

@@ -18,10 +18,11 @@ from optimum_ose.export.computation import Computation, free_axes
 from optimum_ose.export.example_inputs import example_inputs
 from optimum_ose.export.parity import check_parity
 from optimum_ose.export.past import random_past
-from optimum_ose.export.pooling import Pooling
+from optimum_ose.export.pooling import Pooling, as_pooling
 from optimum_ose.export.rewriting import rewrite_for_runtime
 from optimum_ose.modeling.building import BUILD_ERRORS
 from optimum_ose.silence import STANDARD_OUTPUT, native_silence
+from optimum_ose.tasks.parts.pooling import SentencePooling
 from optimum_ose.wording import first_line
 
 _PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
@@ -34,7 +35,7 @@ def export_onnx(
     *,
     opset: int = 17,
     tolerance: float = 1e-4,
-    pooling: Pooling | None = None,
+    pooling: Pooling | SentencePooling | None = None,
 ) -> Path:
     """Write `folder/onnx/model.onnx`, with free batch and sequence axes.
 
@@ -71,7 +72,7 @@ def export_onnx(
     path = Path(folder) / "onnx" / "model.onnx"
     with atomic_file(path) as temporary:
         try:
-            _trace(_eager_twin(model), tokenizer, temporary, opset=opset, pooling=pooling)
+            _trace(_eager_twin(model), tokenizer, temporary, opset=opset, pooling=as_pooling(pooling))
         except (UnsupportedModelError, OSError):  # a full disk is no fault of the model
             raise
         except BUILD_ERRORS as error:
@@ -107,7 +108,7 @@ def _trace(
     path: Path,
     *,
     opset: int,
-    pooling: Pooling | None,
+    pooling: SentencePooling | None,
 ) -> None:
     inputs = example_inputs(
         model, tokenizer, batch_size=2, sequence_length=16, padded=True, generator=np.random.default_rng(0)

@@ -17,8 +17,9 @@ from optimum_ose.exceptions import ExportError
 from optimum_ose.export.computation import is_per_token, select_outputs
 from optimum_ose.export.example_inputs import example_inputs, rows_and_length
 from optimum_ose.export.past import PAST, empty_past, logits_in_parts, past_shapes, positions
-from optimum_ose.export.pooling import Pooling
+from optimum_ose.export.pooling import Pooling, as_pooling
 from optimum_ose.modeling.prediction import evaluating
+from optimum_ose.tasks.parts.pooling import SentencePooling
 from optimum_ose.wording import first_line, one_line
 
 _SHAPES = ((1, 8), (3, 24), (2, 128))
@@ -50,7 +51,7 @@ def check_parity(
     tolerance: float = 1e-4,
     shapes: Sequence[tuple[int, int]] = _SHAPES,
     seed: int = 0,
-    pooling: Pooling | None = None,
+    pooling: Pooling | SentencePooling | None = None,
 ) -> Parity:
     """Run both on random token ids, with padding on either side and without, or on random pixels or sound.
 
@@ -84,7 +85,7 @@ def check_parity(
                 generator=generator,
                 padding_side=side,
             )
-            expected, actual = torch_outputs(model, inputs, pooling), _answered(session, inputs)
+            expected, actual = torch_outputs(model, inputs, as_pooling(pooling)), _answered(session, inputs)
             for name, array in expected.items():
                 if name == "logits" and array.ndim == 2 and side != _sides(tokenizer)[0]:
                     continue
@@ -125,7 +126,7 @@ def _answered(
 
 
 def torch_outputs(
-    model: PreTrainedModel, inputs: dict[str, torch.Tensor], pooling: Pooling | None = None
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], pooling: SentencePooling | None = None
 ) -> dict[str, NDArray[np.float32]]:
     """The model's answer by output name. Positions of a causal language model are counted from the mask."""
     given = {name: tensor.to(model.device) for name, tensor in inputs.items()}

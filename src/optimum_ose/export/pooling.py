@@ -1,27 +1,22 @@
 """One vector per text, made of the vectors of its tokens."""
 
-from typing import Literal
+from transformers import PreTrainedModel
 
-import torch
+from optimum_ose.configuration import ExportConfig
+from optimum_ose.tasks.parts.pooling import Pooling, SentencePooling, known_pooling, pool
 
-Pooling = Literal["mean", "first", "last"]
+__all__ = ["Pooling", "as_pooling", "chosen_pooling", "pool"]
 
 
-def pool(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """The mean of the tokens that are not padding, or the first or last of them, on whichever side the padding is.
+def as_pooling(pooling: Pooling | SentencePooling | None) -> SentencePooling | None:
+    """A pooling by its name; one that is whole already stays."""
+    return SentencePooling(mode=pooling) if isinstance(pooling, str) else pooling
 
-    Args:
-        states: (batch, tokens, width).
-        mask: int64 (batch, tokens), 0 at padding.
-        pooling: which of the three.
 
-    Returns:
-        (batch, width).
+def chosen_pooling(model: PreTrainedModel, config: ExportConfig) -> SentencePooling | None:
+    """How the file of a model makes a text's one vector: as the settings say, else as the encoder's own config does;
+    None: it makes none.
     """
-    kept = mask
-    if pooling != "mean":
-        places = torch.arange(mask.shape[1], device=mask.device) + 1
-        chosen = (mask * (places if pooling == "last" else mask.shape[1] + 1 - places)).argmax(-1, keepdim=True)
-        kept = places - 1 == chosen
-    weights = kept.unsqueeze(-1).to(states.dtype)
-    return (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+    if config.pooling != "none":
+        return as_pooling(config.pooling)
+    return known_pooling(model.config) if model.base_model is model else None

@@ -36,15 +36,15 @@ from optimum_ose.modeling.health import require_learnable
 from optimum_ose.modeling.prediction import num_classes
 from optimum_ose.preprocessing import Preprocessor, holds_choices, without_lengths
 from optimum_ose.processes import launched_processes
-from optimum_ose.tasks import DEFAULT_TASK, labeled_task
+from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
 from optimum_ose.tasks.parts.grouped import GroupMetric
 from optimum_ose.tasks.parts.problem import Metric, Problem
 
 
 def takes_agora(task: str, config: PretrainedConfig) -> bool:
     """Whether Agora can make new rows of a task: of texts, with labels that it can keep."""
-    found = labeled_task(task)
-    return found.inputs.takes_agora and found.problem(config).labels_are_classes
+    found = distillable_task(task)
+    return found.has_labels and found.inputs.takes_agora and found.problem(config).labels_are_classes
 
 
 def build_trainer(

@@ -30,7 +30,9 @@ def usage_section(facts: CardFacts) -> str:
     takes_texts = served is not None and served.example is None
     example = (_PAIR if facts.takes_pairs else _TEXT) if served is None or takes_texts else served.example
     parts = ["## Use"]
-    if served is None or served.is_in_transformers:
+    if served is not None and served.python is not None:
+        parts.append(_fence("python", served.python.format(model=json.dumps(model), example=json.dumps(example))))
+    elif served is None or served.is_in_transformers:
         parts.append(_fence("python", _transformers(facts.task, model, example)))
     if served is not None and served.is_on_cards:
         parts += [
@@ -41,6 +43,7 @@ def usage_section(facts: CardFacts) -> str:
     if (
         served is not None
         and served.is_on_cards
+        and served.is_in_javascript
         and served.reads != "sounds"
         and served.is_in_javascript
         and not (takes_texts and facts.takes_pairs)

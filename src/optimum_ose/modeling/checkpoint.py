@@ -25,7 +25,7 @@ from optimum_ose.modeling.weights import (
     weight_files,
 )
 from optimum_ose.modeling.wrappers import without_wrappers
-from optimum_ose.tasks import HEADLESS_TASK, task_named
+from optimum_ose.tasks import task_named
 from optimum_ose.wording import listed, one_line, shown
 
 _SPARE = 2**24
@@ -180,7 +180,7 @@ def _require_fitting(
     if not is_headless_class and not is_declared and not any(hasattr(transformers, name) for name in named):
         _refuse_unnamed_head(model, misfit, body, source=source)
     has_head = not is_headless_class and (is_declared or not (declares_other or misfit.in_head(body)))
-    return has_head or task == HEADLESS_TASK
+    return has_head or task_named(task).encodes_texts
 
 
 def _refuse_unnamed_head(model: PreTrainedModel, misfit: Misfit, body: str, *, source: str) -> None:

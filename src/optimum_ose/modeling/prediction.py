@@ -12,8 +12,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from optimum_ose.data.groups import GROUP_COLUMNS
 from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
 from optimum_ose.preprocessing import NO_INPUTS, Preprocessor
-from optimum_ose.tasks.parts.representation import pooled
+from optimum_ose.tasks.parts.pooling import SentencePooling, pooling_of
 from optimum_ose.tasks.parts.spans import span_logits
+
+_MEAN = SentencePooling()
+"""Of models that do not say how they pool."""
 
 
 def predict_logits(
@@ -36,24 +39,24 @@ def predict_logits(
     Returns:
         Logits, shape (n, classes); of a model that answers each token, those of all tokens, row after row, shape
         (tokens, classes); of a model that finds spans, `spans.span_logits` of all tokens, shape (tokens, 2); of a model
-        without a head, the last hidden state averaged over each row's tokens, shape
-        (n, width).
+        without a head, the vector of each row, pooled as its config says, shape (n, width).
     """
+    pooling = pooling_of(model.config)
 
     def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return answers_of(model(**batch), batch).float().cpu()
+        return answers_of(model(**batch), batch, pooling).float().cpu()
 
     with evaluating(model):
         return gather_answers(answer, model, rows, tokenizer=tokenizer, batch_size=batch_size, on_rows=on_rows)
 
 
-def answers_of(output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def answers_of(output: Any, batch: Mapping[str, torch.Tensor], pooling: SentencePooling = _MEAN) -> torch.Tensor:
     """What a model answers, in the form of `predict_logits`, but padded: shape (rows, size) or (rows, tokens, size)."""
     if "start_logits" in output:
         return span_logits(output, batch["attention_mask"])
     if "logits" in output:
         return output.logits  # type: ignore[no-any-return]
-    return pooled(output.last_hidden_state, batch["attention_mask"])
+    return pooling(output.last_hidden_state, batch["attention_mask"])
 
 
 def gather_answers(

@@ -10,7 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from optimum_ose.exceptions import OutputFolderError
 from optimum_ose.modeling.saving import save_tokenizer
+from optimum_ose.modeling.sentence_folder import write_sentence_files
 from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.tasks.parts.pooling import known_pooling
 
 
 def save_into(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path, *, max_length: int | None = None) -> None:
@@ -27,7 +29,7 @@ def save_into(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path, *, 
     """
     with _written_aside(model, tokenizer, folder / ".saving", max_length) as temporary:
         for path in temporary.iterdir():
-            path.replace(folder / path.name)
+            _replace(path, folder / path.name)
         temporary.rmdir()
 
 
@@ -42,6 +44,17 @@ def save_as(model: PreTrainedModel, tokenizer: Preprocessor, folder: Path, *, ma
         temporary.rename(folder)
 
 
+def _replace(source: Path, target: Path) -> None:
+    """Move a file, or the files of a folder, over what is there."""
+    if not source.is_dir():
+        source.replace(target)
+        return
+    target.mkdir(exist_ok=True)
+    for path in source.iterdir():
+        _replace(path, target / path.name)
+    source.rmdir()
+
+
 @contextmanager
 def _written_aside(
     model: PreTrainedModel, tokenizer: Preprocessor, temporary: Path, max_length: int | None
@@ -52,6 +65,9 @@ def _written_aside(
         model.save_pretrained(temporary)
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             save_tokenizer(tokenizer, temporary, max_length=max_length)
+            pooling = known_pooling(model.config) if model.base_model is model else None
+            if pooling is not None:
+                write_sentence_files(temporary, pooling, width=model.config.hidden_size, max_length=max_length)
         else:
             tokenizer.save_pretrained(temporary)
             if isinstance(tokenizer, ProcessorMixin):  # transformers 4 and transformers.js look for a file of its own

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from datasets import Dataset
 from transformers import (
@@ -40,7 +40,9 @@ from optimum_ose.modeling.loading import (
 )
 from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.modeling.sentence_folder import settle_pooling
 from optimum_ose.modeling.trial import require_answer
+from optimum_ose.optimizer.asking import ask
 from optimum_ose.optimizer.guards import (
     LEAST_TOKENS,
     require_listener,
@@ -55,10 +57,12 @@ from optimum_ose.optimizer.token_rows import give_head, rows_of
 from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, working
+from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
 from optimum_ose.tasks.parts.benchmark_metrics import benchmark_metric
 from optimum_ose.tasks.parts.by_problem_type import name_problem_type
 from optimum_ose.tasks.parts.inputs import RowSettings
+from optimum_ose.tasks.parts.judge import Answers, Judge, Questions
 from optimum_ose.tasks.parts.problem import Metric, Problem
 
 _DEFAULT_LENGTH = 128
@@ -119,6 +123,8 @@ class TeacherTask:
             teacher.config.served_task = None  # that of a folder which served another task with this head
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
+        self._made: dict[str, Dataset] = {}
+        self._questions: dict[str, tuple[Questions, Callable[[], Answers]]] = {}
         self._told: set[str] = set()
         if self.max_length < max_length != _DEFAULT_LENGTH:
             self.listener.say(
@@ -162,6 +168,7 @@ class TeacherTask:
             require_whole_number(num_labels, "num_labels", least=1)
         source = require_source(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
+        cut = settle_pooling(config, source, definition, revision=revision) if definition.encodes_texts else None
         tokenizer = load_preprocessor(
             source, definition.inputs.processor, trust_remote_code=trust_remote_code, revision=revision
         )
@@ -184,7 +191,7 @@ class TeacherTask:
             tokenizer,
             task=task,
             has_head=found.has_head,
-            max_length=max_length,
+            max_length=max_length if cut is None else min(max_length, cut),
             listener=listener,
             benchmark_task=benchmark_task,
         )
@@ -218,18 +225,25 @@ class TeacherTask:
             return benchmark_metric(self.benchmark_task, head_names(self.teacher.config))
         return self._definition.metric(self.teacher.config)
 
+    def metric_name(self, dataset: Dataset) -> str:
+        """The score that decides on such rows; higher is better."""
+        judge = self.problem.judge
+        return self.metric.name if judge is None else judge.name(dataset)
+
     def score(self, model: PreTrainedModel, dataset: Dataset) -> float:
-        """What a PyTorch model of the task scores on a data set with labels, by the task's main metric."""
-        return self.scores(model, dataset)[self.metric.name]
+        """What a PyTorch model of the task scores on a data set, by the metric that decides."""
+        return self.scores(model, dataset)[self.metric_name(dataset)]
 
     def scores(self, model: PreTrainedModel, dataset: Dataset) -> dict[str, float]:
-        """All scores of such a model of the task on a data set with labels. Words without a token, such as those
-        beyond the length limit, count as O.
+        """All scores of such a model of the task on a data set, with labels where the task has them. Words without a
+        token, such as those beyond the length limit, count as O.
         """
         self.require_head()
         require_kind(model, PreTrainedModel, "model", "Pass a model of Transformers, without a wrapper")
         require_weights(model, "model")
         dataset = plain_dataset(dataset, "dataset")
+        if self.problem.judge is not None:
+            return self._judged(dataset, lambda judge, asked: self._asked(judge, asked, model))
         rows = self.rows(dataset)
         with working(self.listener, "scoring", None):
             answers = predict_logits(model, rows, tokenizer=self.tokenizer)
@@ -244,6 +258,10 @@ class TeacherTask:
     ) -> dict[str, float]:
         """All scores of an exported folder on raw rows, as `OnnxPipeline` serves it; see `served.served_scores`."""
         self.require_head()
+        if self.problem.judge is not None:
+            pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
+            dataset = plain_dataset(dataset, "dataset")
+            return self._judged(dataset, lambda judge, asked: judge.served(pipeline, asked))
         return served_scores(
             Path(folder), dataset, task=self.task, file_name=file_name, benchmark_task=self.benchmark_task
         )
@@ -256,7 +274,30 @@ class TeacherTask:
             dataset: raw rows with labels.
             file_name: ONNX file relative to the folder; None: the folder's default.
         """
-        return self.served_scores(folder, dataset, file_name=file_name)[self.metric.name]
+        return self.served_scores(folder, dataset, file_name=file_name)[self.metric_name(dataset)]
+
+    def _judged(self, dataset: Dataset, answer: Callable[[Judge, Questions], Answers]) -> dict[str, float]:
+        """Scores of a task without labels: what a model, or a folder, answers to the questions of a data set."""
+        judge, (questions, of_teacher) = cast(Judge, self.problem.judge), self.asked(dataset)
+        return judge.scores(answer(judge, questions), questions, of_teacher)
+
+    def asked(self, dataset: Dataset) -> tuple[Questions, Callable[[], Answers]]:
+        """What a task without labels asks of rows, and what gives the teacher's answers; those of two sets are kept.
+
+        Raises:
+            InvalidDataError, UnsupportedModelError: if nothing can be asked of the rows, or with the tokenizer.
+        """
+        judge, key = cast(Judge, self.problem.judge), dataset._fingerprint
+        if key not in self._questions:
+            tokenizer = cast(PreTrainedTokenizerBase, self.tokenizer)
+            found = judge.questions(dataset, tokenizer, max_length=self.max_length)
+            last = dict(list(self._questions.items())[-1:])
+            self._questions = {**last, key: (found, cache(lambda: self._asked(judge, found, self.teacher)))}
+        return self._questions[key]
+
+    def _asked(self, judge: Judge, questions: Questions, model: PreTrainedModel) -> Answers:
+        with working(self.listener, "scoring", None):
+            return ask(model, judge, questions, cast(PreTrainedTokenizerBase, self.tokenizer))
 
     def prepare(self, dataset: Dataset) -> None:
         """Let the trained head's config, in place, say what the labels of training rows say: the names of its classes
@@ -286,11 +327,17 @@ class TeacherTask:
         Raises:
             InvalidDataError: if the columns are others, or the classes are not the teacher's.
         """
+        key = str(getattr(dataset, "_fingerprint", ""))
+        if key in self._made:
+            return self._made[key]
         dataset = plain_dataset(dataset, "dataset")
         if needs_labels:
             self.prepare(dataset)
         on_cut = partial(self._tell_cut, dataset._fingerprint, name, len(dataset))
-        return rows_of(self._definition, dataset, self._row_settings(needs_labels=needs_labels, on_cut=on_cut))
+        made = rows_of(self._definition, dataset, self._row_settings(needs_labels=needs_labels, on_cut=on_cut))
+        if not self._definition.has_labels:  # plain text may be long: its last three sets are kept
+            self._made = {**dict(list(self._made.items())[-2:]), key: made}
+        return made
 
     def _row_settings(self, *, needs_labels: bool = True, on_cut: Callable[[int], None] | None = None) -> RowSettings:
         return RowSettings(
@@ -358,6 +405,19 @@ class TeacherTask:
         train(trainer)
         self.has_head = True
         return scores(trainer)
+
+    def require_searchable(self, settings: SearchConfig) -> None:
+        """Pass if candidates of the task can be measured by a search's method.
+
+        Raises:
+            InvalidConfigError: if shared weights are asked for, and the task has no labels.
+        """
+        if settings.method == "elastic" and self.problem.judge is not None:
+            raise InvalidConfigError(
+                "search.method elastic measures candidates by labels",
+                f"rows of {self.task} have none",
+                "Choose certified, stride or exhaustive",
+            )
 
     def require_head(self) -> None:
         """Pass if the teacher's head is trained.

@@ -20,7 +20,7 @@ from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_or_none
 from optimum_ose.data.groups import whole_groups
 from optimum_ose.data.tokenization import TEACHER_LOGITS
-from optimum_ose.distillation.candidates import CandidateSetting, Initialize
+from optimum_ose.distillation.candidates import CandidateSetting, Initialize, ModelScore
 from optimum_ose.distillation.loop import distill
 from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import InvalidConfigError
@@ -30,12 +30,13 @@ from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.guards import folder_or_none, require_config, require_kind, require_path, require_whole_number
 from optimum_ose.modeling.health import require_weights
 from optimum_ose.modeling.initialization import from_scratch
-from optimum_ose.modeling.prediction import torch_threads
+from optimum_ose.modeling.prediction import predict_logits, torch_threads
 from optimum_ose.optimizer.augmentation import rows_to_learn
 from optimum_ose.optimizer.elastic import elastic_measurer, trained_elastic
 from optimum_ose.optimizer.folders import save_into
 from optimum_ose.optimizer.guards import checked_splits, chosen_architecture, journal_file, require_training
 from optimum_ose.optimizer.latency import LatencyFinding
+from optimum_ose.optimizer.scored import Scored
 from optimum_ose.optimizer.search import shared_search
 from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.optimizer.teacher_task import TeacherTask
@@ -79,12 +80,13 @@ class Verbs(TeacherTask):
         Raises:
             InvalidConfigError: if the teacher has no trained head yet, or the space is too small for a latency model.
             InfeasibleError: if the constraints leave no candidate.
-            UnsupportedModelError: if the task has no labels that judge a student.
+            UnsupportedModelError: if a student of the task cannot be judged.
         """
-        labeled_task(self.task)
+        self._definition.require_judge(self.teacher.config)
         self.require_head()
         require_config(config, SearchConfig)
         settings, journal_path = config or SearchConfig(), journal_file(journal)
+        self.require_searchable(settings)
         train_dataset, eval_dataset, _ = checked_splits(train_dataset, eval_dataset, None)
         with torch_threads(search_threads(settings.num_threads)):
             eval_rows = self.rows(eval_dataset)
@@ -110,7 +112,7 @@ class Verbs(TeacherTask):
                     benchmark_task=self.benchmark_task,
                 )
             else:
-                rows = self.answered_rows(train_dataset)
+                rows = self.answered_rows(train_dataset) if self.problem.is_kept else self.rows(train_dataset)
                 self._make_student = initialize = StudentMaker(
                     self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
                 )
@@ -130,7 +132,7 @@ class Verbs(TeacherTask):
                 initialize=initialize,
                 search=settings,
                 task=self.task,
-                score=self.metric.score,
+                score=self._model_score(eval_dataset),
             )
             result, self.latency = shared_search(
                 derive_space,
@@ -141,6 +143,13 @@ class Verbs(TeacherTask):
                 measurer=measurer,
             )
             return result
+
+    def _model_score(self, dataset: Dataset) -> ModelScore:
+        """What the search takes for the score of a candidate."""
+        if self.problem.judge is not None:
+            return lambda student, _: self.score(student, dataset)
+        metric, tokenizer = self.metric, self.tokenizer
+        return lambda student, rows: metric.score(predict_logits(student, rows, tokenizer=tokenizer), rows)
 
     def initialize(
         self,
@@ -196,6 +205,7 @@ class Verbs(TeacherTask):
         config: DistillationConfig | None = None,
         *,
         unlabeled_dataset: Dataset | None = None,
+        eval_dataset: Dataset | None = None,
         checkpoint_folder: str | os.PathLike[str] | None = None,
         answers_folder: str | os.PathLike[str] | None = None,
     ) -> PreTrainedModel:
@@ -206,6 +216,8 @@ class Verbs(TeacherTask):
             train_dataset: rows to learn from; for tasks without labels of people, plain text.
             config: the recipe.
             unlabeled_dataset: further rows of text, on which the student learns from the teacher alone.
+            eval_dataset: development rows on which the student is scored before and after; it gets its weights back
+                if it was better before, and that is said. None: it stays as distillation leaves it.
             checkpoint_folder: where the state is kept; training resumes from a state found there.
             answers_folder: where the teacher's answers are kept, for the next distillation from the same rows.
 
@@ -222,6 +234,7 @@ class Verbs(TeacherTask):
         answers = folder_or_none(answers_folder, "answers_folder")
         keeps = answers is None and self.problem.is_kept
         rows = rows_to_learn(self, train_dataset, unlabeled_dataset, settings, keeps_answers=keeps)
+        before = None if eval_dataset is None else Scored.now(self, student, eval_dataset)
         with working(self.listener, "distill", settings.num_steps):
             report = distill(
                 student,
@@ -236,6 +249,8 @@ class Verbs(TeacherTask):
             )
         if report.resumed_from:
             self.listener.say(f"distillation went on from step {report.resumed_from}")
+        if before is not None:
+            before.better(self, student, self.score(student, before.dataset))
         return student
 
     def finetune(

@@ -22,6 +22,7 @@ _MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors", "
 _PREPROCESSOR_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*"),
     *("merges.txt", "*.model", "preprocessor_config.json", "chat_template.jinja"),
+    *("modules.json", "sentence_bert_config.json", "1_Pooling/config.json"),
 )
 _FOLDER_FILES = (*_MODEL_FILES, *_PREPROCESSOR_FILES)
 _CHECKPOINTS = "checkpoints/"

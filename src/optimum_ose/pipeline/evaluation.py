@@ -48,17 +48,17 @@ def compare(
         ExportError: if a served folder does not score what its model scores.
     """
     models = {"teacher": optimizer.teacher, "student": student}
-    metric = optimizer.metric
+    metric = optimizer.metric_name(test)
     scores = {name: _all_scores(optimizer, model, folders[name], test) for name, model in models.items()}
     steering = {
-        label: optimizer.served_scores(folders["student"], validation, file_name=FORMATS[label])[metric.name]
+        label: optimizer.served_scores(folders["student"], validation, file_name=FORMATS[label])[metric]
         for label in scores["student"]
         if label in FORMATS
     }
     latency = measure(optimizer, student, folders=folders, test=optimizer.rows(test), config=config)
     default, reason = _default_file(steering, latency, config)
     return {
-        "metric": metric.name,
+        "metric": metric,
         "scores": scores,
         "num_test_rows": len(test),
         "validation_score": steering,
@@ -67,7 +67,7 @@ def compare(
         **_of_benchmark(optimizer, models, folders, further),
         "default_file": default,
         "default_reason": reason,
-        "label_names": [str(name) for _, name in sorted((student.config.id2label or {}).items())],
+        "label_names": _label_names(student) if optimizer.problem.judge is None else [],
     }
 
 
@@ -79,7 +79,7 @@ def _all_scores(optimizer: Verbs, model: PreTrainedModel, folder: Path, rows: Da
             scores[label] = optimizer.served_scores(folder, rows, file_name=file)
             if label == "onnx-fp32":
                 computed = scores["pytorch-fp32"]
-                require_same_score(scores[label], computed, metric=optimizer.metric.name, num_rows=len(rows))
+                require_same_score(scores[label], computed, metric=optimizer.metric_name(rows), num_rows=len(rows))
     return scores
 
 
@@ -95,6 +95,10 @@ def _of_benchmark(
         scores = {role: _all_scores(optimizer, model, folders[role], further) for role, model in models.items()}
         found["further_scores"] = {name: {"scores": scores, "num_rows": len(further)}}
     return found
+
+
+def _label_names(model: PreTrainedModel) -> list[str]:
+    return [str(name) for _, name in sorted((model.config.id2label or {}).items())]
 
 
 def measure(

@@ -49,13 +49,15 @@ def preflight(run: Run) -> None:
     names_outputs = task_named(run.optimizer.task).inputs.labels_name_outputs
     if not run.optimizer.has_head and names_outputs and "label" in run.rows.train.column_names:
         give_head(run.optimizer.teacher, run.rows.train)  # as its fine-tuning will: the problem is known from now on
+    if run.optimizer.problem.judge is not None:
+        _check_without_labels(run, to_do)
     arguments = _checked_arguments(run, to_do)
     _check_distillation(run.config.distillation, to_do)
     _check_search(run, to_do)
     _check_disk(run, to_do)
     if {"distill", "extract"} & to_do.keys() and run.config.distillation.attention_weight:
         show_attentions(run.optimizer.teacher)
-    if "finetune" in to_do:
+    if "student_arguments" in arguments:
         _check_agora(run, arguments["student_arguments"])
     if num_processes() == 1:
         _rehearse(run, to_do, arguments)
@@ -85,9 +87,38 @@ def check_labeler_of(run: Run) -> None:
     check_labeler(flat_labels(found), flat_labels(gold), minimum_accuracy=agora.minimum_labeler_accuracy)
 
 
+def _check_without_labels(run: Run, to_do: Mapping[Stage, str]) -> None:
+    """Say what is left out of a run whose rows have no labels; refuse what was asked for and needs some.
+
+    Raises:
+        InvalidConfigError: if Agora, or arguments of fine-tuning, were asked for.
+    """
+    if not run.optimizer.has_head:
+        raise InvalidConfigError(
+            f"The teacher must have a trained head for {run.optimizer.task}, which texts alone do not give it",
+            f"this {type(run.optimizer.teacher).__name__} has a new, random one",
+            "Choose a checkpoint that was saved with its head",
+        )
+    asked = run.artifact.request.get("config", {})
+    named = [name for name in ("student_arguments", "teacher_arguments") if asked.get(name)]
+    if _is_asked_for(run) or named:
+        raise InvalidConfigError(
+            "Fine-tuning, and Agora in it, need rows with labels",
+            f"{run.optimizer.task} has none, and {listed(['agora'] * _is_asked_for(run) + named)} was asked for",
+            "Leave it out: the student learns from its teacher alone",
+        )
+    run.optimizer.require_searchable(run.config.search)
+    for rows in (run.rows.test, run.rows.validation):
+        run.optimizer.asked(rows)
+    if "finetune" in to_do:
+        run.optimizer.listener.say("the task has no labels: the student is distilled, and not fine-tuned")
+
+
 def _checked_arguments(run: Run, to_do: Mapping[Stage, str]) -> dict[str, TrainingArguments]:
     """The arguments of the trainings that are to do, built as the stages build them."""
     config, teacher, found = run.config, run.optimizer.teacher.config, dict[str, TrainingArguments]()
+    if run.optimizer.problem.judge is not None:
+        return found
     folder = run.artifact.checkpoints / _FOLDER
     if "teacher" in to_do:
         found["teacher_arguments"] = teacher_arguments(

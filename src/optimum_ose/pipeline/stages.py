@@ -19,6 +19,7 @@ from optimum_ose.modeling.loading import load_config, load_teacher
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.judging import judge_teacher
 from optimum_ose.optimizer.latency import check_bound
+from optimum_ose.optimizer.scored import Scored
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
@@ -112,6 +113,7 @@ def _distill(run: Run) -> dict[str, Any]:
         student = optimizer.initialize(
             winner(run.artifact), calibration_dataset=run.rows.train, layer_selection=search.layer_selection
         )
+    inherited = Scored.now(optimizer, student, run.rows.validation) if optimizer.problem.judge is not None else None
     optimizer.distill(
         student,
         run.rows.train,
@@ -120,7 +122,9 @@ def _distill(run: Run) -> dict[str, Any]:
         checkpoint_folder=_checkpoints(run, "distill"),
     )
     score = optimizer.score(student, run.rows.validation)
-    found: dict[str, Any] = {"validation_score": score, "metric": optimizer.metric.name}
+    found: dict[str, Any] = {"validation_score": score, "metric": optimizer.metric_name(run.rows.validation)}
+    if inherited is not None:
+        found |= inherited.better(optimizer, student, score)
     if search.method == "elastic":
         found |= {"validation_score": max(score, before), "extracted_score": before}
         found["kept"] = "distilled" if score >= before else "extracted"
@@ -138,6 +142,8 @@ def _finetune(run: Run) -> dict[str, Any]:
     """Fine-tune the distilled student; keep whichever of the two is better on the development rows."""
     optimizer, artifact = run.optimizer, run.artifact
     distilled = (artifact.stage("distill") or {})["validation_score"]
+    if optimizer.problem.judge is not None:
+        return _not_finetuned(run)
     agora = run.config.agora if takes_agora(optimizer.task, optimizer.teacher.config) else None
     student = load_model(run, artifact.checkpoints / "distilled")
     arguments = student_arguments(_checkpoints(run, "finetune"), run.config.student_arguments)
@@ -156,6 +162,14 @@ def _finetune(run: Run) -> dict[str, Any]:
     shutil.rmtree(artifact.checkpoints / "finetune", ignore_errors=True)
     left_out = {"agora": False} if agora is None and run.config.agora is not None else {}
     return {"validation_score": finetuned, "kept": "finetuned" if kept is student else "distilled", **left_out}
+
+
+def _not_finetuned(run: Run) -> dict[str, Any]:
+    """The distilled student of a task without labels is the student."""
+    folder = run.artifact.checkpoints
+    kept = load_model(run, folder / "distilled")
+    save_as(kept, run.optimizer.tokenizer, folder / "student", max_length=run.optimizer.saved_length)
+    return {"kept": "distilled", "left_out": "the task has no labels to be fine-tuned on"}
 
 
 def _export(run: Run) -> dict[str, Any]:

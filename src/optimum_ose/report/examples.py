@@ -17,9 +17,10 @@ def answer_line(example: Mapping[str, Any]) -> str:
 def answer_told(example: Mapping[str, Any]) -> str:
     """The answer, with its score if it has one, and the label of the row."""
     score = example.get("score")
-    told = f"{score:.2f}; " if isinstance(score, float | int) else ""
     answer, gold = (one_line(example.get(name, ""), limit=_LABELS_LIMIT) for name in ("label", "gold"))
-    return f"{answer} ({told}labeled {gold})"
+    told = [f"{score:.2f}"] if isinstance(score, float | int) else []
+    told += [f"labeled {gold}"] if "gold" in example else []
+    return f"{answer} ({'; '.join(told)})" if told else answer
 
 
 def text_told(example: Mapping[str, Any], *, limit: int = _TEXT_LIMIT) -> str:

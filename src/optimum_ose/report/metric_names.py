@@ -8,7 +8,12 @@ _NAMES = {
     "f1_m": "F1 of each question (F1m)",
     "matthews_correlation": "Matthews correlation",
     "ndcg_at_10": "nDCG@10",
+    "recall_at_10": "recall@10",
+    "recall_at_100": "recall@100",
     "mrr_at_10": "MRR@10",
+    "agreement": "agreement with the teacher",
+    "masked_accuracy": "accuracy of masked tokens",
+    "likelihood": "1 / perplexity",
     "spearman": "Spearman's correlation",
     "pearson": "Pearson's correlation",
 }

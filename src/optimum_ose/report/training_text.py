@@ -58,10 +58,14 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
     if before is None:
         return ""
     steps = config.get("distillation", {}).get("num_steps")
-    text = (
-        f"The student started from the teacher's weights and was distilled{f' for {steps:,} steps' if steps else ''} "
-        f"({distill.get('metric', 'accuracy')} {before:.4f} on the development rows)"
-    )
+    metric = distill.get("metric", "accuracy")
+    length = f" for {steps:,} steps" if steps else ""
+    start = f"The student started from the teacher's weights and was distilled{length}"
+    if "inherited_score" in distill:
+        inherited, distilled = (distill[f"{name}_score"] for name in ("inherited", "distilled"))
+        changes = f"{metric} {inherited:.4f} before, {distilled:.4f} after, on the development rows"
+        return f"{start} ({changes}); the {distill['kept']} weights were kept."
+    text = f"{start} ({metric} {before:.4f} on the development rows)"
     if after is None:
         return f"{text}."
     agora = " with Agora" if config.get("agora") and finetune.get("agora", True) else ""

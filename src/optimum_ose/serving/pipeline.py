@@ -194,6 +194,24 @@ class OnnxPipeline:
         keep = self.row_task.keep
         return self._model.runner.rows(encodings, batch_size=batch_size, max_tokens=max_tokens, keep=keep)
 
+    def log_probabilities(self, texts: list[str], *, max_length: int | None = None) -> list[NDArray[np.float32]]:
+        """Of each text the log-probability of every token but the first, given those before it: (tokens - 1,). The mean
+        of its negative is the logarithm of the perplexity.
+
+        Args:
+            texts: each has at least one token.
+            max_length: tokens at which they are cut; None: as many as the model can hold.
+
+        Raises:
+            UnsupportedModelError: if the model continues no texts.
+            InvalidDataError: if a text has no tokens.
+        """
+        if not isinstance(self._loaded, DirectTask) or self._loaded.log_probabilities is None:
+            raise UnsupportedModelError(
+                "Probabilities of texts need a model that continues texts", f"this one is for {self.task}", "Call it"
+            )
+        return self._loaded.log_probabilities(texts, max_length)
+
     def encodings(self, pairs: list[TextPair]) -> list[Encoding]:
         """The tokens of each pair, cut to the model's limit, with their places in its text."""
         return self._model.runner.encode(pairs)

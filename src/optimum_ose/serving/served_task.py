@@ -88,6 +88,8 @@ class DirectTask:
 
     answer: Callable[[Any, Options], Any]
     """Answers inputs as `OnnxPipeline` gets them."""
+    log_probabilities: Callable[[list[str], int | None], list[NDArray[np.float32]]] | None = None
+    """Of each text, cut at a number of tokens, the log-probability of all tokens but the first; None: it tells none."""
     refusal: str
     """What the task does instead of answering a text by one run."""
     trial: Any
@@ -121,5 +123,9 @@ class ServedTask:
     """Whether the newest Transformers has a pipeline of this name."""
     is_in_javascript: bool = True
     """Whether transformers.js has one."""
+    python: str | None = None
+    """How model cards ask the model in Python, where that takes more than a pipeline and an example; `{model}` and
+    `{example}` are put in.
+    """
     names_classes: bool = False
     """Whether `id2label` must name each value of the output."""

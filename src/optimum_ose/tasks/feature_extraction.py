@@ -1,14 +1,15 @@
-"""A vector for each token of a text; averaged, one for the text."""
+"""Vectors of texts: one for each text where the encoder says how it is made, else one for each token."""
 
-from optimum_ose.tasks.parts.representation import REPRESENTATION
+from optimum_ose.tasks.parts.representation import representation
+from optimum_ose.tasks.parts.sentences import SENTENCES
 from optimum_ose.tasks.parts.task import Task
-from optimum_ose.tasks.parts.texts import TEXTS
 
 TASK = Task(
     name="feature-extraction",
     auto_class_name="AutoModel",
     heads=("",),
-    inputs=TEXTS,
-    problem_of=lambda config: REPRESENTATION,
+    inputs=SENTENCES,
+    problem_of=representation,
+    encodes_texts=True,
 )
-"""Of plain text, by models without a head."""
+"""Of texts, by models without a head."""

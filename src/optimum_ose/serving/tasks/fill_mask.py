@@ -122,5 +122,13 @@ def _load(model: Model) -> RowTask:
     )
 
 
-SERVED = ServedTask(load=_load, heads=("ForMaskedLM",))
+SERVED = ServedTask(
+    load=_load,
+    heads=("ForMaskedLM",),
+    python=(
+        "from transformers import pipeline\n\n"
+        'model = pipeline("fill-mask", model={model})\n'
+        'print(model(f"This is a {{model.tokenizer.mask_token}} text."))'
+    ),
+)
 """Words in place of masks."""

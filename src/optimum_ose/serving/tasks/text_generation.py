@@ -18,6 +18,8 @@ from optimum_ose.serving.runner import MAX_BATCH_TOKENS, PAST, Runner
 from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
 
 _PRESENT = "present."
+_SCORED_TEXTS = 8
+"""Texts whose logits are in memory at once."""
 
 
 @final
@@ -64,6 +66,43 @@ class Continuer:
             }
         return [found[index] for index in range(len(encodings))]
 
+    def log_probabilities(self, texts: list[str], max_length: int | None) -> list[NDArray[np.float32]]:
+        """The log-probability of every token of a text but the first, given those before it, shape (tokens - 1,).
+
+        Args:
+            texts: as they are.
+            max_length: tokens at which they are cut; None: as the model can hold.
+
+        Raises:
+            InvalidDataError: if a text has no tokens.
+        """
+        limit = min((value for value in (max_length, self._max_length) if value is not None), default=None)
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        if limit is not None:
+            tokenizer.enable_truncation(limit)
+        encodings = tokenizer.encode_batch(texts)
+        for encoding in encodings:
+            self._check(min(len(encoding), 1))
+        found: dict[int, NDArray[np.float32]] = {}
+        for members in run_groups([len(item) for item in encodings], _SCORED_TEXTS, MAX_BATCH_TOKENS):
+            rows = self._told([encodings[index] for index in members])
+            found |= dict(zip(members, rows, strict=True))
+        return [found[index] for index in range(len(encodings))]
+
+    def _told(self, encodings: list[Encoding]) -> list[NDArray[np.float32]]:
+        feeds: dict[str, NDArray[Any]] = dict(self._runner.padding.arrays(encodings))
+        logits = self._run(feeds | self._no_past(len(encodings)))["logits"]
+        masks = feeds["attention_mask"] == 1
+        return [
+            _log_probabilities(row[mask], np.array(item.ids))
+            for row, mask, item in zip(logits, masks, encodings, strict=True)
+        ]
+
+    def _no_past(self, size: int) -> dict[str, NDArray[np.float32]]:
+        return {
+            name: np.zeros((size, heads, 0, width), dtype=np.float32) for name, (heads, width) in self._past.items()
+        }
+
     def _check(self, num_tokens: int) -> None:
         if num_tokens == 0 or (self._max_length is not None and num_tokens >= self._max_length):
             limit = "any number of" if self._max_length is None else f"fewer than {self._max_length}"
@@ -79,9 +118,7 @@ class Continuer:
         size, length = feeds["input_ids"].shape
         if self._max_length is not None:
             max_new_tokens = min(max_new_tokens, self._max_length - length)
-        past = {
-            name: np.zeros((size, heads, 0, width), dtype=np.float32) for name, (heads, width) in self._past.items()
-        }
+        past = self._no_past(size)
         rows: list[list[int]] = [[] for _ in encodings]
         is_over = np.zeros(size, dtype=bool)
         while not is_over.all() and max(map(len, rows)) < max_new_tokens:
@@ -101,6 +138,13 @@ class Continuer:
         return dict(zip(self._runner.output_names, self._runner.session.run(None, given), strict=True))
 
 
+def _log_probabilities(logits: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Of logits (tokens, vocabulary) and the ids of a text."""
+    known = logits[:-1] - logits[:-1].max(axis=1, keepdims=True)
+    told = known[np.arange(len(known)), ids[1:]] - np.log(np.exp(known).sum(axis=1))
+    return np.asarray(told, dtype=np.float32)
+
+
 def _answer(continuer: Continuer, inputs: object, options: Options) -> Any:
     texts = [text for text, _ in text_pairs(inputs)]
     found = continuer.continuations(texts, max_new_tokens=options.max_new_tokens, batch_size=options.batch_size)
@@ -117,7 +161,12 @@ def _end_ids(model: Model) -> frozenset[int]:
 
 def _load(model: Model) -> DirectTask:
     continuer = Continuer(model.runner, model.decoder, end_ids=_end_ids(model), max_length=model.max_length)
-    return DirectTask(answer=partial(_answer, continuer), refusal="takes several", trial="A")
+    return DirectTask(
+        answer=partial(_answer, continuer),
+        log_probabilities=continuer.log_probabilities,
+        refusal="takes several",
+        trial="A",
+    )
 
 
 SERVED = ServedTask(load=_load, heads=("ForCausalLM", "LMHeadModel"))

@@ -12,6 +12,7 @@ from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBas
 from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.preprocessing import Collate, Preprocessor
 from optimum_ose.tasks.parts.comparing import require_same_answers
+from optimum_ose.tasks.parts.judge import Judge
 
 Batch = Mapping[str, torch.Tensor]
 """Model inputs, and maybe `labels`."""
@@ -110,6 +111,8 @@ class Problem:
     """Whether `label_loss` teaches in a Trainer too, in place of the loss that comes with the model."""
     metric: Callable[[Sequence[str]], Metric] | None = None
     """How answers are judged by labels, given the names of the classes; None: there are none."""
+    judge: Judge | None = None
+    """How answers are judged without labels; None: by labels."""
     served: Callable[[Sequence[Any], Sequence[str]], Any] = _as_served
     """What answers of `OnnxPipeline` say, in the form that `Metric.judged` takes, given the names of the classes."""
     answers: Callable[[Any, Batch], torch.Tensor] = _logits

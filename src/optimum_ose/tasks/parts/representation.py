@@ -1,22 +1,20 @@
-"""A vector for each text: its hidden states averaged over its tokens."""
+"""A vector for each text, pooled of its tokens' vectors."""
 
+from functools import partial
 from typing import Any
 
 import torch
+from transformers import PretrainedConfig
 
 from optimum_ose.tasks.parts.comparing import any_sizes
 from optimum_ose.tasks.parts.losses import similarity_mismatch
+from optimum_ose.tasks.parts.pooling import SentencePooling, pooling_of
 from optimum_ose.tasks.parts.problem import Batch, Problem
+from optimum_ose.tasks.parts.sentence_judge import SentenceJudge
 
 
-def pooled(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Hidden states averaged over the tokens that are not padding, shape (rows, width)."""
-    weights = mask.unsqueeze(-1).to(states.dtype)
-    return (states * weights).sum(dim=1) / weights.sum(dim=1)
-
-
-def _answers(output: Any, batch: Batch) -> torch.Tensor:
-    return pooled(output.last_hidden_state, batch["attention_mask"])
+def _answers(output: Any, batch: Batch, *, pooling: SentencePooling) -> torch.Tensor:
+    return pooling(output.last_hidden_state, batch["attention_mask"])
 
 
 def _mismatch(
@@ -25,12 +23,19 @@ def _mismatch(
     return similarity_mismatch(student, teacher)
 
 
-REPRESENTATION = Problem(
-    name="representation",
-    mismatch=_mismatch,
-    error=similarity_mismatch,
-    answers=_answers,
-    require_comparable=any_sizes,
-    has_classes=False,
-)
-"""A vector for each text."""
+def representation(config: PretrainedConfig) -> Problem:
+    """A vector for each text, made as the config of the encoder says."""
+    pooling = pooling_of(config)
+    return Problem(
+        name="representation",
+        mismatch=_mismatch,
+        error=similarity_mismatch,
+        answers=partial(_answers, pooling=pooling),
+        judge=SentenceJudge(pooling),
+        require_comparable=any_sizes,
+        has_classes=False,
+    )
+
+
+REPRESENTATION = representation(PretrainedConfig())
+"""The mean of a text's tokens."""

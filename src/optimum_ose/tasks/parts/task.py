@@ -10,6 +10,7 @@ from transformers import PretrainedConfig
 from optimum_ose.data.labels import head_names
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.tasks.parts.inputs import Inputs
+from optimum_ose.tasks.parts.pooling import SentencePooling
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.texts import TEXTS
 
@@ -47,6 +48,10 @@ class Task:
     """Writes into the config of a model, in place, what its head answers, where that does not depend on the data; or
     refuses it. None: the data or the config tell.
     """
+    encodes_texts: bool = False
+    """Whether a model makes vectors of texts; a folder of sentence-transformers then says how."""
+    default_pooling: SentencePooling | None = None
+    """How a model that does not say so makes the one vector of a text; None: it has one for each token."""
     continues_texts: bool = False
     """Whether texts are continued, so that they have no length at which they are cut."""
 
@@ -82,6 +87,16 @@ class Task:
         if problem.metric is None:
             raise self._refusal("whose rows have labels", "its rows have none")
         return problem.metric(head_names(config) if config is not None else ())
+
+    def require_judge(self, config: PretrainedConfig) -> None:
+        """Pass if a student can be judged: by labels, or without.
+
+        Raises:
+            UnsupportedModelError: if it cannot.
+        """
+        problem = self.problem(config)
+        if problem.metric is None and problem.judge is None:
+            raise self._refusal("whose students can be judged", "its answers have neither a metric nor a judge")
 
     def _refusal(self, wanted: str, actual: str) -> UnsupportedModelError:
         return UnsupportedModelError(f"This needs a task {wanted}", f"{self.name}: {actual}", "Choose another task")

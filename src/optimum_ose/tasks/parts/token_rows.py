@@ -41,6 +41,20 @@ def token_rows(dataset: Dataset, settings: RowSettings, *, column: str, pair: st
     return tokenize(dataset, tokenizer, max_length=settings.max_length, on_cut=settings.on_cut)
 
 
+def require_column(dataset: Dataset, column: str) -> None:
+    """Pass if a data set without labels has its column of texts.
+
+    Raises:
+        InvalidDataError: if it has not.
+    """
+    if column not in dataset.column_names:
+        raise InvalidDataError(
+            f"A data set must have the column {column}, or input_ids",
+            f"it has {', '.join(dataset.column_names)}",
+            "Rename its columns",
+        )
+
+
 def aligned_rows(dataset: Dataset, config: PretrainedConfig | None) -> Dataset:
     """Rows whose `label` has the numbers of a trained head; without one, their own."""
     return align_labels(dataset, config) if config is not None else with_names(dataset)

@@ -9,8 +9,9 @@ from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.tokenization import language_collator
 from optimum_ose.preprocessing import Collate, Preprocessor
 from optimum_ose.tasks.parts.comparing import require_common_vocabulary
-from optimum_ose.tasks.parts.losses import class_label_loss, class_loss, cross_entropy_to_teacher, logits_divergence
+from optimum_ose.tasks.parts.losses import class_label_loss, class_loss, logits_divergence
 from optimum_ose.tasks.parts.problem import Batch, Problem
+from optimum_ose.tasks.parts.token_judges import MaskedTokenJudge, NextTokenJudge
 
 
 def _mismatch(
@@ -21,6 +22,11 @@ def _mismatch(
         return student.sum()
     common = min(student.shape[-1], teacher.shape[-1])
     return logits_divergence(student[:, :common], teacher[:, :common], temperature=temperature)
+
+
+def _error(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """KL(teacher, student), mean over tokens, in nats."""
+    return _mismatch(student, teacher, temperature=1.0)
 
 
 def _next_answers(output: Any, batch: Batch) -> torch.Tensor:
@@ -55,8 +61,9 @@ def _same_vocabulary(
 NEXT_TOKENS = Problem(
     name="next-tokens",
     mismatch=_mismatch,
-    error=cross_entropy_to_teacher,
+    error=_error,
     label_loss=_next_loss,
+    judge=NextTokenJudge(),
     answers=_next_answers,
     collator=_next_collator,
     require_comparable=_same_vocabulary,
@@ -67,8 +74,9 @@ NEXT_TOKENS = Problem(
 MASKED_TOKENS = Problem(
     name="masked-tokens",
     mismatch=_mismatch,
-    error=cross_entropy_to_teacher,
+    error=_error,
     label_loss=class_label_loss,
+    judge=MaskedTokenJudge(),
     answers=_masked_answers,
     collator=_masked_collator,
     require_comparable=_same_vocabulary,
