@@ -50,7 +50,7 @@ def holds_choices(ids: Sequence[Any]) -> bool:
 
 def choices_apart(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Model inputs of each choice of a row; of a row without choices its own."""
-    if not holds_choices(row.get("input_ids") or ()):
+    if not holds_choices(row.get("input_ids", ())):
         return [dict(row)]
     return [dict(zip(row, values, strict=True)) for values in zip(*row.values(), strict=True)]
 

@@ -227,8 +227,8 @@ def test_a_damaged_file_is_named(own: Path, name: str, content: bytes, message: 
 
 def test_another_task_is_refused(own: Path) -> None:
     config = json.loads((own / "config.json").read_text())
-    (own / "config.json").write_text(json.dumps({**config, "architectures": ["Wav2Vec2ForCTC"]}))
+    (own / "config.json").write_text(json.dumps({**config, "architectures": ["SegformerForSemanticSegmentation"]}))
     with pytest.raises(
-        UnsupportedModelError, match=r"question-answering, .*; the model is a Wav2Vec2ForCTC\. Load it with"
+        UnsupportedModelError, match=r"question-answering, .*; the model is a SegformerForSemanticSegmentation\. Load it with"
     ):
         OnnxPipeline.from_pretrained(own)

@@ -263,7 +263,7 @@ def _pad_choices(collator: DataCollatorForMultipleChoice, rows: list[dict[str, A
 
 
 def _has_choices(row: Mapping[str, Any]) -> bool:
-    return holds_choices(row.get("input_ids") or ())
+    return holds_choices(row.get("input_ids", ()))
 
 
 def _are_tags(labels: Any) -> bool:
