@@ -229,6 +229,7 @@ def test_another_task_is_refused(own: Path) -> None:
     config = json.loads((own / "config.json").read_text())
     (own / "config.json").write_text(json.dumps({**config, "architectures": ["SegformerForSemanticSegmentation"]}))
     with pytest.raises(
-        UnsupportedModelError, match=r"question-answering, .*; the model is a SegformerForSemanticSegmentation\. Load it with"
+        UnsupportedModelError,
+        match=r"question-answering, .*; the model is a SegformerForSemanticSegmentation\. Load it with",
     ):
         OnnxPipeline.from_pretrained(own)
