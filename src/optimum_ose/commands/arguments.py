@@ -157,7 +157,7 @@ def _add_search_arguments(parser: ArgumentParser) -> None:
         type=number_or_none,
         metavar="X",
         help="share of the teacher's validation score that the student must be shown to keep, in (0, 1], or none "
-        "(default: none); needs a search method that scores every candidate on every validation row",
+        "(default: none); no search method of this version can show it, and it is refused",
     )
     parser.add_argument(
         "--prefer",

@@ -48,6 +48,10 @@ METHODS_WITH_ROW_SCORES: tuple[str, ...] = ()
 """Methods of which every candidate has a score on every development row, so that `keep` can be shown."""
 
 
+_HYPERPARAMETERS: dict[str, Any] = {"learning_rate": 1e-4}
+"""Of each short training, where none are named."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
     """How an architecture is extracted. Source of the method: de Wynter, arXiv:2010.08512; epsilon: our reading."""
@@ -74,7 +78,7 @@ class SearchConfig:
     max_training_steps: CountOrZero = 30
     """s: distillation steps of one candidate, >= 0. Bort used 3; after inheritance 30 already rank well."""
     hyperparameters: Annotated[tuple[Theta, ...], Filled()] = field(
-        default_factory=lambda: (MappingProxyType({"learning_rate": 1e-4}),)
+        default_factory=lambda: (MappingProxyType(_HYPERPARAMETERS),)
     )
     """Theta: overrides of `DistillationConfig` tried for every candidate. Short runs from repaired weights want a
     gentle rate: on trec6 and sst2 the errors of 30 steps differed by up to 18% between seeds at 3e-4, by up to 9% at
@@ -132,6 +136,11 @@ class SearchConfig:
         bounds = (self.max_parameters, self.max_non_embedding_parameters, self.max_latency_ms)
         return any(bound is not None for bound in bounds)
 
+    @property
+    def _names_short_trainings(self) -> bool:
+        """Whether something is set that only short trainings have."""
+        return self.noise is not None or [dict(theta) for theta in self.hyperparameters] != [_HYPERPARAMETERS]
+
     def __post_init__(self) -> None:
         check(self, self._combinations)
 
@@ -148,6 +157,12 @@ class SearchConfig:
                 "keep needs a method that scores every candidate on every development row: a short training does not "
                 "tell what the finished student will score "
                 f"({listed(METHODS_WITH_ROW_SCORES) or 'no method of this version does'})",
+                self.method,
+            ),
+            (
+                self.method != "elastic"
+                or (self.noise is None and list(map(dict, self.hyperparameters)) == [_HYPERPARAMETERS]),
+                "hyperparameters and noise are of short trainings; those of the method elastic are in search.elastic",
                 self.method,
             ),
             (self.keep is not None or self.prefer == "size", "prefer needs keep", self.prefer),

@@ -139,6 +139,9 @@ class Certificate:
             )
         if self.sample.ratio < 1 - self.epsilon and self.sample.rows_needed is not None:
             told.append(f"About {self.sample.rows_needed:,} rows would prove {1 - self.epsilon:.0%} for all rows")
+        if told:
+            basis = "if these rows were drawn independently, used by no training, and hold the rare large errors"
+            told.append(f"The statements on all rows hold {basis}; they rest on {_METHODS[self.sample.method]}")
         return "".join(f". {sentence}" for sentence in told)
 
 

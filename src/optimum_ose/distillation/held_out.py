@@ -1,5 +1,6 @@
 """How far a student's answers are from its teacher's on held-out text, both asked batch by batch."""
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 
@@ -20,7 +21,7 @@ def held_out_error(
 
     Args:
         problem: what an answer is.
-        student: not changed.
+        student: moved to the teacher's device.
         teacher: not changed.
         rows: token rows.
         tokenizer: pads.
@@ -28,6 +29,7 @@ def held_out_error(
     Returns:
         The mean over answers; NaN if there is none.
     """
+    torch.nn.Module.to(student, teacher.device)  # a training left it on the CPU, and the teacher elsewhere
     collate = problem.collator(tokenizer, _SEED)
     order = sorted(range(len(rows)), key=[len(ids) for ids in rows["input_ids"]].__getitem__)
     total, count = 0.0, 0

@@ -75,6 +75,7 @@ class ElasticMeasurer:
         score: Score,
         clock: Callable[[], float],
     ) -> None:
+        student.move(teacher.device)  # a training left the student on the CPU and the teacher elsewhere
         self._problem = task_named(task).problem(teacher.config)
         self._excess = require_measurable(self._problem)
         self._student, self._rows, self._error, self._score, self._clock = student, eval_rows, error, score, clock

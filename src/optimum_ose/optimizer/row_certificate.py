@@ -13,7 +13,12 @@ from optimum_ose.elastic.measuring import EXCESS_FLOOR, row_measures
 
 
 def with_rows(
-    found: SearchResult, entries: Iterable[Mapping[str, Any]], settings: SearchConfig, *, num_rows: int
+    found: SearchResult,
+    entries: Iterable[Mapping[str, Any]],
+    settings: SearchConfig,
+    *,
+    num_rows: int,
+    are_independent: bool = True,
 ) -> SearchResult:
     """The result of a search with a certificate that names the weights and rows it is about; where every candidate was
     measured row by row, it also tells what the rows say about the population that they were drawn from.
@@ -23,12 +28,14 @@ def with_rows(
         entries: of the journal.
         settings: of the search.
         num_rows: development rows that errors were measured on.
+        are_independent: whether each row was drawn on its own: windows of one context, or documents of one query, are
+            not, and tell nothing of all rows like these.
     """
     weights = f"short trainings of {settings.max_training_steps} steps"
     if settings.method == "elastic":
         weights = f"parts of one set of weights, trained together for {settings.elastic.num_steps} steps,"
     is_whole = found.certificate.assumption == "exhaustive" and settings.measured_error == "divergence"
-    if settings.method != "elastic" or not is_whole or num_rows < MIN_ROWS:
+    if settings.method != "elastic" or not is_whole or not are_independent or num_rows < MIN_ROWS:
         return replace(found, certificate=replace(found.certificate, weights=weights, num_rows=num_rows))
     measures = row_measures([entry for entry in entries if "excess" in entry], num_rows=num_rows)
     places = {architecture: place for place, architecture in enumerate(measures.architectures)}

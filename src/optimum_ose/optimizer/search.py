@@ -8,12 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypedDict
 
+import numpy as np
+
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import Method, extract
 from optimum_ose.core.question import Admitted, Cost, Predicate
 from optimum_ose.core.results import Evaluation, SearchResult, Theta
 from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.groups import GROUP_COLUMNS
 from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, CandidateTrainer, Measure, Measurer
 from optimum_ose.export.example_inputs import described_input
 from optimum_ose.export.latency_meter import LatencyMeter
@@ -23,6 +26,7 @@ from optimum_ose.optimizer.row_certificate import with_rows
 from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.optimizer.team import Team
 from optimum_ose.progress import Listener, working
+from optimum_ose.tasks import task_named
 
 
 def shared_search(
@@ -136,7 +140,10 @@ def _extract(
 
     error = CandidateError(measure, journal=journal)
     constraints = _constraints(space, settings, allowed)
-    num_candidates = int(small_enough(space, settings).sum()) if allowed is None else len(allowed)
+    small = small_enough(space, settings)
+    num_candidates = int(small.sum())
+    if allowed is not None:
+        num_candidates = len(frozenset(allowed) & frozenset(space.candidates.take(np.flatnonzero(small))))
     with working(listener, "extract", settings.budget):
         found = extract(
             space,
@@ -153,7 +160,9 @@ def _extract(
             on_evaluation=advance,
             on_plan=error.plan,
         )
-    return with_rows(found, journal, settings, num_rows=len(setting.eval_rows))
+    problem = task_named(setting.task).problem(setting.teacher.config)
+    are_grouped = problem.adds_up or not set(GROUP_COLUMNS).isdisjoint(setting.eval_rows.column_names)
+    return with_rows(found, journal, settings, num_rows=len(setting.eval_rows), are_independent=not are_grouped)
 
 
 class _Choice(TypedDict):

@@ -414,8 +414,8 @@ class TeacherTask:
         """
         if settings.method == "elastic" and self.problem.judge is not None:
             raise InvalidConfigError(
-                "search.method elastic measures candidates by labels",
-                f"rows of {self.task} have none",
+                "search.method elastic needs answers that are compared one by one",
+                f"those of {self.task} are judged as a whole",
                 "Choose certified, stride or exhaustive",
             )
 

@@ -15,7 +15,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.elastic.state import STATE_FILE
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.augmentation import require_copyable
-from optimum_ose.optimizer.team import is_first_process
+from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.dependencies import require_unchanged
 from optimum_ose.question import model_digest, rows_digest
@@ -101,14 +101,16 @@ def take_over(run: Run, earlier: Path) -> None:
             f"{earlier} holds none",
             "Run `ose extract` there",
         )
-    if not run.artifact.journal.exists():
-        write_atomic(run.artifact.journal, journal.read_text(encoding="utf-8"))
-    state = OSEArtifact(earlier).elastic / STATE_FILE
-    if state.is_file() and not run.artifact.elastic.exists():
-        run.artifact.elastic.mkdir(parents=True)
-        temporary = run.artifact.elastic / f".{STATE_FILE}.tmp"
-        shutil.copyfile(state, temporary)
-        temporary.replace(run.artifact.elastic / STATE_FILE)
+    if is_first_process():
+        if not run.artifact.journal.exists():
+            write_atomic(run.artifact.journal, journal.read_text(encoding="utf-8"))
+        state, copy = OSEArtifact(earlier).elastic / STATE_FILE, run.artifact.elastic / STATE_FILE
+        if state.is_file() and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            temporary = copy.with_name(f".{STATE_FILE}.tmp")
+            shutil.copyfile(state, temporary)
+            temporary.replace(copy)
+    wait_for_all()
 
 
 def winner(artifact: OSEArtifact) -> Architecture:

@@ -53,10 +53,11 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("parameters (millions, embeddings included)")
     is_elastic = search["settings"].get("method") == "elastic"
+    done = "measurements" if is_elastic else "trainings"
     axes.set_ylabel("error inside the elastic student" if is_elastic else "error after a short distillation")
     figure.colorbar(points, label=unit)
     axes.set_title(
-        f"{len(trained)} trainings of {search['space']['num_architectures']} architectures; proven share of the best: "
+        f"{len(trained)} {done} of {search['space']['num_architectures']} architectures; proven share of the best: "
         f"{search['certificate']['ratio']:.3f} ({_drawable(search['certificate']['assumption'])})",
         fontsize=10,
         parse_math=False,

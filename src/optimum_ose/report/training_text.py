@@ -1,5 +1,6 @@
 """What a run trained, in sentences, from the records of its stages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from optimum_ose.artifact import OSEArtifact
@@ -46,11 +47,22 @@ def _beside_trivial(record: dict[str, Any]) -> str:
 
 def _search(search: dict[str, Any]) -> str:
     certificate, steps = search["certificate"], search["settings"].get("max_training_steps")
+    if is_elastic(search):
+        together = search["settings"]["elastic"]["num_steps"]
+        return (
+            f"The search measured {certificate['num_trained']} of {search['space']['num_architectures']:,} "
+            f"architectures, parts of one set of weights that were trained together for {together:,} steps."
+        )
     return (
         f"The search trained {certificate['num_trained']} of {search['space']['num_architectures']:,} architectures"
         + (f" for up to {steps:,} steps each" if steps else "")
         + f", {certificate['num_evaluations']} trainings in all."
     )
+
+
+def is_elastic(search: Mapping[str, Any]) -> bool:
+    """Whether all candidates of a search were parts of weights that were trained together."""
+    return bool(search["settings"].get("method") == "elastic")
 
 
 def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str, Any]) -> str:
@@ -66,6 +78,13 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
         changes = f"{metric} {inherited:.4f} before, {distilled:.4f} after, on the development rows"
         return f"{start} ({changes}); the {distill['kept']} weights were kept."
     text = f"{start} ({metric} {before:.4f} on the development rows)"
+    if "extracted_score" in distill:
+        first = distill["extracted_score"]
+        kept = "and kept" if distill["kept"] == "distilled" else "which lowered that, so that it was undone"
+        text = (
+            f"The student started from its measured weights ({metric} {first:.4f} on the development rows) and was "
+            f"distilled{length}, {kept} ({before:.4f})"
+        )
     if after is None:
         return f"{text}."
     agora = " with Agora" if config.get("agora") and finetune.get("agora", True) else ""
