@@ -307,6 +307,7 @@ def test_a_server_takes_images_as_they_are_or_in_base64_and_never_a_path(vit: Pa
         for wrong in (str(path), "no base64!", base64.b64encode(b"no image").decode(), 7, {"a": coded}):
             assert predict(port, wrong)[0] == 400
         assert ask(port, content[:40])[0] == 400
+        assert predict(port, json.loads("[" * 900 + '"x"' + "]" * 900))[0] == 400
     with pytest.raises(UnsupportedModelError, match="A text needs a model of texts; that of .* takes images"):
         own.encodings([("a", None)])
 

@@ -81,6 +81,8 @@ def test_questions_are_answered(tmp_path: Path) -> None:
         assert predict(port, "the cat")[0] == 400
         assert predict(port, {**asked, "question": ""})[0] == 400
         assert predict(port, asked, top_k=0)[0] == 400
+        assert predict(port, asked, top_k=257)[0] == 422
+        assert predict(port, {**asked, "question": "the cat " * 100})[0] == 400
         assert predict(port, asked, aggregation_strategy="simple")[0] == 400
         assert predict(port, [asked] * 4)[0] == 422
         assert predict(port, {**asked, "context": "a" * 1001})[0] == 422

@@ -87,6 +87,22 @@ def test_sounds_of_another_rate_or_with_two_channels_are_brought_to_one_form(fin
     assert found == list(HEIGHTS)
 
 
+def test_a_file_that_claims_an_absurd_rate_is_refused(finished: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(1000, dtype=np.float32), RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[24:28] = (2**31 - 1).to_bytes(4, "little")  # samples per second, in the head of a WAV file
+    with pytest.raises(InvalidDataError, match="at most 192,000 samples a second"):
+        OnnxPipeline.from_pretrained(finished)(bytes(content))
+
+
+def test_sounds_that_are_cut_are_told(finished: Path) -> None:
+    told: list[str] = []
+    optimizer = OSEOptimizer.from_pretrained(finished, task=TASK)
+    optimizer.listener.say = told.append  # type: ignore[method-assign]
+    optimizer.rows(Dataset.from_dict({"audio": [[0.1] * (31 * RATE)], "label": ["low"]}))
+    assert any("longer than 30 seconds and are cut" in message for message in told)
+
+
 def test_a_trained_head_goes_every_verb_from_python(finished: Path, data: Path, tmp_path: Path) -> None:
     optimizer = OSEOptimizer.from_pretrained(finished, task=TASK)
     rows = SOUNDS.read(DataRequest(source=str(data)))

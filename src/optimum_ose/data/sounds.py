@@ -1,5 +1,6 @@
 """Data sets of sounds, from folders or tables, and the rows that are made of them."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import Splits
 from optimum_ose.exceptions import InvalidDataError, OSEError
 from optimum_ose.preprocessing import SOUND
-from optimum_ose.serving.sounds import MIN_SECONDS, require_soundfile, seconds_of, waveform
+from optimum_ose.serving.sounds import MAX_SECONDS, MIN_SECONDS, require_soundfile, seconds_of, waveform
 
 _SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au")
 _FILE = {"bytes": Value("binary"), "path": Value("string")}
@@ -30,7 +31,14 @@ def sound_splits(request: DataRequest) -> Splits:
     return media_splits(request, SOUNDS)
 
 
-def sound_rows(dataset: Dataset, config: PretrainedConfig | None, *, rate: int, needs_labels: bool = True) -> Dataset:
+def sound_rows(
+    dataset: Dataset,
+    config: PretrainedConfig | None,
+    *,
+    rate: int,
+    needs_labels: bool = True,
+    on_cut: Callable[[int], None] | None = None,
+) -> Dataset:
     """Rows with the columns `audio`, decoded once, and `labels`; such rows are returned as they are.
 
     Args:
@@ -39,6 +47,7 @@ def sound_rows(dataset: Dataset, config: PretrainedConfig | None, *, rate: int, 
         config: of a teacher whose head is trained; classes get its numbers. None: they keep their own.
         rate: samples per second that the model takes; sounds of another rate are resampled.
         needs_labels: whether rows must have a label; else one that is there is kept.
+        on_cut: hears how many sounds are cut.
 
     Raises:
         InvalidDataError: if the columns are others, a sound cannot be read, or the classes are not the teacher's.
@@ -52,7 +61,7 @@ def sound_rows(dataset: Dataset, config: PretrainedConfig | None, *, rate: int, 
             f"it has {', '.join(dataset.column_names)}",
             "Rename its columns",
         )
-    made: dict[str, list[Any]] = {SOUND: decoded(dataset, rate)}
+    made: dict[str, list[Any]] = {SOUND: decoded(dataset, rate, on_cut)}
     features: dict[str, Any] = {SOUND: ListFeature(Value("float32"))}
     if "label" not in columns:
         return Dataset.from_dict(made, features=Features(features))
@@ -61,13 +70,22 @@ def sound_rows(dataset: Dataset, config: PretrainedConfig | None, *, rate: int, 
     return Dataset.from_dict(made, features=Features(features)).add_column("labels", row_labels(labels))
 
 
-def decoded(dataset: Dataset, rate: int) -> list[Any]:
+def decoded(dataset: Dataset, rate: int, on_cut: Callable[[int], None] | None = None) -> list[Any]:
     """The waveforms of a data set: float32, each of shape (samples,).
+
+    Args:
+        dataset: with the column `audio`.
+        rate: samples per second that are wanted.
+        on_cut: hears how many sounds are as long as the longest that is read, so that more may have been cut.
 
     Raises:
         InvalidDataError: if one cannot be read, with its row.
     """
-    return [waveform(sound, rate, f"The sound of row {row}") for row, sound in enumerate(sound_inputs(dataset))]
+    found = [waveform(sound, rate, f"The sound of row {row}") for row, sound in enumerate(sound_inputs(dataset))]
+    num_cut = sum(len(sound) >= rate * MAX_SECONDS for sound in found)
+    if num_cut and on_cut is not None:
+        on_cut(num_cut)
+    return found
 
 
 def sound_inputs(dataset: Dataset) -> list[Any]:

@@ -1,11 +1,11 @@
-"""How far a student's answers are from its teacher's on held-out text, both asked batch by batch."""
+"""How far a student's answers are from its teacher's on held-out rows, both asked batch by batch."""
 
 import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 
 from optimum_ose.modeling.prediction import evaluating
-from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.preprocessing import NO_INPUTS, Preprocessor, row_lengths
 from optimum_ose.tasks.parts.problem import Problem
 
 _BATCH_SIZE = 8
@@ -23,7 +23,7 @@ def held_out_error(
         problem: what an answer is.
         student: moved to the teacher's device.
         teacher: not changed.
-        rows: token rows.
+        rows: token rows, or sounds.
         tokenizer: pads.
 
     Returns:
@@ -31,13 +31,13 @@ def held_out_error(
     """
     torch.nn.Module.to(student, teacher.device)  # a training left it on the CPU, and the teacher elsewhere
     collate = problem.collator(tokenizer, _SEED)
-    order = sorted(range(len(rows)), key=[len(ids) for ids in rows["input_ids"]].__getitem__)
+    order = sorted(range(len(rows)), key=row_lengths(rows).__getitem__)
     total, count = 0.0, 0
     with evaluating(student), evaluating(teacher):
         for start in range(0, len(order), _BATCH_SIZE):
             batch = collate([rows[index] for index in order[start : start + _BATCH_SIZE]])
             batch = {name: values.to(student.device) for name, values in batch.items()}
-            inputs = {name: values for name, values in batch.items() if name != "labels"}
+            inputs = {name: values for name, values in batch.items() if name not in NO_INPUTS}
             found, wanted = (problem.answers(model(**inputs), batch) for model in (student, teacher))
             if len(found):
                 total += float(problem.error(found.float(), wanted.float())) * len(found)

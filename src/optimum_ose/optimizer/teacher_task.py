@@ -58,6 +58,7 @@ from optimum_ose.optimizer.training import scores, train
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, working
 from optimum_ose.serving.pipeline import OnnxPipeline
+from optimum_ose.serving.sounds import MAX_SECONDS
 from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
 from optimum_ose.tasks.parts.benchmark_metrics import benchmark_metric
 from optimum_ose.tasks.parts.by_problem_type import name_problem_type
@@ -365,9 +366,12 @@ class TeacherTask:
             self._told.add(key)
             is_most = self._limit is not None and self.max_length >= self._limit
             remedy = "the model takes no more" if is_most else "a greater max_length (--max-length) keeps more"
+            limit = f"max_length={self.max_length} tokens"
+            if self.text_tokenizer is None:
+                limit, remedy = f"{MAX_SECONDS} seconds", "no more of a sound is read"
             self.listener.say(
                 f"{num_cut:,} of {num_rows:,} rows{f' of {name}' * bool(name)} ({num_cut / num_rows:.1%}) are longer "
-                f"than max_length={self.max_length} tokens and are cut, in training, scores and serving alike; {remedy}"
+                f"than {limit} and are cut, in training, scores and serving alike; {remedy}"
             )
 
     def finetune_teacher(

@@ -16,7 +16,8 @@ from optimum_ose.serving.served_task import DirectTask
 
 MAX_NEW_TOKENS = 256
 """That a client may ask for."""
-_WHOLE = ("top_k", "max_new_tokens")
+_MOST = {"top_k": 256, "max_new_tokens": MAX_NEW_TOKENS}
+"""Of each parameter."""
 
 
 @final
@@ -43,13 +44,14 @@ def parse_direct(body: bytes, task: DirectTask, limits: ServerLimits) -> DirectR
     if not isinstance(content, dict) or "inputs" not in content:
         raise bad_request("the body is no object with the key inputs")
     parameters = content.get("parameters") or {}
-    if not isinstance(parameters, dict) or not set(parameters) <= set(_WHOLE):
-        raise bad_request(f"parameters is no object with at most the keys {' and '.join(_WHOLE)}")
+    if not isinstance(parameters, dict) or not set(parameters) <= set(_MOST):
+        raise bad_request(f"parameters is no object with at most the keys {' and '.join(_MOST)}")
     for name, value in parameters.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise bad_request(f"{name} is no positive whole number")
-    if parameters.get("max_new_tokens", 0) > MAX_NEW_TOKENS:
-        raise _too_much(f"max_new_tokens may be at most {MAX_NEW_TOKENS}", "more was asked for", "Ask for fewer")
+    for name, most in _MOST.items():
+        if parameters.get(name, 0) > most:
+            raise _too_much(f"{name} may be at most {most}", "more was asked for", "Ask for fewer")
     inputs = content["inputs"]
     _check_size(inputs, limits, takes_files=task.takes_files)
     try:
@@ -86,10 +88,14 @@ def _texts(inputs: Any) -> Iterator[str]:
 def _files(inputs: Any) -> Any:
     """Texts in base64 as bytes: a text of a client is never a path of this machine."""
     if isinstance(inputs, list):
-        return [_files(item) for item in inputs]
-    if not isinstance(inputs, str):
+        return [_file(item) for item in inputs]
+    return _file(inputs)
+
+
+def _file(item: Any) -> bytes:
+    if not isinstance(item, str):
         raise ValueError("no text")
-    return base64.b64decode(inputs, validate=True)
+    return base64.b64decode(item, validate=True)
 
 
 def _too_much(expected: str, actual: str, remedy: str) -> RequestError:

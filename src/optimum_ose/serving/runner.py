@@ -18,7 +18,7 @@ from optimum_ose.wording import one_line, shown
 
 MAX_BATCH_TOKENS = 2**14
 """Tokens in one run of the session, so that memory does not depend on how many long texts come together."""
-_MAX_OUTPUT_VALUES = 2**26
+MAX_OUTPUT_VALUES = 2**26
 """Numbers in the output of one run: a vocabulary for each token is much."""
 PAST = "past_key_values."
 """What the names of a causal language model's further inputs start with."""
@@ -94,7 +94,7 @@ class Runner:
         rows: dict[int, NDArray[np.float32]] = {}
         width = self.session.get_outputs()[0].shape[-1]
         if isinstance(width, int):
-            max_tokens = min(max_tokens, _MAX_OUTPUT_VALUES // width)
+            max_tokens = min(max_tokens, MAX_OUTPUT_VALUES // width)
         for members in run_groups([len(encoding) for encoding in encodings], batch_size, max_tokens):
             for index, row in zip(members, self._group([encodings[index] for index in members]), strict=True):
                 rows[index] = row if keep is None else keep(encodings[index], row)

@@ -96,6 +96,8 @@ class DirectTask:
     """An input that the model can answer."""
     takes_files: bool = False
     """Whether inputs are files, which a client sends as they are or in base64."""
+    letters: str = ""
+    """Of tasks that write character by character: what they can write."""
 
 
 @final

@@ -17,7 +17,7 @@ MAX_SECONDS = 30
 MIN_SECONDS = 0.05
 """A shorter one has too few frames."""
 _MAX_BYTES = 2**26
-_MAX_RATE = 768_000
+_MAX_RATE, _MAX_CHANNELS = 192_000, 8
 _ANOTHER = "Send another sound"
 
 
@@ -135,10 +135,18 @@ def _of_bytes(content: bytes, name: str) -> tuple[NDArray[np.float32], int]:
         raise InvalidDataError(f"{name} must have at most {_MAX_BYTES:,} bytes", "it has more", _ANOTHER)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as stream:
-            rate = int(stream.samplerate)
-            channels = stream.read(rate * MAX_SECONDS, dtype="float32", always_2d=True)
+            rate, num_channels = int(stream.samplerate), int(stream.channels)
+            is_usual = 0 < rate <= _MAX_RATE and num_channels <= _MAX_CHANNELS
+            count = rate * MAX_SECONDS if is_usual else 0
+            channels = stream.read(count, dtype="float32", always_2d=True)
     except Exception as error:  # any kind for a damaged file
         raise _damaged(name, error) from error
+    if not is_usual:
+        raise InvalidDataError(
+            f"{name} must have at most {_MAX_RATE:,} samples a second and {_MAX_CHANNELS} channels",
+            f"its file says {rate:,} and {num_channels}",
+            _ANOTHER,
+        )
     if not len(channels):
         raise InvalidDataError(f"{name} must hold samples", "it is empty", _ANOTHER)
     return channels.mean(axis=1), rate

@@ -66,6 +66,7 @@ def _load(model: SoundModel) -> DirectTask:
         refusal="takes sounds",
         trial=model.processor.second,
         takes_files=True,
+        letters="".join(token for token in vocabulary if len(token) == 1),
     )
 
 

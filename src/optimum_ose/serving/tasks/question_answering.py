@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.inputs import question_contexts
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
@@ -17,6 +19,8 @@ MAX_ANSWER_TOKENS = 15
 _MAX_WINDOW = 384
 _MAX_OVERLAP = 128
 """Tokens of a window and of the overlap of two. Source: transformers' question-answering pipeline (4.57)."""
+_MIN_ROOM = 4
+"""Tokens of a context that a window must hold."""
 _SPARE = 10
 """Spans beyond twice those asked for, since several may become one answer."""
 
@@ -35,13 +39,35 @@ class SpanFinder:
         """
         window = min(max_length or _MAX_WINDOW, _MAX_WINDOW)
         self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.enable_truncation(window, stride=min(window // 2, _MAX_OVERLAP), strategy="only_second")
+        self._tokenizer.no_truncation()
+        self._lock = Lock()
+        self._window = window
+        self._room = window - tokenizer.num_special_tokens_to_add(True)
         self._first_id = first_id
 
     def windows(self, question: str, context: str) -> list[Encoding]:
-        """The question with each part of the context."""
-        encoding = self._tokenizer.encode(question, context)
+        """The question with each part of the context.
+
+        Raises:
+            InvalidDataError: if the question leaves no room for a context.
+        """
+        with self._lock:  # the tokenizer is set up for each question
+            self._tokenizer.no_truncation()
+            room = self._room - len(self._tokenizer.encode(question, add_special_tokens=False))
+            self._check_room(room)
+            stride = min(self._window // 2, _MAX_OVERLAP)
+            stride = stride if stride < room else room // 2
+            self._tokenizer.enable_truncation(self._window, stride=stride, strategy="only_second")
+            encoding = self._tokenizer.encode(question, context)
         return [encoding, *encoding.overflowing]
+
+    def _check_room(self, room: int) -> None:
+        if room < _MIN_ROOM:
+            raise InvalidDataError(
+                f"A question must leave room for a context in the {self._window} tokens that the model reads at once",
+                f"one leaves {max(room, 0)} tokens",
+                "Ask a shorter question",
+            )
 
     def answers(
         self, context: str, windows: Sequence[Encoding], rows: Sequence[NDArray[np.float32]], top_k: int
@@ -74,6 +100,7 @@ class SpanFinder:
         start[0] = end[0] = 0.0
         scores = np.tril(np.triu(np.outer(start, end)), MAX_ANSWER_TOKENS - 1)
         best = np.argsort(-scores, axis=None, kind="stable")[:count]
+        best = best[: max(1, int((scores.ravel()[best] > 0).sum()))]  # a span of probability 0 is none
         firsts, lasts = np.unravel_index(best, scores.shape)
         return [
             (int(first), int(last), float(scores[first, last]))
@@ -92,8 +119,7 @@ def _characters(window: Encoding, first: int, last: int) -> tuple[int, int]:
     return window.offsets[first][0], window.offsets[last][1]
 
 
-def _answer(model: Model, inputs: object, options: Options) -> Any:
-    finder = SpanFinder(model.runner.tokenizer, max_length=model.max_length, first_id=model.token_id("cls_token"))
+def _answer(model: Model, finder: SpanFinder, inputs: object, options: Options) -> Any:
     pairs = question_contexts(inputs)
     windows = [finder.windows(question, context) for question, context in pairs]
     flat = [item for items in windows for item in items]
@@ -105,10 +131,14 @@ def _answer(model: Model, inputs: object, options: Options) -> Any:
     return answers[0] if len(answers) == 1 else answers
 
 
+def _load(model: Model) -> DirectTask:
+    finder = SpanFinder(model.runner.tokenizer, max_length=model.max_length, first_id=model.token_id("cls_token"))
+    trial = {"question": "Who?", "context": "Nobody."}
+    return DirectTask(answer=partial(_answer, model, finder), refusal="takes several", trial=trial)
+
+
 SERVED = ServedTask(
-    load=lambda model: DirectTask(
-        answer=partial(_answer, model), refusal="takes several", trial={"question": "Who?", "context": "Nobody."}
-    ),
+    load=_load,
     heads=("ForQuestionAnswering", "ForQuestionAnsweringSimple"),
     is_on_cards=True,
     is_in_transformers=False,

@@ -14,10 +14,12 @@ from optimum_ose.serving.folder import has_file, read_object
 from optimum_ose.serving.inputs import text_pairs
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import run_groups
-from optimum_ose.serving.runner import MAX_BATCH_TOKENS, PAST, Runner
+from optimum_ose.serving.runner import MAX_BATCH_TOKENS, MAX_OUTPUT_VALUES, PAST, Runner
 from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
 
 _PRESENT = "present."
+_LARGE_VOCABULARY = 2**18
+"""Where the file does not say how many logits a token has."""
 _SCORED_TEXTS = 8
 """Texts whose logits are in memory at once."""
 
@@ -42,6 +44,7 @@ class Continuer:
         self._tokenizer = Tokenizer.from_str(runner.tokenizer.to_str())
         self._tokenizer.no_truncation()
         inputs = runner.session.get_inputs()
+        self._most_tokens = min(MAX_BATCH_TOKENS, MAX_OUTPUT_VALUES // _vocabulary_size(runner))
         self._past = {item.name: (item.shape[1], item.shape[3]) for item in inputs if item.name.startswith(PAST)}
 
     def continuations(self, texts: Sequence[str], *, max_new_tokens: int, batch_size: int) -> list[str]:
@@ -59,7 +62,7 @@ class Continuer:
         for encoding in encodings:
             self._check(len(encoding))
         found: dict[int, str] = {}
-        for members in run_groups([len(item) for item in encodings], batch_size, MAX_BATCH_TOKENS):
+        for members in run_groups([len(item) for item in encodings], batch_size, self._most_tokens):
             rows = self._continued([encodings[index] for index in members], max_new_tokens)
             found |= {
                 index: self._decoder.text(row, skip_special=True) for index, row in zip(members, rows, strict=True)
@@ -84,7 +87,7 @@ class Continuer:
         for encoding in encodings:
             self._check(min(len(encoding), 1))
         found: dict[int, NDArray[np.float32]] = {}
-        for members in run_groups([len(item) for item in encodings], _SCORED_TEXTS, MAX_BATCH_TOKENS):
+        for members in run_groups([len(item) for item in encodings], _SCORED_TEXTS, self._most_tokens):
             rows = self._told([encodings[index] for index in members])
             found |= dict(zip(members, rows, strict=True))
         return [found[index] for index in range(len(encodings))]
@@ -143,6 +146,12 @@ def _log_probabilities(logits: NDArray[np.float32], ids: NDArray[np.int64]) -> N
     known = logits[:-1] - logits[:-1].max(axis=1, keepdims=True)
     told = known[np.arange(len(known)), ids[1:]] - np.log(np.exp(known).sum(axis=1))
     return np.asarray(told, dtype=np.float32)
+
+
+def _vocabulary_size(runner: Runner) -> int:
+    """Logits of each token."""
+    (size,) = (item.shape[-1] for item in runner.session.get_outputs() if item.name == "logits")
+    return size if isinstance(size, int) and size > 0 else _LARGE_VOCABULARY
 
 
 def _answer(continuer: Continuer, inputs: object, options: Options) -> Any:

@@ -57,8 +57,14 @@ class SentenceJudge:
         return list(self._pooling(output.last_hidden_state, batch["attention_mask"]))
 
     def served(self, pipeline: OnnxPipeline, questions: Questions) -> Answers:
-        """The vectors."""
-        return [np.asarray(vector, dtype=np.float32) for vector in pipeline(list(questions.texts))]
+        """The vectors; of a folder that gives one for each token, pooled here."""
+        return [self._vector(found) for found in pipeline(list(questions.texts))]
+
+    def _vector(self, found: Any) -> NDArray[np.float32]:
+        vectors = torch.as_tensor(np.asarray(found, dtype=np.float32))
+        if vectors.ndim > 1:  # (1, tokens, width)
+            vectors = self._pooling(vectors, torch.ones(vectors.shape[:2], dtype=torch.long))[0]
+        return np.asarray(vectors.numpy())
 
     def scores(self, answers: Answers, questions: Questions, teacher: Callable[[], Answers]) -> dict[str, float]:
         """`spearman` and `pearson`; or `ndcg_at_10`, `recall_at_10` and `recall_at_100`; or `agreement`."""

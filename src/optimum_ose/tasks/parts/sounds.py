@@ -42,7 +42,9 @@ class SoundInputs:
         """Rows of waveforms, decoded and resampled once; features are made of them batch by batch."""
         extractor = cast(SequenceFeatureExtractor, settings.preprocessor)
         rate = int(extractor.sampling_rate)
-        return sound_rows(dataset, settings.config, rate=rate, needs_labels=settings.needs_labels)
+        return sound_rows(
+            dataset, settings.config, rate=rate, needs_labels=settings.needs_labels, on_cut=settings.on_cut
+        )
 
     def scores(
         self, answers: NDArray[Any], rows: Dataset, dataset: Dataset, *, metric: Metric, settings: RowSettings

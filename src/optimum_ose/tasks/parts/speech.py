@@ -52,7 +52,7 @@ class SpeechInputs:
         processor: Any = settings.preprocessor
         rate = int(processor.feature_extractor.sampling_rate)
         features: dict[str, Any] = {SOUND: ListFeature(Value("float32"))}
-        made: dict[str, list[Any]] = {SOUND: decoded(dataset, rate)}
+        made: dict[str, list[Any]] = {SOUND: decoded(dataset, rate, settings.on_cut)}
         if TEXT in columns:
             features["labels"] = ListFeature(Value("int64"))
             made["labels"] = processor.tokenizer(written_like(dataset[TEXT][:], processor)).input_ids
@@ -76,7 +76,8 @@ class SpeechInputs:
     ) -> dict[str, float]:
         """By the texts, in the case of the vocabulary."""
         said = problem.served(pipeline(sound_inputs(dataset)), ())
-        return metric.judged(said, [_in_case_of(text, "".join(said)) for text in dataset[TEXT]])
+        letters = pipeline.direct_task.letters if pipeline.direct_task is not None else ""
+        return metric.judged(said, [_in_case_of(text, letters) for text in dataset[TEXT]])
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """What is said."""
@@ -95,12 +96,12 @@ class SpeechInputs:
 
 def written_like(texts: Sequence[str], processor: Any) -> list[str]:
     """Texts in the case of a vocabulary that has one case only, single spaces between words."""
-    letters = [token for token in processor.tokenizer.get_vocab() if len(token) == 1 and token.isalpha()]
-    return [_in_case_of(text, "".join(letters)) for text in texts]
+    letters = "".join(token for token in processor.tokenizer.get_vocab() if len(token) == 1)
+    return [_in_case_of(text, letters) for text in texts]
 
 
 def _in_case_of(text: str, letters: str) -> str:
-    text = " ".join(text.split())
+    text, letters = " ".join(text.split()), "".join(filter(str.isalpha, letters))
     if letters and letters == letters.upper() != letters.lower():
         return text.upper()
     return text.lower() if letters and letters == letters.lower() != letters.upper() else text
