@@ -113,14 +113,16 @@ def answers_in_order(
 
 
 def real_tokens(batch: Mapping[str, torch.Tensor], shown: torch.Tensor) -> torch.Tensor:
-    """1 where a token is no padding, shape (rows, tokens): the batch's mask; all of an image's patches are real.
+    """1 where a token is no padding, shape (rows, tokens): the batch's mask; all of an image's patches, and
+    of a sound's frames, are real.
 
     Args:
         batch: model inputs.
         shown: hidden states or attention probabilities of the batch, shape (rows, ..., tokens, size).
     """
-    if "attention_mask" in batch:
-        return _of_sequences(batch["attention_mask"])
+    mask = _of_sequences(batch["attention_mask"]) if "attention_mask" in batch else None
+    if mask is not None and mask.shape[1] == shown.shape[-2]:  # that of a waveform is of its samples, not its frames
+        return mask
     return torch.ones((shown.shape[0], shown.shape[-2]), dtype=torch.long, device=shown.device)
 
 
