@@ -43,3 +43,9 @@ def test_an_unknown_task_is_told(headless_folder: Path, tmp_path: Path) -> None:
     request = RunRequest(model=str(headless_folder), dataset=str(tmp_path), benchmark_task="cb")
     with pytest.raises(InvalidConfigError, match="--benchmark-task must be one of glue/cola"):
         open_request(request, tmp_path / "out", SilentListener())
+
+
+def test_words_with_tags_have_no_benchmark(headless_folder: Path, tmp_path: Path) -> None:
+    names = {"model": str(headless_folder), "dataset": str(tmp_path), "task": "token-classification"}
+    with pytest.raises(InvalidConfigError, match="got --benchmark-task glue/cola for words with tags"):
+        open_request(RunRequest(**names, benchmark_task="glue/cola"), tmp_path / "out", SilentListener())

@@ -22,8 +22,9 @@ from optimum_ose.configuration import DistillationConfig, ExportConfig
 from optimum_ose.data.choice_rows import choice_pairs, usable_choices
 from optimum_ose.data.choices import choice_splits
 from optimum_ose.data.request import DataRequest
-from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.optimizer.augmentation import require_copyable
 from optimum_ose.serialization import read_json
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.app import PredictionApp
@@ -245,3 +246,36 @@ def test_one_command_makes_a_student_of_race_shaped_files(
     assert f"pipeline_tag: {TASK}" in card
     assert '"choices"' in card
     assert "curl" in card
+
+
+def test_answers_that_are_numbered_as_their_choices_count_from_one(tmp_path: Path, caplog) -> None:
+    rows = [{"sentence": f"the _ of {n}", "option1": "i", "option2": "j", "answer": str(n % 2 + 1)} for n in range(20)]
+    with caplog.at_level(logging.WARNING):
+        found = usable_choices(Dataset.from_list(rows))
+    assert found["answer"][:] == [n % 2 for n in range(20)]
+    assert "are read as numbers from 1" in caplog.text
+    pd.DataFrame(rows[:1]).to_json(tmp_path / "test.jsonl", orient="records", lines=True)  # one row does not tell
+    pd.DataFrame(rows[1:]).to_json(tmp_path / "train.jsonl", orient="records", lines=True)
+    assert choice_splits(DataRequest(source=str(tmp_path))).test["answer"][:] == [0]
+    caplog.clear()
+    copa = [{**COPA, "label": label} for label in (1, 0, 1)]
+    assert usable_choices(Dataset.from_list(copa))["answer"][:] == [1, 0, 1]
+    assert usable_choices(Dataset.from_list(copa[:1]))["answer"][:] == [1]
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(("answers", "places"), [(["1", "0"], [1, 0]), (["1", "j"], [0, 1]), (["1", "5"], [0, 2])])
+def test_a_number_is_a_place_before_it_is_a_text_where_all_answers_are_places(
+    answers: list[str], places: list[int]
+) -> None:
+    rows = [
+        {"question": "what?", "choices": choices, "answer": answer}
+        for choices, answer in zip((["1", "0", "2"], ["i", "j", "5"]), answers, strict=True)
+    ]
+    assert usable_choices(Dataset.from_list(rows))["answer"][:] == places
+
+
+def test_copies_of_questions_with_choices_are_refused_before_the_search() -> None:
+    optimizer = OSEOptimizer(model(), word_tokenizer(), task=TASK)
+    with pytest.raises(InvalidConfigError, match="Leave num_augmented_copies at 0"):
+        require_copyable(optimizer)

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,18 @@ from datasets import Dataset
 from transformers import BertForQuestionAnswering, BertModel, PreTrainedTokenizerFast
 
 from optimum_ose import Architecture, OSEOptimizer
+from optimum_ose.data.columns import Columns
 from optimum_ose.data.request import DataRequest
-from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.data.tokenization import pad_rows
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
+from optimum_ose.optimizer.augmentation import require_copyable
+from optimum_ose.optimizer.token_rows import join_unlabeled
+from optimum_ose.pipeline.diagnostics import score_diagnostic
 from optimum_ose.serialization import read_json
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.tasks.parts.questions import QUESTIONS
 from optimum_ose.tasks.parts.span_scores import answer_scores
+from optimum_ose.tasks.parts.spans import SPANS
 from runs import refused, run
 from themes import FILLERS, THEMES, VOCABULARY, teacher_config
 from tiny_tokenizer import word_piece_tokenizer
@@ -238,3 +245,40 @@ def test_agora_that_was_asked_for_is_refused_at_the_start(
 )
 def test_scores_are_those_of_squad(found: str, right: list[str], exact: float, f1: float) -> None:
     assert answer_scores([found], [right]) == pytest.approx({"exact_match": exact, "f1": f1})
+
+
+def test_rows_without_answers_join_and_teach_nothing_by_labels(encoder: Path) -> None:
+    optimizer = OSEOptimizer.from_pretrained(encoder, task=TASK, max_length=32)
+    rows, further = optimizer.rows(TRAIN.select(range(3))), TRAIN.select(range(3, 5))
+    for unlabeled in (further, further.remove_columns("answers")):
+        joined = join_unlabeled(rows, optimizer.rows(unlabeled, needs_labels=False))
+        assert joined["start_positions"][: len(rows)] == rows["start_positions"][:]
+        assert set(joined["start_positions"][len(rows) :] + joined["end_positions"][len(rows) :]) == {-100}
+    batch = dict(pad_rows(optimizer.tokenizer)([joined[index] for index in range(len(rows), len(joined))]))
+    output = optimizer.teacher(**{name: value for name, value in batch.items() if name in ("input_ids",)})
+    loss = SPANS.label_loss(output, batch)
+    loss.backward()
+    assert loss == 0.0
+    assert not optimizer.teacher.qa_outputs.weight.grad.any()
+    with pytest.raises(InvalidConfigError, match="Leave num_augmented_copies at 0"):
+        require_copyable(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"benchmark_task": "glue/qnli"}, "--benchmark-task glue/qnli"),
+        ({"columns": Columns(problem_type="regression")}, "--problem-type regression"),
+        ({"columns": Columns(text="q", label="a")}, "--text-column q, --label-column a"),
+    ],
+)
+def test_options_of_other_tasks_are_refused(options: dict[str, Any], message: str, data: Path) -> None:
+    with pytest.raises(InvalidConfigError, match=message):
+        QUESTIONS.read(DataRequest(source=str(data), **options))
+
+
+def test_a_student_that_answers_questions_is_not_scored_on_a_benchmark(tmp_path: Path) -> None:
+    artifact: Any = SimpleNamespace(path=tmp_path, question={"task": TASK})
+    rows = Dataset.from_dict({"text": ["a"], "text_pair": ["b"], "label": [0]})
+    with pytest.raises(InvalidConfigError, match="Only students of texts with a label"):
+        score_diagnostic(artifact, "glue/ax", rows)

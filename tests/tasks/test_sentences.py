@@ -127,3 +127,18 @@ def test_a_model_that_does_not_say_how_it_pools_keeps_its_token_vectors(encoder:
     optimizer.export(student, tmp_path / "out", ExportConfig(quantization="none"))
     assert OnnxPipeline.from_pretrained(tmp_path / "out").task == "feature-extraction"
     assert not (tmp_path / "out" / "modules.json").exists()
+
+
+def test_a_label_of_single_texts_is_no_score_of_pairs(encoder: Path) -> None:
+    optimizer = OSEOptimizer.from_pretrained(encoder, task="sentence-similarity", max_length=32)
+    rows = Dataset.from_dict({"text": TEXTS[:6], "label": [0, 1] * 3})
+    assert optimizer.scores(optimizer.teacher, rows) == {"agreement": pytest.approx(1.0)}
+
+
+def test_relevance_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"doc_id": range(3), "text": TEXTS[:3]}).to_csv(tmp_path / "corpus.csv", index=False)
+    pd.DataFrame({"query_id": range(3), "text": TEXTS[:3]}).to_csv(tmp_path / "queries.csv", index=False)
+    qrels = pd.DataFrame({"query_id": range(3), "doc_id": range(3), "relevance": [1, "high", 1]})
+    qrels.to_csv(tmp_path / "qrels.csv", index=False)
+    with pytest.raises(InvalidDataError, match="Relevance in qrels must be a number; got 'high'"):
+        make_text_splits(str(tmp_path), Columns(), split_names={}, seed=0, takes_pairs=True)

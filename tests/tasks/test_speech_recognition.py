@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,13 +22,15 @@ from transformers import pipeline as transformers_pipeline
 
 from optimum_ose import Architecture, OSEOptimizer
 from optimum_ose.data.request import DataRequest
+from optimum_ose.data.tokenization import unlabeled_rows
+from optimum_ose.data.unlabeled import read_unlabeled
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
-from optimum_ose.preprocessing import process_speech
+from optimum_ose.preprocessing import NUM_SAMPLES, process_speech
 from optimum_ose.serialization import read_json
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.server import create_server
 from optimum_ose.tasks.parts.speech import SPEECH
-from optimum_ose.tasks.parts.transcription import SpeechMetric, collapsed, num_frames
+from optimum_ose.tasks.parts.transcription import SpeechMetric, collapsed, num_frames, transcription
 from runs import run
 from serving.server_client import ask, running
 from tones import HEIGHTS, RATE, listener_config, save_listener, tone
@@ -210,3 +213,34 @@ def test_repetitions_and_blanks_are_removed(best: list[int], tokens: list[int]) 
 
 def test_the_heights_have_letters() -> None:
     assert set(SPOKEN.values()) == set(HEIGHTS)
+
+
+def test_sounds_without_texts_do_not_teach_silence() -> None:
+    config = listener_config()
+    torch.manual_seed(0)
+    logits = torch.randn(2, num_frames(config, 4000), 6, requires_grad=True)
+    label_loss = transcription(config).label_loss
+    assert label_loss is not None
+
+    def loss(labels: list[list[int]], rows: slice = slice(None)) -> torch.Tensor:
+        batch = {"labels": torch.tensor(labels)[rows], NUM_SAMPLES: torch.tensor([4000, 3000])[rows]}
+        return label_loss(SimpleNamespace(logits=logits[rows]), batch)
+
+    labels = [[3, 4], [-100, -100]]
+    torch.testing.assert_close(loss(labels), loss(labels, slice(0, 1)))
+    nothing = loss([[-100, -100]] * 2)
+    nothing.backward()
+    assert nothing == 0.0
+    assert not logits.grad.any()
+
+
+def test_a_sound_without_a_text_has_one_mark(tmp_path: Path) -> None:
+    like = Dataset.from_dict({"audio": [[0.0] * 50], "labels": [[3, 4]]})
+    found = unlabeled_rows(Dataset.from_dict({"audio": [[0.5] * 40] * 2}), like=like)
+    assert found["labels"][:] == [[-100]] * 2
+
+
+def test_text_without_labels_does_not_join_sounds(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("hl m\n")
+    with pytest.raises(InvalidDataError, match=r"joins tasks of single texts; rows of this one have .*audio"):
+        read_unlabeled(tmp_path / "more.txt", SPEECH.read(DataRequest(source=str(data))))

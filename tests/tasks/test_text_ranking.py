@@ -20,6 +20,7 @@ from optimum_ose.serialization import read_json
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.serving.app import PredictionApp
 from optimum_ose.tasks.parts.ranking import METRIC
+from optimum_ose.tasks.parts.rankings import ranked_rows
 from runs import SETTINGS, Arguments, refused, run
 from themes import FILLERS, THEMES, trained_teacher, word_tokenizer
 
@@ -245,3 +246,8 @@ def test_agora_asked_for_is_refused_before_work(tmp_path: Path, arguments: Argum
         tmp_path / "out", model=tmp_path / "model", dataset=tmp_path, config=tmp_path / "ose.yaml", task=TASK
     )
     assert "Agora makes new rows of texts with a class each" in refused(monkeypatch, capsys, words)
+
+
+def test_a_list_is_no_relevance() -> None:
+    with pytest.raises(InvalidDataError, match="The relevance of a document must be a number"):
+        ranked_rows(Dataset.from_dict({"query": ["a"], "document": ["b"], "label": [[1.0, 0.0]]}))

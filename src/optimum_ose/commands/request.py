@@ -148,6 +148,7 @@ def _open(request: RunRequest, folder: Path, listener: Listener) -> "Run":
         listener=listener,
         benchmark_task=request.benchmark_task,
     )
+    unlabeled = optimizer.checked_unlabeled(unlabeled)
     rows = Rows(
         train=splits.train, validation=splits.validation, test=splits.test, unlabeled=unlabeled, further=further
     )

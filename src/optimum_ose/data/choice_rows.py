@@ -72,19 +72,28 @@ def choice_dataset(table: pd.DataFrame) -> Dataset:
     return Dataset.from_dict({name: table[name].to_list() for name in FEATURES}, features=FEATURES)
 
 
-def clean_choices(table: pd.DataFrame, split: str, named: Mapping[str, str | None]) -> pd.DataFrame:
+def clean_choices(
+    table: pd.DataFrame, split: str, named: Mapping[str, str | None], *, like: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The rows of one split that can be used; the others are counted in the log.
+
+    Places count from 0. They count from 1 where the columns of choices do (choice1, choice2), no answer is 0 and one is
+    the number of choices.
 
     Args:
         table: unchecked.
         split: its name, in messages.
         named: role -> column, where the user names one.
+        like: the split that tells how answers are numbered; None: this one.
 
     Raises:
         InvalidDataError: if a column is missing.
     """
     columns = _columns(table, split, named)
-    rows = [_row(row, columns) for row in table.to_dict("records")]
+    first = _first_number(table, columns) if like is None else _first_number(like, _columns(like, "train", named))
+    if first == 1:
+        _LOGGER.warning("the answers of %s are read as numbers from 1, as its columns of choices are numbered", split)
+    rows = [_row(row, columns, first) for row in table.to_dict("records")]
     kept = [row for row in rows if row is not None]
     if len(kept) < len(rows):
         _LOGGER.warning(
@@ -130,7 +139,21 @@ def _number_of(name: str) -> str:
     return match[2] if match else "0"
 
 
-def _row(row: Mapping[Any, Any], columns: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
+def _first_number(table: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> int | None:
+    """The number of a first choice, where each answer is the number of a choice; None: answers are told otherwise."""
+    texts = [_answer_text(answer) for answer in table[columns[ANSWER][0]] if not is_missing(answer)]
+    if not texts or not all(text.isdecimal() and len(text) < 3 for text in texts):
+        return None
+    numbers, names = {int(text) for text in texts}, columns[CHOICES]
+    if len(names) > 1 and _number_of(names[0]) == "1" and 0 not in numbers and len(names) in numbers:
+        return 1
+    most = len(names)
+    if most == 1:
+        most = max((len(values) for values in table[names[0]] if is_list(values)), default=0)
+    return 0 if max(numbers) < most else None
+
+
+def _row(row: Mapping[Any, Any], columns: Mapping[str, Sequence[str]], first: int | None) -> dict[str, Any] | None:
     """A usable row; None: it has no question, too few choices, or another answer."""
     context, question = (_text(row, columns[role]) for role in (CONTEXT, QUESTION))
     names: list[Any] = []
@@ -143,7 +166,7 @@ def _row(row: Mapping[Any, Any], columns: Mapping[str, Sequence[str]]) -> dict[s
     choices = [str(value).strip() for value in values if not is_missing(value) and str(value).strip()]
     if len(choices) < 2 or len(choices) != len(values) or not (context or question):
         return None
-    place = _place(row[columns[ANSWER][0]], choices, [str(name) for name in names])
+    place = _place(row[columns[ANSWER][0]], choices, [str(name) for name in names], first)
     if place is None:
         return None
     question = _LINKS.get(question, question)
@@ -155,19 +178,25 @@ def _text(row: Mapping[Any, Any], columns: Sequence[str]) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _place(answer: Any, choices: Sequence[str], names: Sequence[str]) -> int | None:
-    """Where the right choice stands; None: nowhere."""
-    if is_list(answer) or isinstance(answer, Mapping) or is_missing(answer):
+def _answer_text(answer: Any) -> str:
+    if is_list(answer) or isinstance(answer, Mapping):
+        return ""
+    return str(answer).strip().removesuffix(".0") if isinstance(answer, float) else str(answer).strip()
+
+
+def _place(answer: Any, choices: Sequence[str], names: Sequence[str], first: int | None) -> int | None:
+    """Where the right choice stands; None: nowhere. A number is a place before it is a text, where all answers are."""
+    text = "" if is_missing(answer) else _answer_text(answer)
+    if not text:
         return None
-    text = str(answer).strip().removesuffix(".0") if isinstance(answer, float) else str(answer).strip()
     if text in names:
         return names.index(text)
-    if isinstance(answer, str) and text in choices:
+    if first is None and isinstance(answer, str) and text in choices:
         return choices.index(text)
     if text.upper() in _LETTERS and len(text) == 1:
         place = _LETTERS.index(text.upper())
     elif text.isdecimal() and len(text) < 3:
-        place = int(text)
+        place = int(text) - (first or 0)
     else:
         return None
-    return place if place < len(choices) else None
+    return place if 0 <= place < len(choices) else None

@@ -31,7 +31,7 @@ def choice_splits(request: DataRequest) -> Splits:
     tables = read_tables(request.source, split_names=request.split_names, subset=subset, validation_name=validation)
     chosen = request.columns
     named = {QUESTION: chosen.text, CONTEXT: chosen.text_pair, ANSWER: chosen.label}
-    cleaned = {split: clean_choices(table, split, named) for split, table in tables.items()}
+    cleaned = {split: clean_choices(table, split, named, like=tables["train"]) for split, table in tables.items()}
     kept = {split: table for split, table in cleaned.items() if len(table)}
     if "train" not in kept:
         raise InvalidDataError(

@@ -15,7 +15,7 @@ from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import HELD_OUT_SHARE, Splits
 from optimum_ose.data.squad import ANSWERS, CONTEXT, QUESTION
 from optimum_ose.data.targets import has_surrogates, is_list, is_missing
-from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.wording import listed
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,8 +37,10 @@ def question_splits(request: DataRequest) -> Splits:
     and counted. A missing split is held out of train by contexts.
 
     Raises:
+        InvalidConfigError: if a benchmark's task, a problem type or columns are named.
         InvalidDataError: if it cannot be read, or a column or every row is missing.
     """
+    _require_usual_names(request)
     tables = read_tables(request.source, split_names=request.split_names, subset=request.subset)
     cleaned = {split: _clean(table, split) for split, table in tables.items()}
     for split in ("test", "validation"):
@@ -49,6 +51,23 @@ def question_splits(request: DataRequest) -> Splits:
         _LOGGER.warning("%s", warning)
     made = {split: Dataset.from_list(rows, features=_FEATURES) for split, rows in cleaned.items()}
     return Splits(**made, label_names=(), kind="spans", warnings=tuple(warnings))
+
+
+def _require_usual_names(request: DataRequest) -> None:
+    chosen = request.columns
+    named = {
+        "--benchmark-task": request.benchmark_task,
+        "--problem-type": chosen.problem_type,
+        "--text-column": chosen.text,
+        "--text-pair-column": chosen.text_pair,
+        "--label-column": chosen.label,
+    }
+    if given := [f"{option} {value}" for option, value in named.items() if value is not None]:
+        raise InvalidConfigError(
+            f"Question answering reads the columns {QUESTION}, {CONTEXT} and {ANSWERS}, and knows no benchmarks' tasks",
+            f"got {', '.join(given)}",
+            "Leave them out, and rename the columns where they are others",
+        )
 
 
 def usable_questions(dataset: Dataset) -> Dataset:

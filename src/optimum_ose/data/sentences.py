@@ -118,6 +118,15 @@ def _relevant(table: pd.DataFrame, documents: set[str], queries: set[str]) -> di
     names = (_QUERY_IDS, _DOCUMENT_IDS, _GAINS)
     found: dict[str, list[dict[str, Any]]] = {}
     for query, document, gain in zip(*(_column(table, wanted, "qrels") for wanted in names), strict=True):
-        if str(query) in queries and str(document) in documents and float(gain) > 0:
-            found.setdefault(str(query), []).append({"document": str(document), "gain": float(gain)})
+        if str(query) in queries and str(document) in documents and (number := _gain(gain)) > 0:
+            found.setdefault(str(query), []).append({"document": str(document), "gain": number})
     return found
+
+
+def _gain(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(
+            "Relevance in qrels must be a number", f"got {value!r:.80}", "Correct the file"
+        ) from error

@@ -10,6 +10,8 @@ from optimum_ose.wording import shown
 
 QUESTION, CONTEXT, ANSWERS = "question", "context", "answers"
 """Columns of rows with a question each."""
+POSITIONS = ("start_positions", "end_positions")
+"""Columns of token rows: the first and the last token of the answer."""
 
 
 def is_squad(content: Mapping[str, Any]) -> bool:

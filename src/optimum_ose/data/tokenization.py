@@ -29,6 +29,7 @@ from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.words import first_tokens_of_rows, tags_on_first_tokens, text_of
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import (
+    SOUND,
     Collate,
     Preprocessor,
     holds_choices,
@@ -53,7 +54,8 @@ def unlabeled_rows(rows: Dataset, *, like: Dataset) -> Dataset:
         like: token rows with `labels`.
     """
     example = like["labels"][0]
-    none = [_no_label(example, length) for length in row_lengths(rows)]
+    lengths = [1] * len(rows) if SOUND in rows.column_names else row_lengths(rows)  # frames have no labels of their own
+    none = [_no_label(example, length) for length in lengths]
     kept = rows.remove_columns("labels") if "labels" in rows.column_names else rows
     labeled = kept.add_column("labels", none).select_columns(list(like.column_names))
     return labeled.cast(like.features)

@@ -12,6 +12,7 @@ from optimum_ose.data.reading import read_lines
 from optimum_ose.data.sentences import single_texts
 from optimum_ose.data.splits import Splits
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.preprocessing import SOUND
 from optimum_ose.wording import listed
 
 _LOGGER = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def read_unlabeled(path: Path, splits: Splits, *, is_labeled: bool = True) -> Da
         InvalidDataError: if there is no such file, it holds no other line, or the task takes pairs of texts.
     """
     columns = set(splits.train.column_names)
-    if (is_labeled and "text_pair" in columns) or not {"text", "tokens"} & columns:
+    if (is_labeled and "text_pair" in columns) or SOUND in columns or not {"text", "tokens"} & columns:
         raise InvalidDataError(
             "Unlabeled text (--unlabeled) joins tasks of single texts",
             "this one takes pairs of texts" if "text_pair" in columns else f"rows of this one have {listed(columns)}",

@@ -13,6 +13,7 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.finetuning.perturbation import NeighborReplacement, input_embeddings
 from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.token_rows import join_unlabeled
+from optimum_ose.tasks import task_named
 
 _NUM_NEIGHBORS = 10
 """Of a word, one of which replaces it; Agora's default as well."""
@@ -22,12 +23,12 @@ def require_copyable(task: TeacherTask) -> None:
     """Pass if words of the task's rows can be replaced, and the teacher answers what comes of it.
 
     Raises:
-        InvalidConfigError: if rows are images, or the task is to guess the words themselves.
+        InvalidConfigError: if rows are no texts or words, or the task is to guess the words themselves.
         UnsupportedModelError: if the teacher has no matrix of input embeddings.
     """
-    if task.text_tokenizer is None or not task.problem.is_kept:
+    if task.text_tokenizer is None or not task.problem.is_kept or not task_named(task.task).inputs.can_be_copied:
         raise InvalidConfigError(
-            "num_augmented_copies needs a task in which rows of text have an answer",
+            "num_augmented_copies needs a task in which rows of text have an answer of their own",
             f"the task is {task.task}",
             "Leave num_augmented_copies at 0",
         )

@@ -7,7 +7,8 @@ from transformers import PreTrainedModel
 
 from optimum_ose.data.groups import without_groups
 from optimum_ose.data.labels import class_names, write_names
-from optimum_ose.data.targets import PROBLEM_TYPES, kind_of_rows
+from optimum_ose.data.squad import POSITIONS
+from optimum_ose.data.targets import NO_CLASS, PROBLEM_TYPES, kind_of_rows
 from optimum_ose.data.tokenization import unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
@@ -35,10 +36,20 @@ def rows_of(task: Task, dataset: Dataset, settings: RowSettings) -> Dataset:
 
 def join_unlabeled(rows: Dataset, unlabeled: Dataset) -> Dataset:
     """Labeled token rows, then unlabeled ones, whose labels are marked as missing."""
+    if set(POSITIONS) <= set(rows.column_names):
+        return concatenate_datasets([rows, _without_positions(unlabeled).select_columns(rows.column_names)])
     if "labels" not in rows.column_names:
         return concatenate_datasets([rows, unlabeled])
     rows = without_groups(rows)
     return concatenate_datasets([rows, unlabeled_rows(unlabeled, like=rows)])
+
+
+def _without_positions(rows: Dataset) -> Dataset:
+    """Token rows of questions whose answers are marked as missing."""
+    rows = rows.remove_columns([name for name in POSITIONS if name in rows.column_names])
+    for name in POSITIONS:
+        rows = rows.add_column(name, [NO_CLASS] * len(rows))
+    return rows
 
 
 def give_head(teacher: PreTrainedModel, dataset: Dataset) -> None:

@@ -15,6 +15,8 @@ from optimum_ose.pipeline.stages import teacher_export
 from optimum_ose.records import read_benchmark
 from optimum_ose.report.writing import write_report
 from optimum_ose.serialization import canonical_json, write_atomic
+from optimum_ose.tasks import task_named
+from optimum_ose.tasks.parts.texts import TEXTS
 
 _CHANGED: tuple[Stage, ...] = ("benchmark", "report")
 """Stages whose files are written again."""
@@ -33,10 +35,18 @@ def score_diagnostic(artifact: OSEArtifact, name: str, rows: Dataset) -> dict[st
         What `benchmark.json` holds then.
 
     Raises:
-        InvalidConfigError: if the run was for another benchmark's task than the one that teaches this.
+        InvalidConfigError: if the student's rows are no texts with a label, or the run was for another benchmark's task
+            than the one that teaches this.
         InvalidDataError: if the rows' classes are not the student's.
         OutputFolderError: if the run is not finished.
     """
+    task = str(artifact.question["task"])
+    if task_named(task).inputs is not TEXTS:
+        raise InvalidConfigError(
+            "Only students of texts with a label are scored on a benchmark's rows",
+            f"that of {artifact.path} is of {task}",
+            "Leave out --benchmark-task and --dataset",
+        )
     content = read_benchmark(artifact.benchmark)
     wanted, trained = named_benchmark_task(name).trains_on or name, content.get("benchmark_task")
     if trained not in (None, wanted):
@@ -45,7 +55,6 @@ def score_diagnostic(artifact: OSEArtifact, name: str, rows: Dataset) -> dict[st
             f"that of {artifact.path} is one of {trained}",
             f"Give a folder of `ose run --benchmark-task {wanted}`",
         )
-    task = str(artifact.question["task"])
     folders = {"teacher": teacher_export(artifact), "student": artifact.path}
     scores = {
         role: {

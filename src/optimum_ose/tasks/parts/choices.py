@@ -29,6 +29,7 @@ class ChoiceInputs:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = False
+    can_be_copied: bool = False
     labels_name_outputs: bool = False
 
     def read(self, request: DataRequest) -> Splits:

@@ -36,6 +36,7 @@ class ImageInputs:
     processor: type = BaseImageProcessor
     processor_name: str = "an image processor"
     takes_agora: bool = False
+    can_be_copied: bool = False
     labels_name_outputs: bool = True
 
     def read(self, request: DataRequest) -> Splits:

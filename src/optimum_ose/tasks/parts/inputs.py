@@ -54,6 +54,10 @@ class Inputs(Protocol):
         """Whether Agora can change a row and keep its label."""
 
     @property
+    def can_be_copied(self) -> bool:
+        """Whether words of a token row can give way to others, so that the teacher answers the copy as it is."""
+
+    @property
     def labels_name_outputs(self) -> bool:
         """Whether a column `label` tells what the outputs of a new head stand for."""
 

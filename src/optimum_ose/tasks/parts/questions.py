@@ -13,14 +13,13 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase, PreTrainedTo
 from optimum_ose.data.question_splits import question_splits, usable_questions
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import Splits
-from optimum_ose.data.squad import ANSWERS, CONTEXT, QUESTION
+from optimum_ose.data.squad import ANSWERS, CONTEXT, POSITIONS, QUESTION
 from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.tasks.question_answering import SpanFinder
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 
-_POSITIONS = ("start_positions", "end_positions")
 _NO_SPAN = (0, 0)
 """First and last token where the answer does not stand in a window: the token before every text."""
 
@@ -34,6 +33,7 @@ class QuestionInputs:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = False
+    can_be_copied: bool = False
     labels_name_outputs: bool = False
 
     def read(self, request: DataRequest) -> Splits:
@@ -45,7 +45,7 @@ class QuestionInputs:
         `end_positions` where rows have answers.
         """
         columns = set(dataset.column_names)
-        if {"input_ids", *_POSITIONS} <= columns or ("input_ids" in columns and not settings.needs_labels):
+        if {"input_ids", *POSITIONS} <= columns or ("input_ids" in columns and not settings.needs_labels):
             return dataset
         wanted = {QUESTION, CONTEXT} | ({ANSWERS} if settings.needs_labels else set())
         if not wanted <= columns:
@@ -57,13 +57,13 @@ class QuestionInputs:
         dataset = usable_questions(dataset)
         tokenizer = _right_padded(settings)
         names = [name for name in tokenizer.model_input_names if name in _FIELDS]
-        made: dict[str, list[Any]] = {name: [] for name in (*names, *(_POSITIONS if ANSWERS in columns else ()))}
+        made: dict[str, list[Any]] = {name: [] for name in (*names, *(POSITIONS if ANSWERS in columns else ()))}
         for row, windows in zip(dataset, _windows(dataset, settings), strict=True):
             for window in windows:
                 for name in names:
                     made[name].append(getattr(window, _FIELDS[name]))
                 if ANSWERS in columns:
-                    for name, position in zip(_POSITIONS, _span(window, row[ANSWERS]), strict=True):
+                    for name, position in zip(POSITIONS, _span(window, row[ANSWERS]), strict=True):
                         made[name].append(position)
         return Dataset.from_dict(made)
 

@@ -37,6 +37,7 @@ class RankingInputs:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = False
+    can_be_copied: bool = True
     labels_name_outputs: bool = False
 
     def read(self, request: DataRequest) -> Splits:
@@ -104,8 +105,9 @@ def ranked_rows(dataset: Dataset) -> Dataset:
             f"they have {', '.join(present)}",
             "Rename their columns",
         )
-    if "label" in dataset.column_names and dataset.features["label"].dtype not in ("float32", "float64"):
-        if not str(getattr(dataset.features["label"], "dtype", "")).startswith(("int", "uint", "bool", "float")):
+    kind = str(getattr(dataset.features.get("label"), "dtype", ""))  # of a list there is none
+    if "label" in dataset.column_names and kind not in ("float32", "float64"):
+        if not kind.startswith(("int", "uint", "bool", "float")):
             raise InvalidDataError(
                 "The relevance of a document must be a number",
                 f"the column label holds {dataset.features['label']}",

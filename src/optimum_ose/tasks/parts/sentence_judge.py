@@ -40,7 +40,7 @@ class SentenceJudge:
         """Spearman's correlation with scores, nDCG@10 of rankings, or the agreement with the teacher."""
         if RELEVANT in dataset.column_names:
             return f"ndcg_at_{_DEPTH}"
-        return "spearman" if "label" in dataset.column_names else "agreement"
+        return "spearman" if _has_scores(dataset) else "agreement"
 
     def questions(self, dataset: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Questions:
         """Each text once."""
@@ -71,10 +71,15 @@ class SentenceJudge:
         dataset, vectors = questions.known["dataset"], _unit(answers)
         if RELEVANT in dataset.column_names:
             return _ranking_scores(vectors, questions.texts, dataset)
-        if "label" in dataset.column_names:
+        if _has_scores(dataset):
             return correlations(_pair_cosines(vectors, questions.texts, dataset), np.asarray(dataset["label"][:]))
         found, wanted = (_similarities(part[:_MOST_TEXTS]) for part in (vectors, _unit(teacher())))
         return {"agreement": correlations(found, wanted)["spearman"]}
+
+
+def _has_scores(dataset: Dataset) -> bool:
+    """Whether pairs of texts have a score."""
+    return {"label", TEXTS[1]} <= set(dataset.column_names)
 
 
 def _unit(answers: Any) -> NDArray[np.float64]:

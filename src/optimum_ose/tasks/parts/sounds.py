@@ -32,6 +32,7 @@ class SoundInputs:
     processor: type = SequenceFeatureExtractor
     processor_name: str = "a feature extractor"
     takes_agora: bool = False
+    can_be_copied: bool = False
     labels_name_outputs: bool = True
 
     def read(self, request: DataRequest) -> Splits:

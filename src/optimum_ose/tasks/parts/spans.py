@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from transformers import EvalPrediction
 
+from optimum_ose.data.squad import POSITIONS
 from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.tasks.parts.comparing import any_sizes
 from optimum_ose.tasks.parts.losses import logits_divergence
@@ -66,8 +67,15 @@ def _excess(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 
 def _label_loss(output: Any, batch: Batch) -> torch.Tensor:
     found = span_logits(output, batch["attention_mask"])
-    starts = F.nll_loss(found[..., 0], batch["start_positions"], ignore_index=NO_CLASS)
-    return (starts + F.nll_loss(found[..., 1], batch["end_positions"], ignore_index=NO_CLASS)) / 2
+    losses = [_choice_loss(found[..., side], batch[name]) for side, name in enumerate(POSITIONS)]
+    return (losses[0] + losses[1]) / 2
+
+
+def _choice_loss(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Mean over rows that have a place; 0 where none has."""
+    if (places == NO_CLASS).all():
+        return logits.sum() * 0
+    return F.nll_loss(logits, places, ignore_index=NO_CLASS)
 
 
 @final

@@ -31,6 +31,7 @@ class SpeechInputs:
     processor: type = ProcessorMixin
     processor_name: str = "a processor of sounds and texts"
     takes_agora: bool = False
+    can_be_copied: bool = False
     labels_name_outputs: bool = False
 
     def read(self, request: DataRequest) -> Splits:

@@ -31,6 +31,7 @@ class TextInputs:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = True
+    can_be_copied: bool = True
     labels_name_outputs: bool = True
 
     def read(self, request: DataRequest) -> Splits:

@@ -40,12 +40,15 @@ def _answers(output: Any, batch: Batch, *, config: PretrainedConfig) -> torch.Te
 def _label_loss(output: Any, batch: Batch, *, config: PretrainedConfig) -> torch.Tensor:
     labels, lengths = batch["labels"], _lengths(config, output.logits.shape[1], batch)
     is_label = labels != NO_CLASS
-    probabilities = F.log_softmax(output.logits.float(), dim=-1).transpose(0, 1)
+    has_labels = is_label.any(-1)
+    if not has_labels.any():  # an empty target would teach silence
+        return output.logits.float().sum() * 0  # type: ignore[no-any-return]
+    probabilities = F.log_softmax(output.logits[has_labels].float(), dim=-1).transpose(0, 1)
     return F.ctc_loss(
         probabilities,
         labels[is_label],
-        lengths,
-        is_label.sum(-1),
+        lengths[has_labels],
+        is_label[has_labels].sum(-1),
         blank=int(config.pad_token_id or 0),
         reduction="mean",
         zero_infinity=True,

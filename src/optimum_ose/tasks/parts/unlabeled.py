@@ -30,6 +30,7 @@ class UnlabeledTexts:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = False
+    can_be_copied: bool = True
     labels_name_outputs: bool = False
 
     def read(self, request: DataRequest) -> Splits:

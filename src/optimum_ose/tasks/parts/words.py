@@ -13,6 +13,7 @@ from optimum_ose.data.request import DataRequest, text_splits
 from optimum_ose.data.splits import Splits
 from optimum_ose.data.tokenization import with_tokens
 from optimum_ose.data.words import first_tokens_of_rows, text_of
+from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
@@ -34,10 +35,17 @@ class WordInputs:
     processor: type = PreTrainedTokenizerBase
     processor_name: str = "a tokenizer"
     takes_agora: bool = True
+    can_be_copied: bool = True
     labels_name_outputs: bool = True
 
     def read(self, request: DataRequest) -> Splits:
         """Rows with `tokens` and `label`, a tag for each word."""
+        if request.benchmark_task is not None:
+            raise InvalidConfigError(
+                "The benchmarks' tasks are of texts, or of questions with choices",
+                f"got --benchmark-task {request.benchmark_task} for words with tags",
+                "Leave it out",
+            )
         return text_splits(request, are_words=True)
 
     def rows(self, dataset: Dataset, settings: RowSettings) -> Dataset:
