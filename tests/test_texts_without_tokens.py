@@ -11,7 +11,9 @@ from tokenizers import processors
 from transformers import BertForTokenClassification, PreTrainedTokenizerFast
 
 from optimum_ose import DistillationConfig, ExportConfig, OSEOptimizer
+from optimum_ose.commands.request import RunRequest, open_request
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.progress import SilentListener
 from optimum_ose.serving import OnnxPipeline
 from themes import THEMES, teacher_config, theme_table, trained_teacher, word_tokenizer
 
@@ -63,6 +65,18 @@ def test_rows_without_tokens_are_left_out_and_counted(caplog: pytest.LogCaptureF
 def test_when_nothing_is_left_the_data_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="At least one row must have a token; .* none of any of the 30 texts"):
         optimizer().rows(texts(every=1))
+
+
+def test_further_text_of_which_nothing_is_left_is_refused_before_the_search(tmp_path: Path) -> None:
+    trained_teacher().save_pretrained(tmp_path / "teacher")
+    bare_tokenizer().save_pretrained(tmp_path / "teacher")
+    theme_table(60, seed=7).to_csv(tmp_path / "train.csv", index=False)
+    (tmp_path / "more.txt").write_text("\x07\u200b\n", encoding="utf-8")
+    names = {"model": str(tmp_path / "teacher"), "dataset": str(tmp_path / "train.csv")}
+    request = RunRequest(**names, unlabeled=str(tmp_path / "more.txt"), config={"max_length": 16})
+    with pytest.raises(InvalidDataError, match="At least one row must have a token"):
+        open_request(request, tmp_path / "out", SilentListener())
+    assert not (tmp_path / "out" / "ose" / "run.json").exists()
 
 
 @pytest.mark.parametrize("task", ["text-classification", "token-classification"])
