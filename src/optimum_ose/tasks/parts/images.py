@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast, final
+from typing import Any, final
 
 import numpy as np
 from datasets import Dataset
@@ -12,7 +12,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 
 from optimum_ose.data.image_folder import image_splits
 from optimum_ose.data.images import image_rows
-from optimum_ose.data.labels import head_names, row_labels
+from optimum_ose.data.labels import head_names
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import Splits
 from optimum_ose.preprocessing import IMAGE
@@ -21,7 +21,7 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import labels_in_words, true_label
-from optimum_ose.tasks.parts.token_rows import aligned_rows
+from optimum_ose.tasks.parts.token_rows import row_references
 
 _CHUNK = 256
 """Images that are in memory at once."""
@@ -65,9 +65,7 @@ class ImageInputs:
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """Classes, sets of classes or numbers."""
-        if "label" not in dataset.column_names:
-            return cast(Sequence[Any], dataset["labels"][:])
-        return row_labels(aligned_rows(dataset.select_columns(["label"]), config))
+        return row_references(dataset, config)
 
     def samples(self, pipeline: OnnxPipeline, dataset: Dataset) -> list[dict[str, Any]]:
         """The sizes of images with their labels."""

@@ -8,7 +8,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PretrainedConfig, SequenceFeatureExtractor
 
-from optimum_ose.data.labels import head_names, row_labels
+from optimum_ose.data.labels import head_names
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.sounds import sound_inputs, sound_rows, sound_splits
 from optimum_ose.data.splits import Splits
@@ -17,7 +17,7 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import labels_in_words, true_label
-from optimum_ose.tasks.parts.token_rows import aligned_rows
+from optimum_ose.tasks.parts.token_rows import row_references
 
 _CHUNK = 256
 """Sounds that are in memory at once."""
@@ -65,9 +65,7 @@ class SoundInputs:
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """Classes, sets of classes or numbers."""
-        if "label" not in dataset.column_names:
-            return cast(Sequence[Any], dataset["labels"][:])
-        return row_labels(aligned_rows(dataset.select_columns(["label"]), config))
+        return row_references(dataset, config)
 
     def samples(self, pipeline: OnnxPipeline, dataset: Dataset) -> list[dict[str, Any]]:
         """The rows' numbers with their labels."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast, final
+from typing import Any, final
 
 from datasets import Dataset
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from optimum_ose.tasks.parts.grouped import GroupMetric
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import labels_in_words, true_label
-from optimum_ose.tasks.parts.token_rows import aligned_rows, token_rows
+from optimum_ose.tasks.parts.token_rows import row_references, token_rows
 
 COLUMN = "text"
 
@@ -62,9 +62,7 @@ class TextInputs:
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """Classes, sets of classes or numbers."""
-        if "label" not in dataset.column_names:
-            return cast(Sequence[Any], dataset["labels"][:])
-        return row_labels(aligned_rows(dataset.select_columns(["label"]), config))
+        return row_references(dataset, config)
 
     def samples(self, pipeline: OnnxPipeline, dataset: Dataset) -> list[dict[str, Any]]:
         """Texts with their labels."""

@@ -1,11 +1,12 @@
 """Makes token rows of a data set of texts, labeled as the teacher's head is."""
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from datasets import Dataset
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from optimum_ose.data.labels import align_labels, with_names
+from optimum_ose.data.labels import align_labels, row_labels, with_names
 from optimum_ose.data.tokenization import tokenize
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.tasks.parts.inputs import RowSettings
@@ -58,3 +59,10 @@ def require_column(dataset: Dataset, column: str) -> None:
 def aligned_rows(dataset: Dataset, config: PretrainedConfig | None) -> Dataset:
     """Rows whose `label` has the numbers of a trained head; without one, their own."""
     return align_labels(dataset, config) if config is not None else with_names(dataset)
+
+
+def row_references(dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
+    """The class, the set of classes or the number of each row, numbered as the head's are."""
+    if "label" not in dataset.column_names:
+        return cast(Sequence[Any], dataset["labels"][:])
+    return row_labels(aligned_rows(dataset.select_columns(["label"]), config))
