@@ -3,7 +3,7 @@ evaluation, and the same `search.json` comes out, of a whole run the same weight
 
 One is left alone and timed. Then others of the same question are started and killed, again and again in the same
 folder until one comes to its end, then in the next folder, until enough kills were dealt. With --work the tally is
-kept after each kill: the same command goes on from there.
+kept after each kill, and the same command resumes from it.
 """
 
 import argparse

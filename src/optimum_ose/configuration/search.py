@@ -155,7 +155,7 @@ class SearchConfig:
             (
                 self.keep is None or self.method in METHODS_WITH_ROW_SCORES,
                 "keep needs a method that scores every candidate on every development row: a short training does not "
-                "tell what the finished student will score "
+                "predict the score of the finished student "
                 f"({listed(METHODS_WITH_ROW_SCORES) or 'no method of this version does'})",
                 self.method,
             ),

@@ -17,7 +17,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def choice_splits(request: DataRequest) -> Splits:
-    """Splits with `context`, `question`, `choices` and `answer`; `choice_rows.usable_choices` tells what is read.
+    """Splits with `context`, `question`, `choices` and `answer`; see `choice_rows.usable_choices` for what is read.
 
     A missing validation or test split is a tenth of train, by contexts; train keeps no question of the other splits.
 

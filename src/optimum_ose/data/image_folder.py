@@ -7,8 +7,8 @@ from datasets import Dataset, Image
 from optimum_ose.data.media import Medium, media_splits
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import Splits
-from optimum_ose.exceptions import MissingDependencyError
 from optimum_ose.preprocessing import IMAGE
+from optimum_ose.serving.images import require_pillow
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -20,12 +20,7 @@ def image_splits(request: DataRequest) -> Splits:
         InvalidDataError: if there are no images that can be read, or they have no labels.
         MissingDependencyError: if Pillow is not installed.
     """
-    try:
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Tasks of images need the package pillow", "it is not installed", "pip install 'optimum-ose[vision]'"
-        ) from error
+    require_pillow()
     return media_splits(request, _IMAGES)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from datasets import Dataset
 
 from optimum_ose.data.media_folder import holds_media, read_media_folder
-from optimum_ose.data.reading import read_tables
+from optimum_ose.data.reading import is_saved, read_tables
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.exceptions import InvalidDataError
@@ -20,7 +20,6 @@ from optimum_ose.wording import listed, one_line, shown
 _LOGGER = logging.getLogger(__name__)
 KEY, FILE = "content", "file"
 """Columns of readable tables: the digest of a file's content, and its path or bytes."""
-_ON_DISK = ("dataset_dict.json", "state.json")
 
 
 @final
@@ -75,8 +74,7 @@ def readable_tables(request: DataRequest, medium: Medium) -> dict[str, pd.DataFr
 def _tables(request: DataRequest, medium: Medium) -> tuple[dict[str, pd.DataFrame], str]:
     path = Path(request.source)
     wanted = {split: name for split, name in request.split_names.items() if name}
-    is_saved = any((path / name).is_file() for name in _ON_DISK)
-    if path.is_dir() and not is_saved and holds_media(path, medium.suffixes):
+    if path.is_dir() and not is_saved(path) and holds_media(path, medium.suffixes):
         return read_media_folder(path, medium.name, medium.suffixes, wanted), medium.name
     tables = read_tables(request.source, split_names=request.split_names, subset=request.subset)
     present = list(tables["train"].columns)

@@ -74,7 +74,7 @@ def read_tables(
             "Check the path",
         ) from error
     if is_folder:
-        if any((path / name).is_file() for name in _ON_DISK):
+        if is_saved(path):
             return _chosen_splits(_load_from_disk(path), wanted, f"The data set {path}", validation_name)
         return _read_folder(path, wanted, validation_name, has_header=has_header)
     if is_file:
@@ -111,11 +111,16 @@ def read_split(source: str, names: Sequence[str], *, subset: str | None = None) 
     path = Path(source)
     if path.is_file():
         return read_file(path)
-    if path.is_dir() and not any((path / name).is_file() for name in _ON_DISK):
+    if path.is_dir() and not is_saved(path):
         files = {item.stem: item for item in sorted(path.iterdir()) if item.suffix.lower() in SUFFIXES}
         return next((read_file(files[name]) for name in names if name in files), None)
     loaded = _load_from_disk(path) if path.is_dir() else _load_from_hub(source, subset)
     return next((named_table(loaded[name]) for name in names if name in loaded and len(loaded[name])), None)
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` of datasets has written a folder."""
+    return any((folder / name).is_file() for name in _ON_DISK)
 
 
 def read_file(path: Path, *, has_header: bool = True) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A trial answer of a model that was just loaded: a config that only the forward pass finds wrong is told at once."""
+"""A trial forward pass of a model that was just loaded: it finds the faults of a config that loading does not."""
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 

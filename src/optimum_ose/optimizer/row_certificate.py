@@ -21,7 +21,7 @@ def with_rows(
     are_independent: bool = True,
 ) -> SearchResult:
     """The result of a search with a certificate that names the weights and rows it is about; where every candidate was
-    measured row by row, it also tells what the rows say about the population that they were drawn from.
+    measured row by row, it also bounds the error in the population that the rows were drawn from.
 
     Args:
         found: by `core.fptas.extract`.

@@ -20,11 +20,8 @@ from optimum_ose.serving.images import rgb_image
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
-from optimum_ose.tasks.parts.samples import labels_in_words, true_label
+from optimum_ose.tasks.parts.samples import labels_in_words, labels_of_files, true_label
 from optimum_ose.tasks.parts.token_rows import row_references
-
-_CHUNK = 256
-"""Images that are in memory at once."""
 
 
 @final
@@ -57,10 +54,8 @@ class ImageInputs:
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
     ) -> dict[str, float]:
         """By the labels of the rows."""
-        rows, answers = image_rows(dataset, config), list[Any]()
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows.select(range(start, min(start + _CHUNK, len(rows))))
-            answers += pipeline(image_inputs(chunk), top_k=None)
+        rows = image_rows(dataset, config)
+        answers = labels_of_files(pipeline, rows, image_inputs)
         return metric.judged(problem.served(answers, head_names(config)), rows["labels"][:])
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:

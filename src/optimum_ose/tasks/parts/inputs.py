@@ -59,7 +59,7 @@ class Inputs(Protocol):
 
     @property
     def labels_name_outputs(self) -> bool:
-        """Whether a column `label` tells what the outputs of a new head stand for."""
+        """Whether the values of a column `label` name the outputs of a new head."""
 
     def read(self, request: DataRequest) -> Splits:
         """The checked splits of a data set.

@@ -1,6 +1,6 @@
 """Answers and labels as people read them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset
@@ -9,6 +9,21 @@ from optimum_ose.data.labels import class_names
 from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.multi_label import THRESHOLD
+
+_CHUNK = 256
+"""Files that are in memory at once."""
+
+
+def labels_of_files(pipeline: OnnxPipeline, rows: Dataset, inputs: Callable[[Dataset], list[Any]]) -> list[Any]:
+    """All labels of each row with their scores, the most probable first; few files are in memory at once.
+
+    Args:
+        pipeline: of the classifier.
+        rows: with a file each.
+        inputs: what a client sends for some of them.
+    """
+    chunks = (rows.select(range(start, min(start + _CHUNK, len(rows)))) for start in range(0, len(rows), _CHUNK))
+    return [answer for chunk in chunks for answer in pipeline(inputs(chunk), top_k=None)]
 
 
 def labels_in_words(pipeline: OnnxPipeline, inputs: list[Any], rows: Dataset) -> list[dict[str, Any]]:

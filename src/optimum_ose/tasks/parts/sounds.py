@@ -16,11 +16,8 @@ from optimum_ose.preprocessing import SOUND
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
-from optimum_ose.tasks.parts.samples import labels_in_words, true_label
+from optimum_ose.tasks.parts.samples import labels_in_words, labels_of_files, true_label
 from optimum_ose.tasks.parts.token_rows import row_references
-
-_CHUNK = 256
-"""Sounds that are in memory at once."""
 
 
 @final
@@ -57,10 +54,7 @@ class SoundInputs:
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
     ) -> dict[str, float]:
         """By the labels of the rows."""
-        answers = list[Any]()
-        for start in range(0, len(dataset), _CHUNK):
-            chunk = dataset.select(range(start, min(start + _CHUNK, len(dataset))))
-            answers += pipeline(sound_inputs(chunk), top_k=None)
+        answers = labels_of_files(pipeline, dataset, sound_inputs)
         return metric.judged(problem.served(answers, head_names(config)), self.references(dataset, config))
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:

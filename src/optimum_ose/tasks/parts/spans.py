@@ -1,5 +1,6 @@
 """The span of a context that answers a question: where it starts and where it ends, a choice of tokens each."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -109,8 +110,7 @@ class SpanMetric:
 
     def trivial_score(self, references: Sequence[Sequence[str]]) -> float:
         """What the most frequent answer scores everywhere."""
-        texts = [text for items in references for text in items]
-        frequent = max(dict.fromkeys(texts), key=texts.count)
+        ((frequent, _),) = Counter(text for items in references for text in items).most_common(1)
         return self.judged([frequent] * len(references), references)[self.name]
 
 

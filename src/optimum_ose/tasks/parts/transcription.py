@@ -1,5 +1,6 @@
 """A character, or none, for each frame of a sound: connectionist temporal classification, word error rate."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -100,7 +101,7 @@ class SpeechMetric:
 
     def trivial_score(self, references: Sequence[str]) -> float:
         """What the most frequent text scores everywhere."""
-        frequent = max(dict.fromkeys(references), key=list(references).count)
+        ((frequent, _),) = Counter(references).most_common(1)
         return self.judged([frequent] * len(references), references)[self.name]
 
     @property
