@@ -44,7 +44,6 @@ from optimum_ose.modeling.axes import HEADS, HIDDEN, LAYERS
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.inheritance import find_origins
 from optimum_ose.modeling.initialization import from_scratch, inherit
-from optimum_ose.tasks import task_named
 
 AIMS = {"trec6": 0.97, "banking77": 0.97, "clinc150": 0.97, "sst2": 0.97, "wnut17": 0.93, "stsb": 0.93}
 """Data set -> share of the teacher's score that a student shall keep; three of the four sets of classes must."""
@@ -136,7 +135,7 @@ def _prepare(data: str, options: argparse.Namespace) -> Setting:
     command += ["--max-non-embedding-parameters", str(int(options.share * size))]
     subprocess.run(command, check=True)
     optimizer = OSEOptimizer.from_pretrained(output / "teacher", task=task)
-    splits = make_splits(read_tables(str(source)), Columns(), seed=0, are_words=task_named(task).inputs.are_words)
+    splits = make_splits(read_tables(str(source)), Columns(), seed=0, task=task)
     space = optimizer.search_space()
     extracted = Architecture(json.loads((output / "ose/search.json").read_text())["winner"]["architecture"])
     return Setting(

@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from optimum_ose import OSEOptimizer, SearchConfig
 from optimum_ose.__main__ import main
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.commands.summary import print_summary, require_bound_kept
+from optimum_ose.commands.summary import print_summary, require_bounds_kept
 from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.core.architecture import Architecture
@@ -264,7 +264,7 @@ def test_a_run_tells_the_bound_in_search_benchmark_card_and_on_the_terminal(
     print_summary(OSEArtifact(output))
     assert "MISSES max_latency_ms=1e+06" in capsys.readouterr().out
     with pytest.raises(LatencyBoundError, match=r"finished student keeps max_latency_ms=1e\+06; The student MISSES"):
-        require_bound_kept(OSEArtifact(output))
+        require_bounds_kept(OSEArtifact(output))
 
 
 def test_a_bound_that_nothing_keeps_ends_with_code_2_and_the_smallest_latency(

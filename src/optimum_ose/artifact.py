@@ -40,6 +40,16 @@ class OSEArtifact:
         return self.path / "ose" / "search.json"
 
     @property
+    def choice(self) -> Path:
+        """The same, with the candidate that was taken after others had been distilled; only if it is another one."""
+        return self.path / "ose" / "choice.json"
+
+    @property
+    def chosen(self) -> Path:
+        """The record of the search that led to the student."""
+        return self.choice if self.choice.is_file() else self.search
+
+    @property
     def journal(self) -> Path:
         """Every finished evaluation."""
         return self.path / "ose" / "journal.jsonl"

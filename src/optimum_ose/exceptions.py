@@ -39,6 +39,10 @@ class InfeasibleError(OSEError, ValueError):
     """The constraints leave no candidate."""
 
 
+class ScoreBoundError(OSEError, ValueError):
+    """The finished student misses the share of the teacher's score that was asked for."""
+
+
 class UnsupportedModelError(OSEError, NotImplementedError):
     """The model type, task or layout is not one that optimum-ose can handle."""
 

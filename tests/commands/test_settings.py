@@ -40,7 +40,7 @@ GIVEN = {
     "max_latency_ms": ("1.5", 1.5),
     "max_error": ("2", 2.0),
     "objective": ("w-coefficient", "w-coefficient"),
-    "keep": ("none", None),
+    "keep": ("none", 0.0),
     "prefer": ("size", "size"),
     "layer_selection": ("block-influence", "block-influence"),
     "max_evaluations": ("7", 7),
@@ -62,7 +62,7 @@ def test_a_flag_wins_over_the_file_and_says_so_in_one_line(
     config = config_from_dict(OSEConfig, settings_of(parsed(*in_file, flag, word)))
     assert getattr(config.search if place[0] == "search" else config, name) == value
     assert [record.getMessage() for record in caplog.records] == [
-        f"{flag} {'none' if value is None else value} wins over {'.'.join(place)}: {other!r} in --config"
+        f"{flag} {value} wins over {'.'.join(place)}: {other!r} in --config"
     ]
     caplog.clear()
     assert settings_of(parsed(flag, word)) == settings_of(parsed(*config_file(tmp_path, ""), flag, word))
@@ -239,14 +239,18 @@ def test_the_help_imports_no_framework() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_share_to_keep_is_refused_before_any_work_where_the_method_cannot_show_it() -> None:
-    with pytest.raises(InvalidConfigError, match="keep needs a method that scores every candidate"):
-        settings_of(parsed("--keep", "0.97"))
-    with pytest.raises(InvalidConfigError, match=r"search.keep must lie in \(0, 1\]"):
+def test_a_share_to_keep_is_refused_before_any_work_where_the_method_cannot_show_it(tmp_path: Path) -> None:
+    certified = config_file(tmp_path, "search: {method: certified}")
+    with pytest.raises(InvalidConfigError, match="keep needs the method elastic"):
+        config_of(parsed("--keep", "0.97", *certified))
+    with pytest.raises(InvalidConfigError, match=r"search.keep must lie in \[0, 1\]"):
         settings_of(parsed("--keep", "1.2"))
     with pytest.raises(InvalidConfigError, match="prefer needs keep"):
-        settings_of(parsed("--prefer", "latency"))
-    assert settings_of(parsed("--keep", "none")) == {"search": {"keep": None}}
+        settings_of(parsed("--prefer", "latency", "--keep", "none"))
+    assert settings_of(parsed("--keep", "none")) == {"search": {"keep": 0.0}}
+    assert settings_of(parsed("--keep", "0.97", "--prefer", "latency")) == {
+        "search": {"keep": 0.97, "prefer": "latency"}
+    }
 
 
 def test_a_word_that_is_no_share_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ SEARCH = SearchConfig(
     elastic=SETTING,
     sequence_length=16,
     num_eval_rows=40,
+    max_non_embedding_parameters=10**9,
     axes={"hidden_size": (8, 16), "intermediate_size": (16, 32), "num_attention_heads": (1, 2)},
 )
 
@@ -103,8 +104,11 @@ def test_a_finished_training_answers_a_tighter_question(teacher_folder: Path, tm
     }.items()
 
 
+NAMES = ("method", "elastic", "sequence_length", "num_eval_rows", "axes", "max_non_embedding_parameters")
+
+
 def vars_of(config: SearchConfig) -> dict[str, object]:
-    return {name: getattr(config, name) for name in ("method", "elastic", "sequence_length", "num_eval_rows", "axes")}
+    return {name: getattr(config, name) for name in NAMES}
 
 
 def test_too_many_candidates_are_measured_by_the_certified_search(teacher_folder: Path) -> None:
@@ -115,7 +119,7 @@ def test_too_many_candidates_are_measured_by_the_certified_search(teacher_folder
 
 def test_the_divergence_needs_the_elastic_method() -> None:
     with pytest.raises(InvalidConfigError, match="error divergence needs the method elastic"):
-        SearchConfig(error="divergence")
+        SearchConfig(error="divergence", method="certified")
 
 
 def test_answers_that_are_compared_as_a_whole_are_refused_before_any_training() -> None:

@@ -53,7 +53,7 @@ def maker(teacher: PreTrainedModel, rows: Dataset) -> StudentMaker:
 
 
 def fresh(maker: StudentMaker, sizes: Architecture) -> ElasticStudent:
-    return ElasticStudent(maker.ordered(sizes), sizes, task=TASK, dimension_map=maker.dimension_map)
+    return ElasticStudent(maker.ordered(sizes, is_teacher=True), sizes, task=TASK, dimension_map=maker.dimension_map)
 
 
 def sandwich(space: SearchSpace) -> Sandwich:
@@ -117,10 +117,10 @@ def test_ordered_parts_come_most_important_first(maker: StudentMaker, space: Sea
     inner = maker.importance.inner[-1]
     order = torch.argsort(inner, descending=True)
     assert torch.all(inner[order].diff() <= 0)
-    shared = maker.ordered(space.maximum_point)
+    shared = maker.ordered(space.maximum_point, is_teacher=True)
     bias = maker._teacher.bert.encoder.layer[-1].intermediate.dense.bias
     assert torch.equal(shared.bert.encoder.layer[-1].intermediate.dense.bias, bias[order])
-    assert maker.ordered(sizes).config.hidden_size == 16
+    assert maker.ordered(sizes, is_teacher=True).config.hidden_size == 16
 
 
 def test_all_candidates_come_closer_to_the_teacher(
@@ -185,7 +185,7 @@ def test_a_damaged_state_is_refused(maker: StudentMaker, space: SearchSpace, tmp
     state.write_bytes(b"no tensors")
     assert kept_state(state) is None
     with pytest.raises(OutputFolderError, match="must hold the state of this elastic training"):
-        load_state(state, maker.ordered(space.maximum_point), None)
+        load_state(state, maker.ordered(space.maximum_point, is_teacher=True), None)
 
 
 def test_a_training_that_diverges_says_so(

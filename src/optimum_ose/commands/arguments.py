@@ -156,13 +156,14 @@ def _add_search_arguments(parser: ArgumentParser) -> None:
         "--keep",
         type=number_or_none,
         metavar="X",
-        help="share of the teacher's validation score that the student must be shown to keep, in (0, 1], or none "
-        "(default: none); no search method of this version can show it, and it is refused",
+        help="share of the teacher's validation score that the finished student shall keep, in (0, 1], or none "
+        "(default: 0.97 where neither size, latency nor error is bounded, else none); missed: exit code 2",
     )
     parser.add_argument(
         "--prefer",
         choices=("size", "latency", "w"),
-        help="which of the candidates that keep it: smallest, fastest, or highest W (default: size)",
+        help="which of the candidates that keep it: smallest, fastest, or highest W (default: size with --keep, else "
+        "w)",
     )
     parser.add_argument(
         "--layer-selection",

@@ -103,7 +103,7 @@ class ReportCommand(Verb):
             require_whole(artifact)
             card = write_report(artifact)
         with reading_records(artifact.path):
-            table = search_table(read_search(artifact.search))
+            table = search_table(read_search(artifact.chosen))
         written = (card, artifact.page, artifact.pareto_plot, artifact.environment)
         print(printable(f"{table}\n\nwritten: {', '.join(map(one_line, written))}"))
 

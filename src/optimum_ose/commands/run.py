@@ -38,7 +38,7 @@ class RunCommand(Verb):
         if self.args.print_config:
             self._print_config()
             return
-        from optimum_ose.commands.summary import print_summary, require_bound_kept
+        from optimum_ose.commands.summary import print_summary, require_bounds_kept
         from optimum_ose.commands.terminal import quiet_libraries
         from optimum_ose.display import default_listener
         from optimum_ose.output_folder import working_in
@@ -53,7 +53,7 @@ class RunCommand(Verb):
         with working_in(self.args.output):
             artifact = run_stages(open_request(request, self.args.output, default_listener()))
         print_summary(artifact)
-        require_bound_kept(artifact)
+        require_bounds_kept(artifact)
         if request.push_to_hub:
             print(artifact.push_to_hub(request.push_to_hub, private=self.args.private))
 

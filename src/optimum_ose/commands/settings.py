@@ -8,7 +8,6 @@ from typing import Any
 
 from optimum_ose.commands.arguments import FLAGS
 from optimum_ose.commands.config_file import read_config
-from optimum_ose.commands.words import NONE
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.configuration.reading import config_from_dict
 from optimum_ose.wording import shown
@@ -66,9 +65,9 @@ def _with_flag(settings: Mapping[str, Any], name: str, place: tuple[str, ...], v
     inner = settings.get(parents[0], {}) if parents else settings
     if not isinstance(inner, Mapping):
         return dict(settings)
-    if last in inner and inner[last] != (None if value == NONE else value):
+    if last in inner and inner[last] != value:
         _tell(name, value, place, inner[last])
-    changed = {**inner, last: None if value == NONE else value}
+    changed = {**inner, last: value}
     return {**settings, parents[0]: changed} if parents else changed
 
 

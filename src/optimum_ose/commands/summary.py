@@ -1,9 +1,10 @@
 """Prints what a finished run found."""
 
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.exceptions import LatencyBoundError
+from optimum_ose.exceptions import LatencyBoundError, ScoreBoundError
 from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.examples import answer_line
+from optimum_ose.report.keep_text import keep_sentence
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.older_records import reading_records
 from optimum_ose.report.table import comparison_table
@@ -18,9 +19,11 @@ def print_summary(artifact: OSEArtifact) -> None:
 
 
 def _summary(artifact: OSEArtifact) -> str:
-    benchmark, search = read_benchmark(artifact.benchmark), read_search(artifact.search)
+    benchmark, search = read_benchmark(artifact.benchmark), read_search(artifact.chosen)
     chosen = ", ".join(f"{axis}={value}" for axis, value in search["winner"]["architecture"].items())
     lines = [comparison_table(benchmark), f"\nArchitecture: {chosen}\n{search['certificate']['statement']}"]
+    if "keep" in benchmark:
+        lines.append(f"{keep_sentence(benchmark['keep'])} {search['keep']['statement']}.")
     examples = (artifact.stage("benchmark") or {}).get("examples", [])
     if examples:
         lines.append("\nRows of the test split, answered by the default ONNX file:")
@@ -30,13 +33,22 @@ def _summary(artifact: OSEArtifact) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
-def require_bound_kept(artifact: OSEArtifact) -> None:
-    """End with an error, after everything is written, where the finished student misses `max_latency_ms`.
+def require_bounds_kept(artifact: OSEArtifact) -> None:
+    """End with an error, after everything is written, where the finished student misses `max_latency_ms` or the share
+    of the teacher's score to keep.
 
     Raises:
-        LatencyBoundError: if it does.
+        LatencyBoundError, ScoreBoundError: if it does.
     """
-    bound = read_benchmark(artifact.benchmark).get("latency_bound")
+    benchmark = read_benchmark(artifact.benchmark)
+    share, bound = benchmark.get("keep"), benchmark.get("latency_bound")
+    if share is not None and not share["kept"]:
+        raise ScoreBoundError(
+            f"The finished student keeps {share['keep']:.1%} of the teacher's score",
+            f"the nearest that was found keeps {share['validation_share']:.1%} of it on the development rows",
+            "All files are written, in case that is enough. In another folder: relax the bounds on the size "
+            "(--max-non-embedding-parameters), raise distillation.num_steps, or lower --keep",
+        )
     if bound is not None and not bound["kept"]:
         raise LatencyBoundError(
             f"The finished student keeps max_latency_ms={bound['max_latency_ms']:g}",

@@ -59,14 +59,14 @@ def number(word: str) -> float:
         raise ArgumentTypeError(f"must be a number; got {shown(word)}") from None
 
 
-def number_or_none(word: str) -> float | str:
-    """A number, or the word none.
+def number_or_none(word: str) -> float:
+    """A number, or the word none, which stands for 0.
 
     Raises:
         ArgumentTypeError: if it is neither.
     """
     if word.strip().lower() == NONE:
-        return NONE
+        return 0.0
     try:
         return number(word)
     except ArgumentTypeError:

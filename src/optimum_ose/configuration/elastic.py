@@ -17,7 +17,7 @@ class ElasticSetting:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    num_steps: CountOrZero = 300
+    num_steps: CountOrZero = 600
     """Optimizer steps, >= 0. Each trains the largest candidate, the smallest, and some drawn at random."""
     num_random_views: CountOrZero = 2
     """Candidates drawn at random for each step, >= 0."""

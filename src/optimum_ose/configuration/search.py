@@ -18,9 +18,9 @@ from optimum_ose.configuration.kinds import (
     Length,
     NotNegative,
     Positive,
-    PositiveShare,
     Seed,
     Settings,
+    Share,
     Size,
     Threads,
 )
@@ -44,9 +44,11 @@ DEFAULT_BUDGET = 48
 cores; where it does not suffice for epsilon, the certificate says which ratio was reached."""
 
 
-METHODS_WITH_ROW_SCORES: tuple[str, ...] = ()
-"""Methods of which every candidate has a score on every development row, so that `keep` can be shown."""
-
+DEFAULT_KEEP = 0.97
+"""Share of the teacher's development score that a student keeps if nothing else is asked for. Ours."""
+LARGEST_SHARE = 0.25
+"""Of the teacher's parameters without embeddings: larger candidates are left out of an elastic training whose size is
+not bounded otherwise. They are hardly faster than the teacher, and their steps would be most of the training's cost."""
 
 _HYPERPARAMETERS: dict[str, Any] = {"learning_rate": 1e-4}
 """Of each short training, where none are named."""
@@ -60,19 +62,20 @@ class SearchConfig:
 
     epsilon: Annotated[float, Bounds(above=0, below=1)] = 0.05
     """Relative shortfall from the best W that the user accepts, in (0, 1)."""
-    method: Literal["certified", "stride", "exhaustive", "elastic"] = "certified"
+    method: Literal["elastic", "certified", "stride", "exhaustive"] | None = None
     """How candidates are measured: `elastic` trains one set of shared weights, of which every candidate is a part, and
     measures the parts without training them alone; the others train candidates for a short while, chosen one after the
-    other, at a stride, or all."""
+    other, at a stride, or all. None: `elastic` where it can be done with the task and the model, else `certified`."""
     elastic: ElasticSetting = field(default_factory=ElasticSetting)
     """How the shared weights are trained (only `elastic`)."""
     objective: Literal["w-coefficient", "error"] = "w-coefficient"
     """What the winner is best in: the highest W, or the least e-hat under the bounds on size and latency."""
-    keep: PositiveShare | None = None
-    """Share of the teacher's development score that the student must be shown to keep, in (0, 1]; None: any. Needs a
-    method that scores every candidate on every development row."""
-    prefer: Literal["size", "latency", "w"] = "size"
-    """Which candidate is taken of those that keep it: the smallest, the fastest, or that of the highest W."""
+    keep: Share | None = None
+    """Share of the teacher's development score that the finished student shall keep, in [0, 1]; 0: any. Only with the
+    method `elastic`. None: `DEFAULT_KEEP` where nothing else bounds the search and W is its objective, else any."""
+    prefer: Literal["size", "latency", "w"] | None = None
+    """Which candidate is taken of those that keep it: the smallest, the fastest, or that of the highest W. None: the
+    smallest where `keep` is given, the highest W where it is the default."""
     interval_size: Count = 1
     """Integer stride of the published algorithm, >= 1 (only `stride`)."""
     max_training_steps: CountOrZero = 30
@@ -128,7 +131,7 @@ class SearchConfig:
     @property
     def measured_error(self) -> str:
         """The error that is measured."""
-        return self.error or ("divergence" if self.method == "elastic" else "cross-entropy")
+        return self.error or ("divergence" if self.method in (None, "elastic") else "cross-entropy")
 
     @property
     def is_bounded(self) -> bool:
@@ -137,9 +140,15 @@ class SearchConfig:
         return any(bound is not None for bound in bounds)
 
     @property
-    def _names_short_trainings(self) -> bool:
+    def is_open(self) -> bool:
+        """Whether nothing bounds the search, and W is its objective."""
+        return not self.is_bounded and self.max_error is None and self.objective == "w-coefficient"
+
+    @property
+    def names_short_trainings(self) -> bool:
         """Whether something is set that only short trainings have."""
-        return self.noise is not None or [dict(theta) for theta in self.hyperparameters] != [_HYPERPARAMETERS]
+        settings = (self.noise, self.max_training_steps, self.batch_size, self.interval_size)
+        return settings != (None, 30, 32, 1) or [dict(theta) for theta in self.hyperparameters] != [_HYPERPARAMETERS]
 
     def __post_init__(self) -> None:
         check(self, self._combinations)
@@ -153,21 +162,23 @@ class SearchConfig:
                 self.objective,
             ),
             (
-                self.keep is None or self.method in METHODS_WITH_ROW_SCORES,
-                "keep needs a method that scores every candidate on every development row: a short training does not "
-                "predict the score of the finished student "
-                f"({listed(METHODS_WITH_ROW_SCORES) or 'no method of this version does'})",
+                not self.keep or self.method in (None, "elastic"),
+                "keep needs the method elastic: a short training does not predict the score of the finished student",
                 self.method,
             ),
             (
-                self.method != "elastic"
-                or (self.noise is None and list(map(dict, self.hyperparameters)) == [_HYPERPARAMETERS]),
-                "hyperparameters and noise are of short trainings; those of the method elastic are in search.elastic",
+                self.method != "elastic" or not self.names_short_trainings,
+                "hyperparameters, noise, max_training_steps, batch_size and interval_size are of short trainings; the "
+                "settings of the method elastic are in search.elastic",
                 self.method,
             ),
-            (self.keep is not None or self.prefer == "size", "prefer needs keep", self.prefer),
             (
-                self.error != "divergence" or self.method == "elastic",
+                bool(self.keep) or self.prefer is None or (self.keep is None and self.is_open),
+                "prefer needs keep",
+                self.prefer,
+            ),
+            (
+                self.error != "divergence" or self.method in (None, "elastic"),
                 "error divergence needs the method elastic (short trainings are compared by their cross-entropy)",
                 self.method,
             ),
@@ -186,6 +197,8 @@ FREE_HYPERPARAMETERS = frozenset(item.name for item in fields(DistillationConfig
 FREE_SEARCH_SETTINGS = frozenset(
     {
         "epsilon",
+        "keep",
+        "prefer",
         "max_evaluations",
         "method",
         "interval_size",

@@ -10,8 +10,8 @@ from optimum_ose.core.sampled_rows import RowMethod
 
 Assumption = Literal["exhaustive", "sampled rows", "monotone", "surrogate"]
 """The kinds of certificate, the weakest assumption first."""
-Objective = Literal["w-coefficient", "error"]
-"""What a search makes best: the highest W, or the least error that the constraints allow."""
+Objective = Literal["w-coefficient", "error", "size", "cost"]
+"""What a winner is best in: the highest W, or the least error, size or inference cost that the constraints allow."""
 
 
 @final
@@ -73,6 +73,7 @@ class Certificate:
         weights: whose errors were measured, in words, such as "short trainings of 30 steps"; empty: not told.
         num_rows: rows on which errors were measured; None: not told.
         sample: what these rows say about their population; None: not told.
+        among: which of the candidates that were measured count, in words; empty: all.
     """
 
     assumption: Assumption
@@ -89,6 +90,7 @@ class Certificate:
     weights: str = ""
     num_rows: int | None = None
     sample: SampledRows | None = None
+    among: str = ""
 
     @property
     def satisfied(self) -> bool:
@@ -113,8 +115,14 @@ class Certificate:
         if self.ratio <= 0:
             return f"nothing is proven about the best of {self.num_candidates} candidates"
         if self.objective == "error":
-            return f"the least error of {self.num_candidates} candidates is at least {self.ratio:.1%} of the winner's"
-        return f"W of the winner is at least {self.ratio:.1%} of the best of {self.num_candidates} candidates"
+            return f"the least error of {self._candidates()} is at least {self.ratio:.1%} of the winner's"
+        if self.objective in _LEAST:
+            return f"the winner has the least {_LEAST[self.objective]} of {self._candidates()}"
+        return f"W of the winner is at least {self.ratio:.1%} of the best of {self._candidates()}"
+
+    def _candidates(self) -> str:
+        """Those that count."""
+        return f"{self.num_candidates} candidates{f' ({self.among})' if self.among else ''}"
 
     def _chance(self) -> str:
         where = " on all rows like these" if self.assumption == "sampled rows" else ""
@@ -145,6 +153,7 @@ class Certificate:
         return "".join(f". {sentence}" for sentence in told)
 
 
+_LEAST: Mapping[Objective, str] = MappingProxyType({"size": "parameters", "cost": "inference cost"})
 _BASES: Mapping[Assumption, str] = MappingProxyType(
     {
         "exhaustive": "every candidate was measured",

@@ -1,21 +1,22 @@
 """The candidate to take among those that keep a share of the teacher's score, and what its neighbors cost and bring."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NoReturn, final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.keep import Kept, ScoreParts, keepers
-from optimum_ose.core.keep_question import require_share
+from optimum_ose.core.certificate import Objective
 from optimum_ose.core.pareto import non_dominated
+from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.exceptions import InfeasibleError
 
-Array = NDArray[np.float64]
 Preference = Literal["size", "latency", "w"]
 """What is least (size, latency) or highest (w) among the candidates that keep the share."""
+
+_OBJECTIVES: Mapping[Preference, Objective] = {"size": "size", "latency": "cost", "w": "w-coefficient"}
 
 
 @final
@@ -27,15 +28,13 @@ class Option:
         architecture: the candidate.
         parameter_size: p, parameters.
         inference_cost: i, in the unit of the search.
-        share: score over the teacher's, on these rows.
-        shown: whether it was shown to keep the share that was asked for.
+        share: score over the teacher's, of the weights that were measured.
     """
 
     architecture: Architecture
     parameter_size: float
     inference_cost: float
     share: float
-    shown: bool
 
 
 @final
@@ -44,22 +43,22 @@ class KeepChoice:
     """What was chosen, and what the neighbors on the front of cost and score would cost and bring.
 
     Attributes:
-        keep: the share asked for.
-        prefer: what is least or highest among those that keep it.
-        alpha: accepted probability that any candidate that was shown keeps less.
-        num_rows: rows of the sample.
-        num_shown: candidates that were shown to keep it.
+        keep: share of the teacher's score that the finished student shall keep.
+        least_share: share that a candidate's measured weights must have; they gain from the distillation that follows.
+        prefer: what is least or highest among those that have it.
+        teacher_score: on the same rows.
+        num_kept: candidates that have it.
         num_candidates: candidates that were measured.
-        chosen: the candidate to take.
+        chosen: the candidate to take; without one that has the share, the one that comes nearest.
         smaller: of the cheaper ones the one with the highest score; None: there is none.
         better: of those with a higher score the cheapest; None: there is none.
     """
 
     keep: float
+    least_share: float
     prefer: Preference
-    alpha: float
-    num_rows: int
-    num_shown: int
+    teacher_score: float
+    num_kept: int
     num_candidates: int
     chosen: Option
     smaller: Option | None
@@ -67,109 +66,121 @@ class KeepChoice:
 
     @property
     def statement(self) -> str:
-        """The choice in words."""
-        told = [
-            f"{_named(self.chosen)} keeps at least {self.keep:.1%} of the teacher's score with probability "
-            f"{1 - self.alpha:.0%} ({self.chosen.share:.1%} on {self.num_rows:,} rows; {self.num_shown} of "
-            f"{self.num_candidates} candidates do)"
+        """The choice in words, of the weights as they were measured."""
+        kept = f"{self.num_kept} of {self.num_candidates} candidates have at least {self.least_share:.1%} of the "
+        found = [
+            f"As measured, before they were distilled on their own, {kept}teacher's score; "
+            f"{_named(self.chosen)} has {self.chosen.share:.1%}"
         ]
         for other, word in ((self.smaller, "cheaper"), (self.better, "better")):
             if other is None:
-                told.append(f"None is {word}")
+                found.append(f"None is {word}")
                 continue
             size = other.parameter_size / self.chosen.parameter_size - 1
             cost = other.inference_cost / self.chosen.inference_cost - 1
-            kept = "" if other.shown else ", not shown to keep it"
-            told.append(
-                f"The next {word} one, {_named(other)}, has {size:+.1%} parameters and {cost:+.1%} inference cost, and "
-                f"{other.share:.1%} of the teacher's score{kept}"
+            found.append(
+                f"The next {word} one, {_named(other)}, has {size:+.1%} parameters, {cost:+.1%} inference cost, and "
+                f"{other.share:.1%} of the teacher's score"
             )
-        return ". ".join(told)
+        return ". ".join(found)
 
 
 def choose(
-    parts: ScoreParts,
-    architectures: Sequence[Architecture],
-    parameter_size: Array,
-    inference_cost: Array,
-    w: Array,
+    found: SearchResult,
+    scores: Mapping[Architecture, float],
     *,
+    teacher_score: float,
     keep: float,
-    prefer: Preference = "size",
-    alpha: float = 0.05,
-    seed: int = 0,
-) -> KeepChoice:
-    """The candidate that is preferred among those that keep a share of the teacher's score with confidence 1 - alpha.
+    least_share: float,
+    prefer: Preference,
+) -> tuple[SearchResult, KeepChoice]:
+    """The candidate that is preferred among those whose measured weights have a share of the teacher's score.
 
     Args:
-        parts: of the scores of teacher and C candidates on the same rows.
-        architectures: the candidates.
-        parameter_size: p, shape (C,).
-        inference_cost: i, shape (C,).
-        w: W, shape (C,), which may depend on the same rows.
-        keep: share of the teacher's score, in (0, 1].
+        found: of a search by measured candidates.
+        scores: of the candidates with finite errors, on the same rows.
+        teacher_score: of the teacher on these rows, > 0.
+        keep: share that the finished student shall keep.
+        least_share: share that a candidate's weights must have as they were measured.
         prefer: what is least or highest.
-        alpha: accepted probability that any candidate is taken to keep the share that does not.
-        seed: of the bootstrap.
+
+    Returns:
+        The result with this winner, its evaluations those of the candidates that have the share; and the choice.
 
     Raises:
-        InvalidConfigError: if keep is out of range.
-        InfeasibleError: if no candidate was shown to keep the share; it names the nearest, and tells how many rows
-            would do.
+        InfeasibleError: if no candidate has a score.
     """
-    require_share(keep)
-    costs = {"size": (inference_cost, parameter_size), "latency": (parameter_size, inference_cost)}
-    order = np.lexsort(costs[prefer]) if prefer in costs else np.argsort(-w, kind="stable")
-    found = keepers(parts, keep, alpha=alpha, sequence=None if prefer == "w" else order, seed=seed)
-    wanted = order[found.shown[order]]
-    if not len(wanted):
-        _refuse(found, architectures)
+    entries = [entry for entry in found.evaluations if not entry.failed and entry.architecture in scores]
+    if not entries:
+        raise InfeasibleError(
+            "At least one candidate was measured with a finite score",
+            f"none of {len(found.evaluations)} was",
+            "Look at the messages of the training.",
+        )
+    shares = np.array([scores[entry.architecture] / teacher_score for entry in entries])
+    kept = np.flatnonzero(shares >= least_share)
+    members = kept if len(kept) else np.array([int(np.argmax(shares))])
+    place = min(members, key=lambda k: (*_preference(entries[k], prefer), -shares[k]))
+    chosen = entries[place]
+    among = [entries[k] for k in members]
+    words = f"whose measured weights have at least {least_share:.1%} of the teacher's score"
+    result = replace(
+        found,
+        architecture=chosen.architecture,
+        theta=chosen.theta,
+        w=chosen.w,
+        objectives=chosen.objectives,
+        evaluations=tuple(among),
+        certificate=replace(
+            found.certificate,
+            assumption="exhaustive",
+            ratio=1.0,
+            upper_bound=chosen.w,
+            num_candidates=len(among),
+            objective=_OBJECTIVES[prefer],
+            among=words if len(kept) else "none has the share that was asked for: the one that comes nearest",
+            violations=(),
+        ),
+    )
+    costs = np.array([_cost(entry, prefer) for entry in entries])
+    smaller, better = _neighbors(costs, shares, int(place))
 
     def option(k: int) -> Option:
+        costs = entries[k].objectives
         return Option(
-            architecture=architectures[k],
-            parameter_size=float(parameter_size[k]),
-            inference_cost=float(inference_cost[k]),
-            share=float(found.shares[k]),
-            shown=bool(found.shown[k]),
+            architecture=entries[k].architecture,
+            parameter_size=costs.parameter_size,
+            inference_cost=costs.inference_cost,
+            share=float(shares[k]),
         )
 
-    chosen = int(wanted[0])
-    cost = inference_cost if prefer == "latency" else parameter_size
-    smaller, better = _neighbors(cost, found.shares, chosen)
-    return KeepChoice(
+    return result, KeepChoice(
         keep=keep,
+        least_share=least_share,
         prefer=prefer,
-        alpha=alpha,
-        num_rows=found.num_rows,
-        num_shown=int(found.shown.sum()),
-        num_candidates=len(architectures),
-        chosen=option(chosen),
+        teacher_score=teacher_score,
+        num_kept=len(kept),
+        num_candidates=len(entries),
+        chosen=option(int(place)),
         smaller=None if smaller is None else option(smaller),
         better=None if better is None else option(better),
     )
 
 
-def _neighbors(cost: Array, shares: Array, chosen: int) -> tuple[int | None, int | None]:
+def _preference(entry: Evaluation, prefer: Preference) -> tuple[float, float, float]:
+    p, i = entry.objectives.parameter_size, entry.objectives.inference_cost
+    return {"size": (p, i, -entry.w), "latency": (i, p, -entry.w), "w": (-entry.w, p, i)}[prefer]
+
+
+def _cost(entry: Evaluation, prefer: Preference) -> float:
+    return entry.objectives.inference_cost if prefer == "latency" else entry.objectives.parameter_size
+
+
+def _neighbors(costs: NDArray[np.float64], shares: NDArray[np.float64], chosen: int) -> tuple[int | None, int | None]:
     """The cheaper candidate with the highest score, and the cheapest with a higher score, on the front of both."""
-    front = non_dominated(np.stack([cost, -shares], axis=1))
-    cheaper, higher = front[cost[front] < cost[chosen]], front[shares[front] > shares[chosen]]
+    front = non_dominated(np.stack([costs, -shares], axis=1))
+    cheaper, higher = front[costs[front] < costs[chosen]], front[shares[front] > shares[chosen]]
     return (int(cheaper[-1]) if len(cheaper) else None), (int(higher[0]) if len(higher) else None)
-
-
-def _refuse(found: Kept, architectures: Sequence[Architecture]) -> NoReturn:
-    nearest = int(np.argmax(found.shares))
-    share, name = float(found.shares[nearest]), ", ".join(f"{k}={v}" for k, v in architectures[nearest].items())
-    if found.rows_needed is None:
-        remedy = f"Lower keep below {share:.3f}, relax the bounds on size and latency, or train longer."
-    else:
-        remedy = f"Give about {found.rows_needed:,} development rows, lower keep, or relax the bounds."
-    raise InfeasibleError(
-        f"At least one candidate is shown to keep {found.keep:.1%} of the teacher's score with probability "
-        f"{1 - found.alpha:.0%}",
-        f"the nearest of {len(architectures)} has {share:.1%} of it on {found.num_rows:,} rows ({name})",
-        remedy,
-    )
 
 
 def _named(option: Option) -> str:

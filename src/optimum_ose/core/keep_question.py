@@ -1,4 +1,6 @@
-"""Whether a share of the teacher's score can be asked for: told before any work is done."""
+"""Whether a share of the teacher's score can be asked for, and how many rows would show that it is kept."""
+
+import math
 
 import numpy as np
 
@@ -6,63 +8,49 @@ from optimum_ose.core.mean_tests import smallest_number
 from optimum_ose.core.multiplier_bootstrap import bonferroni_quantile
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 
+MIN_ROWS = 20
+"""Development rows without which nothing can be said of a share. Ours."""
 _DISAGREEMENT = 0.05
-"""Rows on which a student as good as its teacher answers otherwise; ours, to tell beforehand how many rows it takes."""
+"""Rows on which a student as good as its teacher answers otherwise; ours, to say beforehand how many rows it takes."""
 
 
-def require_share(keep: float) -> None:
-    """Pass if a share of the teacher's score can be kept.
-
-    Raises:
-        InvalidConfigError: if it lies outside (0, 1].
-    """
-    if not 0 < keep <= 1:
-        raise InvalidConfigError(
-            "keep is a share of the teacher's score in (0, 1]",
-            f"keep={keep} came",
-            "0.97 asks for at least 97% of it; none asks for nothing.",
-        )
-
-
-def require_answerable(keep: float, *, teacher_score: float, trivial_score: float, num_rows: int, alpha: float) -> None:
-    """Pass if a share of the teacher's score means something and these rows can show it. Takes no work.
+def require_answerable(keep: float, *, teacher_score: float, trivial_score: float, num_rows: int) -> None:
+    """Pass if a share of the teacher's score means something on these rows. Takes no work.
 
     Args:
         keep: share, in (0, 1].
-        teacher_score: of the teacher on the rows, in (0, 1].
+        teacher_score: of the teacher on the rows.
         trivial_score: of the best answer that ignores the input.
         num_rows: rows that there are.
-        alpha: accepted probability of a wrong claim.
 
     Raises:
-        InvalidConfigError: if keep is out of range, or an answer that ignores the input keeps the share.
-        InvalidDataError: if there are too few rows to show it even of a student as good as the teacher; it tells how
-            many are needed.
+        InvalidConfigError: if an answer that ignores the input keeps the share.
+        InvalidDataError: if there are too few rows to say anything.
     """
-    require_share(keep)
+    if num_rows < MIN_ROWS:
+        needed = rows_to_show(keep, teacher_score, alpha=0.05)
+        raise InvalidDataError(
+            f"To keep a share of the teacher's score, at least {MIN_ROWS} development rows are needed",
+            f"{num_rows:,} came" + (f"; about {needed:,} would show it" if needed else ""),
+            "Give more development rows, or set keep to none",
+        )
     if keep * teacher_score <= trivial_score:
         raise InvalidConfigError(
             "The share to keep must ask for more than an answer that ignores the input",
             f"keep={keep:g} of the teacher's {teacher_score:.4f} is {keep * teacher_score:.4f}; that answer has "
             f"{trivial_score:.4f}",
-            f"Raise keep above {trivial_score / teacher_score:.3f}, or give a better teacher.",
-        )
-    needed = _rows_to_show(keep, teacher_score, alpha)
-    if needed is not None and num_rows < needed:
-        raise InvalidDataError(
-            f"To show that a student keeps {keep:.1%} of a score of {teacher_score:.3f}, about {needed:,} development "
-            "rows are needed",
-            f"{num_rows:,} came, too few even for a student as good as its teacher",
-            "Give more development rows, lower keep, or set keep to none.",
+            f"Raise keep above {trivial_score / teacher_score:.3f}, set it to none, or give a better teacher",
         )
 
 
-def _rows_to_show(keep: float, teacher_score: float, alpha: float) -> int | None:
-    """Rows that show it of a student that has the teacher's score and errs on other rows; None for all of the score."""
-    if keep == 1:
-        return None
-    num_rows, half = 10_000, round(10_000 * _DISAGREEMENT / 2)
+def rows_to_show(keep: float, teacher_score: float, *, alpha: float) -> int | None:
+    """About how many rows show that a share is kept, with confidence 1 - alpha, by a student that errs as often as its
+    teacher, on other rows. None: no number does, as for a teacher without errors.
+    """
+    num_rows = 10_000
+    half = round(num_rows * min(_DISAGREEMENT / 2, max(1 - teacher_score, 0)))
     teacher = (np.arange(num_rows) < max(round(teacher_score * num_rows), half)).astype(np.float64)
     student = teacher.copy()
     student[:half], student[num_rows - half :] = 0.0, 1.0
-    return round(smallest_number(student - keep * teacher, bonferroni_quantile(alpha / 2, 1)))
+    needed = smallest_number(student - keep * teacher, bonferroni_quantile(alpha, 1))
+    return math.ceil(needed) if math.isfinite(needed) else None

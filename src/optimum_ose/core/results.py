@@ -67,7 +67,7 @@ class SearchResult:
             key=lambda entry: -entry.w,
         )
         others = list({entry.architecture: entry for entry in reversed(ranked)}.values())[::-1][:_NUM_RUNNERS_UP]
-        heading, of_maximum_point = ("W", "0") if self.certificate.objective == "w-coefficient" else ("1 / e", "")
+        heading, of_maximum_point = ("W", "0") if self.certificate.objective != "error" else ("1 / e", "")
         rows = [
             ("", heading, "p", "i", "e", "architecture"),
             _row("winner", self.w, self.objectives, self.architecture),

@@ -1,7 +1,7 @@
 """Measures candidates by forward passes on development rows, row by row."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -85,6 +85,11 @@ class ElasticMeasurer:
         if len(self._answers) != len(eval_rows):
             self._counts = [len(ids) for ids in eval_rows["input_ids"]]
 
+    @property
+    def teacher_score(self) -> float:
+        """The teacher's, by the task's metric, on the same rows."""
+        return self._score(self._answers.float().numpy(), self._rows)
+
     def measure(self, run: CandidateRun) -> dict[str, Any]:
         """The journal entry of a candidate; one whose answers are not finite has the error None."""
         start = self._clock()
@@ -147,6 +152,12 @@ def require_measurable(problem: Problem) -> Callable[[torch.Tensor, torch.Tensor
             "Set search.method to certified",
         )
     return problem.excess
+
+
+def measured_scores(entries: Iterable[Mapping[str, Any]]) -> dict[Architecture, float]:
+    """Score of each candidate with finite answers, by the task's metric, from journal entries of `ElasticMeasurer`."""
+    kept = (entry for entry in entries if "excess" in entry and entry["score"] is not None)
+    return {Architecture(entry["architecture"]): float(entry["score"]) for entry in kept}
 
 
 def row_measures(entries: Sequence[Mapping[str, Any]], *, num_rows: int) -> RowMeasures:

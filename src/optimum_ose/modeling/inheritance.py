@@ -118,6 +118,7 @@ def choose(
     *,
     layer_scores: torch.Tensor | None = None,
     in_order: bool = False,
+    keeps_channels: bool = True,
 ) -> Inheritance:
     """What a student of this architecture inherits.
 
@@ -127,8 +128,9 @@ def choose(
         layer_scores: what each of the teacher's layers but the last is worth, shape (layers - 1,); None: layers are
             taken evenly.
         in_order: put the most important directions, heads and neurons first, so that the front of every tensor is its
-            most important part. At the teacher's width channels are ordered, not rotated: LayerNorm allows nothing
-            else, and the student of the teacher's own size computes what the teacher does.
+            most important part.
+        keeps_channels: at the teacher's width, put channels in order instead of rotating them into directions:
+            LayerNorm allows nothing else if the student of the teacher's own size is to compute what the teacher does.
     """
     num_teacher_layers = len(importance.inner)
     layers = run_ends(num_teacher_layers, architecture[LAYERS])
@@ -140,7 +142,7 @@ def choose(
     kv_heads, heads = zip(*(_heads(importance, layer, architecture, largest) for layer in layers), strict=True)
     return Inheritance(
         layers=layers,
-        residual=_projection(importance, architecture[HIDDEN], in_order=in_order),
+        residual=_projection(importance, architecture[HIDDEN], in_order=in_order, keeps_channels=keeps_channels),
         heads=heads,
         kv_heads=kv_heads,
         head_size=importance.head_size,
@@ -155,12 +157,12 @@ def run_ends(num_layers: int, num_runs: int) -> tuple[int, ...]:
     return tuple((run + 1) * num_layers // num_runs - 1 for run in range(num_runs))
 
 
-def _projection(importance: Importance, size: int, *, in_order: bool) -> torch.Tensor | None:
+def _projection(importance: Importance, size: int, *, in_order: bool, keeps_channels: bool) -> torch.Tensor | None:
     """The first directions, mixed evenly unless their order counts: none of the student's channels then stands out,
     which suits quantization, and their mean stays the mean, for the first row of a cosine transform is even.
     """
     directions = importance.residual
-    if size == len(directions):
+    if size == len(directions) and (keeps_channels or not in_order):
         return torch.argsort(importance.channels, descending=True, stable=True) if in_order else None
     if in_order:
         return directions[:, :size].float()

@@ -70,6 +70,20 @@ def trained_elastic(
     return _trained(task, space, settings, candidates, sizes, train_dataset=train_dataset, path=path, question=question)
 
 
+def require_views(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> None:
+    """Pass if the method elastic can be used. Takes seconds, and no weights.
+
+    Raises:
+        InfeasibleError: if no candidate keeps the bounds on the size.
+        UnsupportedModelError: if answers are not compared one by one, or candidates are no parts of shared weights.
+    """
+    require_measurable(task.problem)
+    candidates = space.candidates.take(np.flatnonzero(small_enough(space, settings)))
+    sizes = _common_sizes(task, space, candidates)
+    shared = build_on_meta(reconfigure(task.teacher.config, sizes), task.task)
+    _make_some_views(_student(task, shared, sizes), candidates)
+
+
 def elastic_measurer(
     task: TeacherTask, student: ElasticStudent, settings: SearchConfig, eval_rows: Dataset
 ) -> ElasticMeasurer:
@@ -115,9 +129,9 @@ def _trained(
     maker = StudentMaker(
         task.teacher, task.tokenizer, task=task.task, rows=rows, layer_selection=settings.layer_selection
     )
-    student = _student(task, maker.ordered(sizes), sizes)
-    for index in np.unique(np.linspace(0, len(candidates) - 1, _NUM_TRIED).astype(int)):
-        student.view(candidates[int(index)])  # refused before any training
+    shared = maker.ordered(sizes, is_teacher=_holds(candidates, space.maximum_point))
+    student = _student(task, shared, sizes)
+    _make_some_views(student, candidates)  # refused before any training
     sandwich = Sandwich(
         candidates,
         space.multiply_adds(candidates, sequence_length=settings.sequence_length),
@@ -145,6 +159,16 @@ def _trained(
         count = sum(report.diverged.values())
         task.listener.say(f"{count} losses of candidates were no finite numbers and were left out, most of {worst}")
     return student
+
+
+def _make_some_views(student: ElasticStudent, candidates: Candidates) -> None:
+    for index in np.unique(np.linspace(0, len(candidates) - 1, _NUM_TRIED).astype(int)):
+        student.view(candidates[int(index)])
+
+
+def _holds(candidates: Candidates, architecture: Architecture) -> bool:
+    same = [values == architecture[axis] for axis, values in candidates.columns.items()]
+    return bool(np.logical_and.reduce(same).any())
 
 
 def _reused(task: TeacherTask, path: Path, sizes: Architecture) -> ElasticStudent:

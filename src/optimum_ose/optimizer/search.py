@@ -2,31 +2,47 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypedDict
+from typing import Any, TypedDict, final
 
 import numpy as np
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import Method, extract
+from optimum_ose.core.keep_choice import KeepChoice, choose
 from optimum_ose.core.question import Admitted, Cost, Predicate
 from optimum_ose.core.results import Evaluation, SearchResult, Theta
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.groups import GROUP_COLUMNS
 from optimum_ose.distillation.candidates import CandidateError, CandidateSetting, CandidateTrainer, Measure, Measurer
+from optimum_ose.elastic.measuring import measured_scores
 from optimum_ose.export.example_inputs import described_input
 from optimum_ose.export.latency_meter import LatencyMeter
 from optimum_ose.journal import Journal
+from optimum_ose.optimizer.keeping import Wanted
 from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency, latency_meter
 from optimum_ose.optimizer.row_certificate import with_rows
 from optimum_ose.optimizer.size_bounds import small_enough
 from optimum_ose.optimizer.team import Team
 from optimum_ose.progress import Listener, working
 from optimum_ose.tasks import task_named
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a search has found."""
+
+    result: SearchResult
+    """The winner and its certificate."""
+    latency: LatencyFinding | None
+    """None: it was neither bounded nor the cost."""
+    choice: KeepChoice | None
+    """Which candidates were chosen from; None: no share of the teacher's score was to be kept."""
 
 
 def shared_search(
@@ -37,7 +53,8 @@ def shared_search(
     journal: Path | None,
     listener: Listener,
     measurer: Measurer | None = None,
-) -> tuple[SearchResult, LatencyFinding | None]:
+    wanted: Wanted | None = None,
+) -> Found:
     """`search_architecture` by all processes of the launch: the first searches, the others train what it hands out.
 
     Args:
@@ -47,10 +64,11 @@ def shared_search(
         journal: file of finished evaluations; None: nothing is kept.
         listener: hears of each evaluation.
         measurer: of candidates; None: each is trained for a short while.
+        wanted: what is asked of a candidate's score, which the measurer must journal; None: nothing.
     """
     team = Team(measurer or CandidateTrainer(setting, clock=time.perf_counter))
 
-    def search() -> tuple[SearchResult, LatencyFinding | None]:
+    def search() -> Found:
         with TemporaryDirectory() as folder:
             kept = Journal(journal or Path(folder) / "journal.jsonl", question=question())
             with working(listener, "search space", None):
@@ -62,6 +80,7 @@ def shared_search(
                 journal=kept,
                 listener=listener,
                 meter=latency_meter(setting, kept, listener=listener),
+                wanted=wanted,
             )
 
     return team.share(search)
@@ -75,7 +94,8 @@ def search_architecture(
     journal: Journal,
     listener: Listener,
     meter: LatencyMeter | None = None,
-) -> tuple[SearchResult, LatencyFinding | None]:
+    wanted: Wanted | None = None,
+) -> Found:
     """Extract an architecture; every candidate's error is measured by a short distillation.
 
     Under a latency bound the winner is measured before it is returned. One that misses the bound, be it in one timing
@@ -89,9 +109,7 @@ def search_architecture(
         journal: of finished evaluations and timing blocks.
         listener: hears of each evaluation.
         meter: measures latency; needed if latency is bounded or is the cost.
-
-    Returns:
-        The result, and what is known about latency; None without a meter.
+        wanted: what is asked of a candidate's score; None: nothing.
 
     Raises:
         InvalidConfigError: if the space is too small for a latency model.
@@ -103,16 +121,17 @@ def search_architecture(
         told = {**meter.conditions, **described_input(setting.teacher, num_frames=settings.sequence_length)}
         finding = replace(fit_latency(space, meter, settings), conditions=told)
     limit = settings.max_latency_ms
-    ask = partial(_extract, space, setting, measure=measure, journal=journal, listener=listener)
+    ask = partial(_extract, space, setting, measure=measure, journal=journal, listener=listener, wanted=wanted)
     if meter is None or finding is None or limit is None:
-        return ask(finding, allowed=None), finding
+        result, choice = ask(finding, allowed=None)
+        return Found(result=result, latency=finding, choice=choice)
     while True:
         allowed = admitted(space, finding, max_latency_ms=limit, settings=settings)
         finding = finding if finding.refused else replace(finding, num_admitted=len(allowed))
-        result = ask(finding, allowed=allowed)
+        result, choice = ask(finding, allowed=allowed)
         (measured,) = meter.measure([result.architecture])
         if measured.slowest_ms <= limit:
-            return result, replace(finding, winner=measured)
+            return Found(result=result, latency=replace(finding, winner=measured), choice=choice)
         listener.say(
             f"the best candidate takes up to {measured.slowest_ms:.3g} ms when measured, more than max_latency_ms="
             f"{limit:g}: it is refused, and the next best is looked for"
@@ -129,7 +148,8 @@ def _extract(
     journal: Journal,
     listener: Listener,
     allowed: Collection[Architecture] | None,
-) -> SearchResult:
+    wanted: Wanted | None,
+) -> tuple[SearchResult, KeepChoice | None]:
     settings = setting.search
     num_done = 0
 
@@ -160,9 +180,20 @@ def _extract(
             on_evaluation=advance,
             on_plan=error.plan,
         )
+    every, choice = found, None
+    if wanted is not None:
+        found, choice = choose(
+            found,
+            measured_scores(journal),
+            teacher_score=wanted.teacher_score,
+            keep=wanted.keep,
+            least_share=wanted.least_share,
+            prefer=settings.prefer or "w",
+        )
     problem = task_named(setting.task).problem(setting.teacher.config)
     are_grouped = problem.adds_up or not set(GROUP_COLUMNS).isdisjoint(setting.eval_rows.column_names)
-    return with_rows(found, journal, settings, num_rows=len(setting.eval_rows), are_independent=not are_grouped)
+    found = with_rows(found, journal, settings, num_rows=len(setting.eval_rows), are_independent=not are_grouped)
+    return replace(found, evaluations=every.evaluations, pareto_front=every.pareto_front), choice
 
 
 class _Choice(TypedDict):
@@ -179,7 +210,10 @@ def _choice(settings: SearchConfig, *, num_candidates: int) -> _Choice:
     if settings.method != "elastic":
         thetas: list[Theta] = [dict(theta) for theta in settings.hyperparameters]
         return _Choice(
-            method=settings.method, hyperparameters=thetas, noise=settings.noise, max_evaluations=settings.budget
+            method=settings.method or "certified",
+            hyperparameters=thetas,
+            noise=settings.noise,
+            max_evaluations=settings.budget,
         )
     limit = settings.max_evaluations or settings.elastic.max_measured
     method: Method = "exhaustive" if num_candidates <= limit else "certified"

@@ -119,18 +119,25 @@ class StudentMaker:
             repair(student, self._calibration, origins)
         return student
 
-    def ordered(self, architecture: Architecture) -> PreTrainedModel:
+    def ordered(self, architecture: Architecture, *, is_teacher: bool) -> PreTrainedModel:
         """A student whose most important directions, heads and neurons come first, so that the front of every tensor is
-        its most important part; at the teacher's own size it computes what the teacher does.
+        its most important part.
+
+        Args:
+            architecture: its sizes.
+            is_teacher: at the teacher's own size it must compute what the teacher does. Its channels are then put in
+                order and not rotated, and narrow parts of it are far worse.
         """
         plain = inherit_fronts(self._teacher, architecture, task=self._task)
         followed = architecture if self.refusal is not None else self._followed(architecture)
         unfollowed = set(architecture) - set(followed)
         if self.refusal is not None or any(self._own_sizes.get(axis) != architecture[axis] for axis in unfollowed):
             return plain
-        chosen = choose(followed, self.importance, layer_scores=self._layer_scores, in_order=True)
+        chosen = choose(
+            followed, self.importance, layer_scores=self._layer_scores, in_order=True, keeps_channels=is_teacher
+        )
         student, origins = self._inherit(followed, chosen)
-        if followed != self._maximum_point:
+        if followed != self._maximum_point or not is_teacher:
             repair(student, self._calibration, origins)
             return student
         return student if _answer_alike(student, self._teacher, self._calibration.batch) else plain

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
 
 from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
@@ -18,11 +17,8 @@ from optimum_ose.configuration import (
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_or_none
-from optimum_ose.data.groups import whole_groups
 from optimum_ose.data.tokenization import TEACHER_LOGITS
-from optimum_ose.distillation.candidates import CandidateSetting, Initialize, ModelScore
 from optimum_ose.distillation.loop import distill
-from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.pool_file import POOL_FILE
@@ -30,126 +26,21 @@ from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.guards import folder_or_none, require_config, require_kind, require_path, require_whole_number
 from optimum_ose.modeling.health import require_weights
 from optimum_ose.modeling.initialization import from_scratch
-from optimum_ose.modeling.prediction import predict_logits, torch_threads
 from optimum_ose.optimizer.augmentation import rows_to_learn
-from optimum_ose.optimizer.elastic import elastic_measurer, trained_elastic
+from optimum_ose.optimizer.extraction import Extraction
 from optimum_ose.optimizer.folders import save_into
-from optimum_ose.optimizer.guards import checked_splits, chosen_architecture, journal_file, require_training
-from optimum_ose.optimizer.latency import LatencyFinding
+from optimum_ose.optimizer.guards import checked_splits, chosen_architecture, require_training
 from optimum_ose.optimizer.scored import Scored
-from optimum_ose.optimizer.search import shared_search
 from optimum_ose.optimizer.students import StudentMaker
-from optimum_ose.optimizer.teacher_task import TeacherTask
-from optimum_ose.optimizer.team import search_threads
 from optimum_ose.optimizer.training import train
 from optimum_ose.output_folder import claim_for_export
 from optimum_ose.processes import require_single_process
 from optimum_ose.progress import working
-from optimum_ose.question import measuring_question, model_digest, search_question
 from optimum_ose.tasks import labeled_task
 
 
-class Verbs(TeacherTask):
+class Verbs(Extraction):
     """What is done with one teacher, a verb for each stage. Arguments: those of `TeacherTask`."""
-
-    latency: LatencyFinding | None = None
-    """What the last `extract` learned of latency, if it was bounded or the cost."""
-    _make_student: StudentMaker | None = None
-    _elastic: ElasticStudent | None = None
-
-    def extract(
-        self,
-        config: SearchConfig | None = None,
-        *,
-        train_dataset: Dataset,
-        eval_dataset: Dataset,
-        journal: str | os.PathLike[str] | None = None,
-        elastic_folder: str | os.PathLike[str] | None = None,
-    ) -> SearchResult:
-        """Search the architecture: a candidate's error is measured by a short distillation, or, with the method
-        elastic, on the part of the shared weights that it is.
-
-        Args:
-            config: how to search.
-            train_dataset: rows to distil on.
-            eval_dataset: development rows; the first `config.num_eval_rows` of a seeded shuffle measure the error.
-            journal: file of finished evaluations and latencies, resumed if it exists; timed ONNX files lie beside it.
-            elastic_folder: where the shared weights are kept, training resumes from what is found there; None: they are
-                not kept.
-
-        Raises:
-            InvalidConfigError: if the teacher has no trained head yet, or the space is too small for a latency model.
-            InfeasibleError: if the constraints leave no candidate.
-            UnsupportedModelError: if a student of the task cannot be judged.
-        """
-        self._definition.require_judge(self.teacher.config)
-        self.require_head()
-        require_config(config, SearchConfig)
-        settings, journal_path = config or SearchConfig(), journal_file(journal)
-        self.require_searchable(settings)
-        train_dataset, eval_dataset, _ = checked_splits(train_dataset, eval_dataset, None)
-        with torch_threads(search_threads(settings.num_threads)):
-            eval_rows = self.rows(eval_dataset)
-            shuffled = eval_rows.shuffle(seed=settings.seed)
-            part = whole_groups(shuffled, settings.num_eval_rows)
-            derive_space = partial(self.search_space, settings)
-            self._make_student, self._elastic, measurer = None, None, None
-            initialize: Initialize
-            if settings.method == "elastic":
-                states = folder_or_none(elastic_folder, "elastic_folder")
-                self._elastic = trained_elastic(
-                    self, derive_space(), settings, train_dataset=train_dataset, folder=states
-                )
-                rows, initialize = self.rows(train_dataset), self._elastic.materialize
-                measurer = elastic_measurer(self, self._elastic, settings, part)
-                weights = model_digest(self._elastic.shared)
-                question = partial(
-                    measuring_question,
-                    self.teacher,
-                    settings,
-                    weights=weights,
-                    eval_rows=eval_rows,
-                    benchmark_task=self.benchmark_task,
-                )
-            else:
-                rows = self.answered_rows(train_dataset) if self.problem.is_kept else self.rows(train_dataset)
-                self._make_student = initialize = StudentMaker(
-                    self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
-                )
-                question = partial(
-                    search_question,
-                    self.teacher,
-                    settings,
-                    rows=rows,
-                    eval_rows=eval_rows,
-                    benchmark_task=self.benchmark_task,
-                )
-            setting = CandidateSetting(
-                teacher=self.teacher,
-                tokenizer=self.tokenizer,
-                rows=rows,
-                eval_rows=part,
-                initialize=initialize,
-                search=settings,
-                task=self.task,
-                score=self._model_score(eval_dataset),
-            )
-            result, self.latency = shared_search(
-                derive_space,
-                setting,
-                question=question,
-                journal=journal_path,
-                listener=self.listener,
-                measurer=measurer,
-            )
-            return result
-
-    def _model_score(self, dataset: Dataset) -> ModelScore:
-        """What the search takes for the score of a candidate."""
-        if self.problem.judge is not None:
-            return lambda student, _: self.score(student, dataset)
-        metric, tokenizer = self.metric, self.tokenizer
-        return lambda student, rows: metric.score(predict_logits(student, rows, tokenizer=tokenizer), rows)
 
     def initialize(
         self,

@@ -56,7 +56,7 @@ _RULES: Mapping[Stage, _Rule] = {
     "distill": _Rule(
         settings=("max_length", "benchmark_task", "train", "unlabeled", "config.distillation"),
         reads=("teacher", "extract"),
-        files=tuple(f"{_CHECKPOINTS}distilled/{name}" for name in _FOLDER_FILES),
+        files=("ose/choice.json", *(f"{_CHECKPOINTS}distilled/{name}" for name in _FOLDER_FILES)),
     ),
     "finetune": _Rule(
         settings=("max_length", "benchmark_task", *_DATA, "config.agora", "config.student_arguments"),
@@ -90,7 +90,7 @@ _RULES: Mapping[Stage, _Rule] = {
     ),
     "report": _Rule(
         settings=("request.push_to_hub", "request.base_model"),
-        reads=("extract", "benchmark"),
+        reads=("extract", "distill", "benchmark"),
         kept=("README.md", "ose/pareto.png", "ose/report.html", "ose/environment.json"),
     ),
 }
@@ -99,7 +99,7 @@ _FREE = (
     *("config.export.block_seconds", "config.export.max_score_loss"),
 )
 """Settings inside a stage's part that change nothing of what it leaves."""
-_OF_THE_STUDENT: tuple[Stage, ...] = ("extract", "export", "benchmark")
+_OF_THE_STUDENT: tuple[Stage, ...] = ("extract", "distill", "export", "benchmark")
 """Stages that leave what the report tells of."""
 _REPEATABLE: tuple[Stage, ...] = ("report",)
 """Stages that are done again without a question when their settings change: seconds of work, from what is on disk."""

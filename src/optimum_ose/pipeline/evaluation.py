@@ -32,6 +32,7 @@ def compare(
     test: Dataset,
     config: OSEConfig,
     further: Dataset | None = None,
+    least_score: float = 0.0,
 ) -> dict[str, Any]:
     """Everything that `benchmark.json` holds.
 
@@ -43,6 +44,7 @@ def compare(
         test: raw rows that judge; used here and nowhere else.
         config: of the run.
         further: raw rows of a benchmark's second development split.
+        least_score: on the development rows; the int8 file is no default if it takes the student below it.
 
     Raises:
         ExportError: if a served folder does not score what its model scores.
@@ -56,7 +58,7 @@ def compare(
         if label in FORMATS
     }
     latency = measure(optimizer, student, folders=folders, test=optimizer.rows(test), config=config)
-    default, reason = _default_file(steering, latency, config)
+    default, reason = _default_file(steering, latency, config, least_score=least_score)
     return {
         "metric": metric,
         "scores": scores,
@@ -150,8 +152,12 @@ def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, 
     }
 
 
-def _default_file(steering: Mapping[str, float], latency: Mapping[str, Any], config: OSEConfig) -> tuple[str, str]:
-    """The int8 file, unless it loses more than the limit on the development rows or is slower here."""
+def _default_file(
+    steering: Mapping[str, float], latency: Mapping[str, Any], config: OSEConfig, *, least_score: float
+) -> tuple[str, str]:
+    """The int8 file, unless it loses more than the limit on the development rows, or what was to be kept there, or is
+    slower here.
+    """
     if "onnx-int8" not in steering:
         return FORMATS["onnx-fp32"], "there is no int8 file"
     loss = 1 - steering["onnx-int8"] / steering["onnx-fp32"] if steering["onnx-fp32"] else 0.0
@@ -160,6 +166,10 @@ def _default_file(steering: Mapping[str, float], latency: Mapping[str, Any], con
             FORMATS["onnx-fp32"],
             f"int8 loses {loss:.1%} of the score on the development rows, more than {config.export.max_score_loss:.1%}",
         )
+    if steering["onnx-int8"] < least_score <= steering["onnx-fp32"]:
+        return FORMATS[
+            "onnx-fp32"
+        ], f"int8 loses the share of the teacher's score that was to be kept ({loss:.1%} less)"
     times = {row["format"]: row["cpu_ms"] for row in latency["results"] if row["model"] == "student"}
     if times["onnx-int8"] >= times["onnx-fp32"]:
         return FORMATS["onnx-fp32"], "int8 is not faster than fp32 on this machine"

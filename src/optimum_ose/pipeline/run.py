@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from optimum_ose.core.architecture import Architecture
 from optimum_ose.elastic.state import STATE_FILE
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.augmentation import require_copyable
+from optimum_ose.optimizer.settling import settled
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.dependencies import require_unchanged
@@ -68,6 +69,7 @@ def open_run(
     if config.distillation.num_augmented_copies:
         require_copyable(optimizer)
     optimizer.prepare(rows.train)  # the question names the head's classes
+    config = replace(config, search=settled(optimizer, config.search))
     question = {
         "task": optimizer.task,
         "model": model_digest(optimizer.teacher),

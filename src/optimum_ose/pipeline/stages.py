@@ -1,7 +1,6 @@
 """What each stage of a run does, and the record that it leaves."""
 
 import hashlib
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,13 +22,15 @@ from optimum_ose.optimizer.scored import Scored
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
-from optimum_ose.pipeline.evaluation import compare
+from optimum_ose.pipeline.distilling import distill_measured, distill_until_kept, distilled_score, search_record
+from optimum_ose.pipeline.evaluation import FORMATS, compare
 from optimum_ose.pipeline.run import Run, winner
 from optimum_ose.pipeline.sample_answers import sample_answers
 from optimum_ose.records import read_search
+from optimum_ose.report.keep_text import keep_sentence
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.writing import write_report
-from optimum_ose.serialization import canonical_json, digest, plain, result_to_dict, write_atomic
+from optimum_ose.serialization import canonical_json, digest, write_atomic
 
 _MARK = ".settings"
 """Beside the checkpoints of a training: a digest of the settings and inputs that they answer."""
@@ -85,16 +86,7 @@ def _extract(run: Run) -> dict[str, Any]:
             _set_journal_aside(run, error)
         wait_for_all()
         result = search()
-    space = optimizer.search_space(config)
-    described = {
-        "axes": {axis: list(values) for axis, values in space.axes.items()},
-        "constraints": [constraint.sentence for constraint in space.constraints],
-        "num_architectures": len(space),
-        "maximum_point": dict(space.maximum_point),
-    }
-    content = {**result_to_dict(result), "space": described, "settings": plain(config)}
-    if optimizer.latency is not None:
-        content["latency"] = optimizer.latency.to_dict(space, result.architecture)
+    content = search_record(optimizer, config, result)
     if is_first_process():
         if config.method == "elastic":
             student = optimizer.initialize(result)
@@ -104,38 +96,30 @@ def _extract(run: Run) -> dict[str, Any]:
 
 
 def _distill(run: Run) -> dict[str, Any]:
-    optimizer, search = run.optimizer, run.config.search
-    before = -math.inf
-    if search.method == "elastic":
-        student = load_model(run, run.artifact.extracted)
-        before = optimizer.score(student, run.rows.validation)
+    optimizer, artifact = run.optimizer, run.artifact
+    folder = _checkpoints(run, "distill")
+    artifact.choice.unlink(missing_ok=True)
+    if run.config.search.keep:
+        student, found = distill_until_kept(run, folder)
+    elif run.config.search.method == "elastic":
+        student, found = distill_measured(run, load_model(run, artifact.extracted), folder)
     else:
-        student = optimizer.initialize(
-            winner(run.artifact), calibration_dataset=run.rows.train, layer_selection=search.layer_selection
-        )
-    inherited = Scored.now(optimizer, student, run.rows.validation) if optimizer.problem.judge is not None else None
-    optimizer.distill(
-        student,
-        run.rows.train,
-        run.config.distillation,
-        unlabeled_dataset=run.rows.unlabeled,
-        checkpoint_folder=_checkpoints(run, "distill"),
-    )
-    score = optimizer.score(student, run.rows.validation)
-    found: dict[str, Any] = {"validation_score": score, "metric": optimizer.metric_name(run.rows.validation)}
-    if inherited is not None:
-        found |= inherited.better(optimizer, student, score)
-    if search.method == "elastic":
-        found |= {"validation_score": max(score, before), "extracted_score": before}
-        found["kept"] = "distilled" if score >= before else "extracted"
-        if score < before:
-            optimizer.listener.say(
-                f"distillation took the student from {before:.4f} to {score:.4f} on validation rows: it stays as it was"
-            )
-            student = load_model(run, run.artifact.extracted)
-    save_as(student, optimizer.tokenizer, run.artifact.checkpoints / "distilled", max_length=optimizer.saved_length)
-    shutil.rmtree(run.artifact.checkpoints / "distill", ignore_errors=True)
+        student, found = _distill_inherited(run, folder)
+    save_as(student, optimizer.tokenizer, artifact.checkpoints / "distilled", max_length=optimizer.saved_length)
+    shutil.rmtree(artifact.checkpoints / "distill", ignore_errors=True)
     return found
+
+
+def _distill_inherited(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The winner of a search by short trainings; of tasks without labels whatever is better before and after."""
+    optimizer = run.optimizer
+    student = optimizer.initialize(
+        winner(run.artifact), calibration_dataset=run.rows.train, layer_selection=run.config.search.layer_selection
+    )
+    inherited = Scored.now(optimizer, student, run.rows.validation) if optimizer.problem.judge is not None else None
+    score = distilled_score(run, student, folder)
+    found: dict[str, Any] = {"validation_score": score, "metric": optimizer.metric_name(run.rows.validation)}
+    return student, found if inherited is None else found | inherited.better(optimizer, student, score)
 
 
 def _finetune(run: Run) -> dict[str, Any]:
@@ -195,8 +179,9 @@ def _benchmark(run: Run) -> dict[str, Any]:
         test=run.rows.test,
         config=run.config,
         further=run.rows.further,
+        least_score=(run.config.search.keep or 0) * (artifact.stage("teacher") or {}).get("validation_score", 0),
     )
-    content |= bound_check(run, content["default_file"])
+    content |= bound_check(run, content["default_file"]) | keep_check(run, content)
     optimizer.listener.finish()
     write_atomic(artifact.benchmark, canonical_json(content))
     return {"examples": sample_answers(artifact.path, content["default_file"], run.rows.test, task=optimizer.task)}
@@ -213,12 +198,34 @@ def bound_check(run: Run, default_file: str) -> dict[str, Any]:
         run.optimizer.text_tokenizer,
         max_latency_ms=limit,
         settings=run.config.search,
-        predicted=read_search(run.artifact.search)["latency"],
+        predicted=read_search(run.artifact.chosen)["latency"],
     )
     found = {**measured, "file": default_file}
     if not found["kept"]:
         run.optimizer.listener.say(bound_sentence(found))
     return {"latency_bound": found}
+
+
+def keep_check(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of the teacher's score that the finished student's default file keeps, where one was asked for."""
+    keep = run.config.search.keep
+    if not keep:
+        return {}
+    teacher = run.artifact.stage("teacher") or {}
+    label = next(name for name, file in FORMATS.items() if file == content["default_file"])
+    scores, metric = content["scores"], content["metric"]
+    found = {
+        "keep": keep,
+        "file": content["default_file"],
+        "metric": metric,
+        "validation_share": content["validation_score"][label] / teacher["validation_score"],
+        "num_validation_rows": len(run.rows.validation),
+        "test_share": scores["student"][label][metric] / scores["teacher"]["pytorch-fp32"][metric],
+        "num_test_rows": content["num_test_rows"],
+    }
+    found["kept"] = found["validation_share"] >= keep
+    run.optimizer.listener.say(keep_sentence(found))
+    return {"keep": found}
 
 
 def _report(run: Run) -> dict[str, Any]:

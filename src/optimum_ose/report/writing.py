@@ -66,7 +66,7 @@ def _write(artifact: OSEArtifact) -> Path:
                 f"{path.name} is missing",
                 "Finish it with `optimum-cli ose run`",
             )
-    search, benchmark = read_search(artifact.search), read_benchmark(artifact.benchmark)
+    search, benchmark = read_search(artifact.chosen), read_benchmark(artifact.benchmark)
     environment = {
         "python": platform.python_version(),
         "packages": installed_versions(_PACKAGES),

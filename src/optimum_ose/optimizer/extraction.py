@@ -1,0 +1,213 @@
+"""The verb `extract` of OSEOptimizer, and what it leaves for the verbs that follow."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.search import DEFAULT_KEEP
+from optimum_ose.core.keep_choice import KeepChoice
+from optimum_ose.core.keep_question import require_answerable, rows_to_show
+from optimum_ose.core.results import SearchResult
+from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.data.groups import whole_groups
+from optimum_ose.distillation.candidates import CandidateSetting, Initialize, ModelScore
+from optimum_ose.elastic.student import ElasticStudent
+from optimum_ose.exceptions import OSEError
+from optimum_ose.guards import folder_or_none, require_config
+from optimum_ose.modeling.prediction import predict_logits, torch_threads
+from optimum_ose.optimizer.elastic import elastic_measurer, trained_elastic
+from optimum_ose.optimizer.guards import checked_splits, journal_file
+from optimum_ose.optimizer.keeping import Wanted, first_least_share
+from optimum_ose.optimizer.latency import LatencyFinding
+from optimum_ose.optimizer.search import shared_search
+from optimum_ose.optimizer.settling import settled
+from optimum_ose.optimizer.students import StudentMaker
+from optimum_ose.optimizer.teacher_task import TeacherTask
+from optimum_ose.optimizer.team import search_threads
+from optimum_ose.question import measuring_question, model_digest, search_question
+
+_ALPHA = 0.05
+"""Accepted probability that a statement on all rows is wrong."""
+
+
+class Extraction(TeacherTask):
+    """The search of one teacher's student. Arguments: those of `TeacherTask`."""
+
+    latency: LatencyFinding | None = None
+    """What the last `extract` learned of latency, if it was bounded or the cost."""
+    choice: KeepChoice | None = None
+    """Which candidates the last `extract` chose from, if a share of the teacher's score was to be kept."""
+    _make_student: StudentMaker | None = None
+    _elastic: ElasticStudent | None = None
+
+    def extract(
+        self,
+        config: SearchConfig | None = None,
+        *,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        journal: str | os.PathLike[str] | None = None,
+        elastic_folder: str | os.PathLike[str] | None = None,
+        least_share: float | None = None,
+    ) -> SearchResult:
+        """Search the architecture: a candidate's error is measured by a short distillation, or, with the method
+        elastic, on the part of the shared weights that it is.
+
+        Args:
+            config: how to search.
+            train_dataset: rows to distil on.
+            eval_dataset: development rows; the first `config.num_eval_rows` of a seeded shuffle measure the error.
+            journal: file of finished evaluations and latencies, resumed if it exists; timed ONNX files lie beside it.
+            elastic_folder: where the shared weights are kept, training resumes from what is found there; None: they are
+                not kept.
+            least_share: of the teacher's score, which a candidate's measured weights must have where `config.keep` is
+                set; None: somewhat less than `config.keep`, for they gain from distillation.
+
+        Raises:
+            InvalidConfigError: if the teacher has no trained head yet, or the space is too small for a latency model.
+            InfeasibleError: if the constraints leave no candidate.
+            UnsupportedModelError: if a student of the task cannot be judged.
+        """
+        self._definition.require_judge(self.teacher.config)
+        self.require_head()
+        require_config(config, SearchConfig)
+        settings, journal_path = settled(self, config or SearchConfig()), journal_file(journal)
+        self.require_searchable(settings)
+        self._require_keepable(settings, eval_dataset)
+        train_dataset, eval_dataset, _ = checked_splits(train_dataset, eval_dataset, None)
+        states = folder_or_none(elastic_folder, "elastic_folder")
+        with torch_threads(search_threads(settings.num_threads)):
+            rows, part = self.rows(eval_dataset), self.rows(eval_dataset).shuffle(seed=settings.seed)
+            part = whole_groups(part, settings.num_eval_rows)
+            self._make_student, self._elastic = None, None
+            search = self._by_elastic if settings.method == "elastic" else self._by_short_trainings
+            return search(
+                settings,
+                train_dataset,
+                eval_dataset,
+                eval_rows=rows,
+                part=part,
+                journal=journal_path,
+                states=states,
+                least_share=least_share,
+            )
+
+    def _require_keepable(self, settings: SearchConfig, eval_dataset: Dataset) -> None:
+        """Pass if the share to keep means something on the development rows; of the default, it is only said."""
+        if not settings.keep:
+            return
+        num_rows, score = len(eval_dataset), self.score(self.teacher, eval_dataset)
+        trivial = self.metric.trivial_score(self.references(eval_dataset))
+        try:
+            require_answerable(settings.keep, teacher_score=score, trivial_score=trivial, num_rows=num_rows)
+        except OSEError as error:
+            if settings.keep != DEFAULT_KEEP:
+                raise
+            self.listener.say(f"search.keep={settings.keep:g}, the default, says little here: {error}")
+            return
+        needed = rows_to_show(settings.keep, score, alpha=_ALPHA)
+        if needed is not None and num_rows < needed:
+            self.listener.say(
+                f"that a student keeps {settings.keep:.1%} of the teacher's score will be seen on {num_rows:,} "
+                f"development rows; about {needed:,} would show it of all rows like these ({1 - _ALPHA:.0%})"
+            )
+
+    def _by_elastic(
+        self,
+        settings: SearchConfig,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        *,
+        eval_rows: Dataset,
+        part: Dataset,
+        journal: Path | None,
+        states: Path | None,
+        least_share: float | None,
+    ) -> SearchResult:
+        """The search by parts of shared weights."""
+        space = self.search_space(settings)
+        student = trained_elastic(self, space, settings, train_dataset=train_dataset, folder=states)
+        self._elastic = student
+        measurer = elastic_measurer(self, student, settings, part)
+        wanted = None
+        if settings.keep:
+            least = first_least_share(settings.keep) if least_share is None else least_share
+            wanted = Wanted(keep=settings.keep, least_share=least, teacher_score=measurer.teacher_score)
+        found = shared_search(
+            lambda: space,
+            self._setting(settings, self.rows(train_dataset), part, student.materialize, eval_dataset),
+            question=partial(
+                measuring_question,
+                self.teacher,
+                settings,
+                weights=model_digest(student.shared),
+                eval_rows=eval_rows,
+                benchmark_task=self.benchmark_task,
+            ),
+            journal=journal,
+            listener=self.listener,
+            measurer=measurer,
+            wanted=wanted,
+        )
+        self.latency, self.choice = found.latency, found.choice
+        return found.result
+
+    def _by_short_trainings(
+        self,
+        settings: SearchConfig,
+        train_dataset: Dataset,
+        eval_dataset: Dataset,
+        *,
+        eval_rows: Dataset,
+        part: Dataset,
+        journal: Path | None,
+        **_: Any,
+    ) -> SearchResult:
+        """The search by a short distillation of each candidate."""
+        rows = self.answered_rows(train_dataset) if self.problem.is_kept else self.rows(train_dataset)
+        self._make_student = StudentMaker(
+            self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
+        )
+        derive: Callable[[], SearchSpace] = partial(self.search_space, settings)
+        found = shared_search(
+            derive,
+            self._setting(settings, rows, part, self._make_student, eval_dataset),
+            question=partial(
+                search_question,
+                self.teacher,
+                settings,
+                rows=rows,
+                eval_rows=eval_rows,
+                benchmark_task=self.benchmark_task,
+            ),
+            journal=journal,
+            listener=self.listener,
+        )
+        self.latency, self.choice = found.latency, found.choice
+        return found.result
+
+    def _setting(
+        self, settings: SearchConfig, rows: Dataset, part: Dataset, initialize: Initialize, eval_dataset: Dataset
+    ) -> CandidateSetting:
+        return CandidateSetting(
+            teacher=self.teacher,
+            tokenizer=self.tokenizer,
+            rows=rows,
+            eval_rows=part,
+            initialize=initialize,
+            search=settings,
+            task=self.task,
+            score=self._model_score(eval_dataset),
+        )
+
+    def _model_score(self, dataset: Dataset) -> ModelScore:
+        """What the search takes for the score of a candidate."""
+        if self.problem.judge is not None:
+            return lambda student, _: self.score(student, dataset)
+        metric, tokenizer = self.metric, self.tokenizer
+        return lambda student, rows: metric.score(predict_logits(student, rows, tokenizer=tokenizer), rows)

@@ -1,0 +1,62 @@
+"""Settles what the settings of a search leave open: the method, the share of the score to keep, and a bound on size."""
+
+from dataclasses import replace
+from typing import Literal
+
+from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.search import DEFAULT_KEEP, LARGEST_SHARE
+from optimum_ose.core.search_space import SearchSpace
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.optimizer.elastic import require_views
+from optimum_ose.optimizer.teacher_task import TeacherTask
+
+Method = Literal["elastic", "certified", "stride", "exhaustive"]
+
+
+def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
+    """The settings of a search with nothing left open; what was chosen is said. Settled ones are returned as they are.
+
+    Args:
+        task: of the teacher.
+        settings: as the user gave them.
+
+    Raises:
+        InfeasibleError: if no candidate keeps the bounds on the size.
+    """
+    space = task.search_space(settings)
+    method = settings.method or _method(task, space, settings)
+    if method != "elastic":
+        return replace(settings, method=method, keep=settings.keep or 0.0)
+    keep = settings.keep
+    if keep is None:
+        keep = DEFAULT_KEEP if settings.is_open else 0.0
+    prefer = settings.prefer or ("size" if settings.keep else "w")
+    found = replace(settings, method=method, keep=keep, prefer=prefer if keep else None)
+    is_open = settings.max_non_embedding_parameters is None and settings.objective == "w-coefficient"
+    return _bounded(task, space, found) if is_open else found
+
+
+def _method(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> Method:
+    if settings.names_short_trainings:
+        return "certified"
+    try:
+        require_views(task, space, settings)
+    except UnsupportedModelError as error:
+        task.listener.say(f"search.method is certified, each candidate is trained alone: {error}")
+        return "certified"
+    return "elastic"
+
+
+def _bounded(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> SearchConfig:
+    """With a bound on the size: the largest candidates cost most to train and save least. It is the same whatever else
+    is asked, so that one training answers all questions.
+    """
+    sizes = space.parameter_size(space.candidates, count_embeddings=False)
+    limit = max(
+        int(LARGEST_SHARE * space.parameter_size([space.maximum_point], count_embeddings=False)[0]), sizes.min()
+    )
+    task.listener.say(
+        f"candidates have at most {LARGEST_SHARE:.0%} of the teacher's parameters without embeddings: "
+        f"search.max_non_embedding_parameters is {limit:,} if it is not set"
+    )
+    return replace(settings, max_non_embedding_parameters=limit)

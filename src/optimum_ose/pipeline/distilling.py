@@ -1,0 +1,171 @@
+"""The stage `distill` of an elastic search: the winner starts from its measured weights; others follow where it misses
+the share of the teacher's score that was asked for.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from optimum_ose.configuration import SearchConfig
+from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.results import SearchResult
+from optimum_ose.modeling.loading import load_config, load_teacher
+from optimum_ose.optimizer.folders import save_as
+from optimum_ose.optimizer.keeping import Tried, next_least_share
+from optimum_ose.optimizer.verbs import Verbs
+from optimum_ose.pipeline.run import Run
+from optimum_ose.records import read_search
+from optimum_ose.serialization import canonical_json, plain, read_json, result_to_dict, write_atomic
+
+MAX_TRIES = 3
+"""Candidates that are distilled to find one that keeps the share. Ours."""
+_WORTH_TRYING = 0.8
+"""A smaller candidate is tried after one that keeps the share, if it has at most so much of its cost."""
+_TRIES = "tries.json"
+
+
+def search_record(optimizer: Verbs, config: SearchConfig, result: SearchResult) -> dict[str, Any]:
+    """What `search.json` and `choice.json` hold."""
+    space = optimizer.search_space(config)
+    described = {
+        "axes": {axis: list(values) for axis, values in space.axes.items()},
+        "constraints": [constraint.sentence for constraint in space.constraints],
+        "num_architectures": len(space),
+        "maximum_point": dict(space.maximum_point),
+    }
+    content = {**result_to_dict(result), "space": described, "settings": plain(config)}
+    if optimizer.latency is not None:
+        content["latency"] = optimizer.latency.to_dict(space, result.architecture)
+    if optimizer.choice is not None:
+        content["keep"] = {**plain(optimizer.choice), "statement": optimizer.choice.statement}
+    return content
+
+
+def distilled_score(run: Run, student: PreTrainedModel, folder: Path) -> float:
+    """Distill a student, in place; its score on the development rows."""
+    run.optimizer.distill(
+        student, run.rows.train, run.config.distillation, unlabeled_dataset=run.rows.unlabeled, checkpoint_folder=folder
+    )
+    return run.optimizer.score(student, run.rows.validation)
+
+
+def distill_measured(run: Run, student: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Distill a student from its measured weights, and keep whichever of the two is better on the development rows."""
+    optimizer = run.optimizer
+    measured = optimizer.score(student, run.rows.validation)
+    weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
+    score = distilled_score(run, student, folder)
+    if score < measured:
+        optimizer.listener.say(
+            f"distillation took the student from {measured:.4f} to {score:.4f} on validation rows: it stays as it was"
+        )
+        student.load_state_dict(weights)
+    return student, {
+        "validation_score": max(score, measured),
+        "metric": optimizer.metric_name(run.rows.validation),
+        "extracted_score": measured,
+        "kept": "distilled" if score >= measured else "extracted",
+    }
+
+
+def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Distill candidates until one keeps the share, each chosen by what those before it gained; the preferred one of
+    those that keep it, or the one that comes nearest. Its search is left in `choice.json`, unless it is the first.
+    """
+    artifact, keep = run.artifact, float(run.config.search.keep or 0)
+    teacher_score = (artifact.stage("teacher") or {})["validation_score"]
+    tries: list[dict[str, Any]] = read_json(folder / _TRIES) if (folder / _TRIES).is_file() else []
+    while len(tries) < MAX_TRIES:
+        content = read_search(artifact.search)
+        if tries:
+            if (wanted := _next_share(tries, keep)) is None:
+                break
+            content = _search_again(run, wanted)
+            if not _is_worth_trying(content, tries, keep):
+                break
+        tries.append(_try(run, content, folder, number=len(tries) + 1, teacher_score=teacher_score))
+        write_atomic(folder / _TRIES, canonical_json(tries))
+    place = _best(tries, keep)
+    taken = tries[place]
+    if place:
+        write_atomic(artifact.choice, canonical_json(taken["search"]))
+    told = [{name: one[name] for name in ("architecture", "measured", "finished")} for one in tries]
+    return _load(run, folder / f"try-{place + 1}"), {
+        **taken["record"],
+        "tries": told,
+        "keeps": taken["finished"] >= keep,
+    }
+
+
+def _try(run: Run, content: dict[str, Any], folder: Path, *, number: int, teacher_score: float) -> dict[str, Any]:
+    """Distill one candidate; what it kept before and after."""
+    optimizer, architecture = run.optimizer, Architecture(content["winner"]["architecture"])
+    student = optimizer.initialize(architecture) if number > 1 else _load(run, run.artifact.extracted)
+    state = folder / f"state-{number}"
+    student, record = distill_measured(run, student, state)
+    save_as(student, optimizer.tokenizer, folder / f"try-{number}", max_length=optimizer.saved_length)
+    shutil.rmtree(state, ignore_errors=True)
+    finished = record["validation_score"] / teacher_score
+    optimizer.listener.say(
+        f"{', '.join(f'{axis}={value}' for axis, value in architecture.items())} keeps {finished:.1%} of the teacher's "
+        f"{record['metric']} on the development rows, after {record['extracted_score'] / teacher_score:.1%} as measured"
+    )
+    return {
+        "architecture": dict(architecture),
+        "measured": content["keep"]["chosen"]["share"],
+        "finished": finished,
+        "record": record,
+        "search": content,
+    }
+
+
+def _next_share(tries: Sequence[Mapping[str, Any]], keep: float) -> float | None:
+    """The share that the next candidate's measured weights must have; None: there is no reason to go on."""
+    found = [Tried(measured=one["measured"], finished=one["finished"]) for one in tries]
+    prefer = tries[-1]["search"]["keep"]["prefer"]
+    if prefer == "w" and any(one.finished >= keep for one in found):
+        return None
+    return next_least_share(keep, found)
+
+
+def _is_worth_trying(content: Mapping[str, Any], tries: Sequence[Mapping[str, Any]], keep: float) -> bool:
+    """Whether a candidate is another one than those before, and much cheaper than the cheapest that keeps the share."""
+    if any(dict(content["winner"]["architecture"]) == one["architecture"] for one in tries):
+        return False
+    kept = [_cost(one["search"]) for one in tries if one["finished"] >= keep]
+    return not kept or _cost(content) <= _WORTH_TRYING * min(kept)
+
+
+def _best(tries: Sequence[Mapping[str, Any]], keep: float) -> int:
+    kept = [place for place, one in enumerate(tries) if one["finished"] >= keep]
+    if not kept:
+        return max(range(len(tries)), key=lambda place: tries[place]["finished"])
+    return min(kept, key=lambda place: _cost(tries[place]["search"]))
+
+
+def _cost(content: Mapping[str, Any]) -> float:
+    """What the preferred candidate has least of."""
+    winner, prefer = content["winner"], content["keep"]["prefer"]
+    costs = {"size": "parameter_size", "latency": "inference_cost"}
+    return float(winner["objectives"][costs[prefer]] if prefer in costs else -winner["w"])
+
+
+def _search_again(run: Run, least_share: float) -> dict[str, Any]:
+    """The search with another share that measured weights must have; the journal answers it."""
+    optimizer, config = run.optimizer, run.config.search
+    result = optimizer.extract(
+        config,
+        train_dataset=run.rows.train,
+        eval_dataset=run.rows.validation,
+        journal=run.artifact.journal,
+        elastic_folder=run.artifact.elastic,
+        least_share=least_share,
+    )
+    return search_record(optimizer, config, result)
+
+
+def _load(run: Run, folder: Path) -> PreTrainedModel:
+    return load_teacher(str(folder), load_config(str(folder)), task=run.optimizer.task)

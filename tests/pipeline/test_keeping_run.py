@@ -1,0 +1,69 @@
+"""A run that is to keep a share of the teacher's score: candidates are distilled until one does, or it ends with 2."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from optimum_ose.artifact import OSEArtifact
+from optimum_ose.records import read_benchmark, read_search
+from runs import SETTINGS, Arguments, refused, run
+
+SEARCH = {
+    "elastic": {"num_steps": 6, "batch_size": 8, "checkpoint_steps": 2},
+    "num_eval_rows": 32,
+    "sequence_length": 16,
+    "axes": {"hidden_size": [8, 16], "num_hidden_layers": [1], "num_attention_heads": [1]},
+}
+
+
+def settings(folder: Path, **changes: object) -> Path:
+    path = folder / "keep.yaml"
+    path.write_text(yaml.safe_dump({**SETTINGS, "agora": None, "search": {**SEARCH, **changes}}))
+    return path
+
+
+def test_the_student_keeps_the_share_and_the_records_say_what_was_tried(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    artifact = OSEArtifact(tmp_path / "out")
+    words = arguments(artifact.path, model=teacher_folder, config=settings(tmp_path), keep=0.5, prefer="size")
+    run(monkeypatch, words)
+    printed = capsys.readouterr().out
+    kept, record = read_benchmark(artifact.benchmark)["keep"], artifact.stage("distill") or {}
+    assert kept["kept"]
+    assert kept["validation_share"] >= 0.5
+    assert "The student keeps 50.0% of the teacher's accuracy" in printed
+    assert "the winner has the least parameters of" in printed
+    assert record["keeps"]
+    assert 1 <= len(record["tries"]) <= 3
+    chosen = read_search(artifact.chosen)
+    assert chosen["winner"]["architecture"] in [one["architecture"] for one in record["tries"]]
+    assert chosen["keep"]["prefer"] == "size"
+    assert chosen["settings"]["method"] == "elastic"
+    before = artifact.chosen.read_bytes()
+    run(monkeypatch, words)  # finished: nothing is done again
+    assert artifact.chosen.read_bytes() == before
+
+
+def test_a_share_that_is_missed_ends_with_2_after_everything_is_written(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    artifact = OSEArtifact(tmp_path / "out")
+    narrow = settings(tmp_path, axes={**SEARCH["axes"], "hidden_size": [4, 8], "intermediate_size": [4, 8]})  # type: ignore[dict-item]
+    message = refused(monkeypatch, capsys, arguments(artifact.path, model=teacher_folder, config=narrow, keep=1.0))
+    assert "keeps 100.0% of the teacher's score; the nearest that was found keeps" in message
+    assert not read_benchmark(artifact.benchmark)["keep"]["kept"]
+    tries = (artifact.stage("distill") or {})["tries"]
+    assert len({str(one["architecture"]) for one in tries}) == len(tries) >= 1
+    best = max(tries, key=lambda one: one["finished"])
+    assert read_search(artifact.chosen)["winner"]["architecture"] == best["architecture"]
+    assert artifact.card.is_file()
