@@ -24,6 +24,8 @@ FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Argument -> the setting of `OSEConfig` that it gives."""
+QUESTION = tuple(name for name in FLAGS if name not in ("layer_selection", "max_evaluations", "max_length"))
+"""Those that a finished elastic search can be asked with again."""
 NEEDED = ("model", "dataset", "output")
 """Arguments without which nothing can run; `--print-config` needs none."""
 
@@ -118,7 +120,8 @@ def _add_data_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _add_search_arguments(parser: ArgumentParser) -> None:
+def add_question(parser: ArgumentParser) -> None:
+    """The arguments that say which student is wanted: `QUESTION`."""
     parser.add_argument(
         "--epsilon", type=number, metavar="X", help="accepted shortfall from the best W, in (0, 1) (default: 0.05)"
     )
@@ -165,6 +168,10 @@ def _add_search_arguments(parser: ArgumentParser) -> None:
         help="which of the candidates that keep it: smallest, fastest, or highest W (default: size with --keep, else "
         "w)",
     )
+
+
+def _add_search_arguments(parser: ArgumentParser) -> None:
+    add_question(parser)
     parser.add_argument(
         "--layer-selection",
         choices=("even", "block-influence", "loss-when-dropped"),

@@ -8,6 +8,7 @@ from optimum_ose.commands.folder_verbs import BenchCommand, PushCommand, ReportC
 from optimum_ose.commands.run import RunCommand
 from optimum_ose.commands.space import SpaceCommand
 from optimum_ose.commands.stages import DistillCommand, ExportCommand, ExtractCommand, FinetuneCommand
+from optimum_ose.commands.students import StudentsCommand
 
 VERBS = (
     CommandInfo("space", "derive and print the search space of a model", SpaceCommand),
@@ -16,6 +17,7 @@ VERBS = (
     CommandInfo("finetune", "fine-tune the student with Agora", FinetuneCommand),
     CommandInfo("export", "write the ONNX files", ExportCommand),
     CommandInfo("run", "all stages, resumable", RunCommand),
+    CommandInfo("students", "write students of several sizes from one elastic training", StudentsCommand),
     CommandInfo("bench", "measure teacher and student side by side", BenchCommand),
     CommandInfo("report", "write card and plot again", ReportCommand),
     CommandInfo("serve", "HTTP server on the ONNX file", ServeCommand),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from optimum_ose.commands.arguments import FLAGS
+from optimum_ose.commands.arguments import FLAGS, QUESTION
 from optimum_ose.commands.config_file import read_config
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.configuration.reading import config_from_dict
@@ -33,6 +33,11 @@ def settings_of(arguments: Namespace) -> dict[str, Any]:
         for place in _other_seeds(settings, arguments.seed):
             _tell("seed", arguments.seed, place, _at(settings, place))
     return settings
+
+
+def question_of(arguments: Namespace) -> dict[str, Any]:
+    """The settings of a search that the arguments of `add_question` give."""
+    return {name: value for name in QUESTION if (value := getattr(arguments, name)) is not None}
 
 
 def config_of(arguments: Namespace) -> OSEConfig:

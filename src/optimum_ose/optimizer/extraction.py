@@ -1,15 +1,17 @@
 """The verb `extract` of OSEOptimizer, and what it leaves for the verbs that follow."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from datasets import Dataset
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.configuration.search import DEFAULT_KEEP
+from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.keep_choice import KeepChoice
 from optimum_ose.core.keep_question import require_answerable, rows_to_show
 from optimum_ose.core.results import SearchResult
@@ -42,6 +44,10 @@ class Extraction(TeacherTask):
     """What the last `extract` learned of latency, if it was bounded or the cost."""
     choice: KeepChoice | None = None
     """Which candidates the last `extract` chose from, if a share of the teacher's score was to be kept."""
+    measured: Mapping[Architecture, float] = MappingProxyType({})
+    """Score of each part of the shared weights that the last `extract` measured, on the development rows that measure
+    the error; empty of other methods than elastic.
+    """
     _make_student: StudentMaker | None = None
     _elastic: ElasticStudent | None = None
 
@@ -154,7 +160,7 @@ class Extraction(TeacherTask):
             measurer=measurer,
             wanted=wanted,
         )
-        self.latency, self.choice = found.latency, found.choice
+        self.latency, self.choice, self.measured = found.latency, found.choice, found.scores
         return found.result
 
     def _by_short_trainings(
@@ -188,7 +194,7 @@ class Extraction(TeacherTask):
             journal=journal,
             listener=self.listener,
         )
-        self.latency, self.choice = found.latency, found.choice
+        self.latency, self.choice, self.measured = found.latency, found.choice, {}
         return found.result
 
     def _setting(

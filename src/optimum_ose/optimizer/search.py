@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,6 +43,8 @@ class Found:
     """None: it was neither bounded nor the cost."""
     choice: KeepChoice | None
     """Which candidates were chosen from; None: no share of the teacher's score was to be kept."""
+    scores: Mapping[Architecture, float] = field(default_factory=dict)
+    """Of the measured parts of shared weights, by the task's metric; empty of other methods."""
 
 
 def shared_search(
@@ -73,7 +75,7 @@ def shared_search(
             kept = Journal(journal or Path(folder) / "journal.jsonl", question=question())
             with working(listener, "search space", None):
                 space = derive_space()
-            return search_architecture(
+            found = search_architecture(
                 space,
                 setting,
                 measure=team.measure,
@@ -82,6 +84,7 @@ def shared_search(
                 meter=latency_meter(setting, kept, listener=listener),
                 wanted=wanted,
             )
+            return replace(found, scores=measured_scores(kept))
 
     return team.share(search)
 

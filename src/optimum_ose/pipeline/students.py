@@ -1,0 +1,181 @@
+"""Students of several sizes from one elastic training: each is a part of the shared weights that a run has trained."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+
+from optimum_ose.configuration import SearchConfig
+from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.pareto import non_dominated
+from optimum_ose.core.results import SearchResult
+from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.optimizer.verbs import Verbs
+from optimum_ose.pipeline.distilling import distill_measured
+from optimum_ose.pipeline.run import Run
+from optimum_ose.pipeline.stages import use_finished_teacher
+from optimum_ose.serialization import canonical_json, digest, read_json, write_atomic
+
+Sizes = int | tuple[int, ...] | Literal["pareto"]
+"""How many students, evenly spaced in the logarithm of their size; or at most so many parameters each; or all that no
+other candidate beats in size and score."""
+RECORD = "students.json"
+_BOUNDS = ("max_parameters", "max_non_embedding_parameters")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A candidate that becomes a student."""
+
+    architecture: Architecture
+    parameters: int
+    """Embeddings included."""
+    measured_score: float
+    """Of its part of the shared weights, on the development rows that measured it."""
+
+
+def ask(run: Run, changes: Mapping[str, Any]) -> SearchResult:
+    """The answer to another question by what a run has trained and measured; the run's records stay as they are.
+
+    Args:
+        run: whose search by the method elastic is finished.
+        changes: settings of `SearchConfig` that differ from the run's.
+
+    Raises:
+        InfeasibleError: if the bounds leave no candidate.
+        InvalidConfigError: if the run's search had another method, or the question needs another training.
+    """
+    use_finished_teacher(run)
+    asked = _asked(run, changes)
+    return run.optimizer.extract(
+        asked,
+        train_dataset=run.rows.train,
+        eval_dataset=run.rows.validation,
+        journal=run.artifact.journal,
+        elastic_folder=run.artifact.elastic,
+    )
+
+
+def members(optimizer: Verbs, result: SearchResult, sizes: Sizes) -> list[Member]:
+    """The candidates to make students of, by ascending size.
+
+    Args:
+        optimizer: with the scores of the candidates that `extract` has measured.
+        result: of that search; its evaluations are what can be chosen from.
+        sizes: how many, how large, or all on the front of size and score.
+
+    Raises:
+        InvalidConfigError: if no candidate is as small as a size that is asked for.
+    """
+    entries = [entry for entry in result.evaluations if entry.architecture in optimizer.measured]
+    found = [
+        Member(
+            architecture=entry.architecture,
+            parameters=int(entry.objectives.parameter_size),
+            measured_score=optimizer.measured[entry.architecture],
+        )
+        for entry in entries
+    ]
+    points = np.array([(one.parameters, -one.measured_score) for one in found], dtype=np.float64)
+    front = [found[place] for place in non_dominated(points)]
+    if sizes == "pareto":
+        return front
+    if isinstance(sizes, int):
+        logs = np.log([one.parameters for one in front])
+        wanted = np.linspace(logs[0], logs[-1], sizes)
+        return [front[place] for place in _spread(logs.tolist(), wanted.tolist())]
+    return list(dict.fromkeys(_largest(front, limit) for limit in sorted(sizes)))
+
+
+def write_students(run: Run, chosen: Sequence[Member], folder: Path, *, distills: bool) -> list[dict[str, Any]]:
+    """Write a folder for each student: weights, tokenizer, ONNX files, and its scores as served. Those that were
+    finished before are left as they are.
+
+    Args:
+        run: after `ask`.
+        chosen: which students.
+        folder: where their folders are made.
+        distills: distill each on its own first, with the run's recipe.
+
+    Returns:
+        A record for each; all of them lie in `students.json`, too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RECORD
+    known: dict[str, Any] = read_json(path) if path.is_file() else {}
+    records = []
+    for number, member in enumerate(chosen, start=1):
+        name = f"{member.parameters}-{digest(dict(member.architecture))[:6]}{'-distilled' * distills}"
+        run.optimizer.listener.stage(f"student {number} of {len(chosen)}", None)
+        if name not in known or not (folder / name / "model.safetensors").is_file():
+            known[name] = {"folder": name, **_write(run, member, folder / name, distills=distills)}
+            write_atomic(path, canonical_json(known))
+        run.optimizer.listener.finish()
+        records.append(known[name])
+    return records
+
+
+def _write(run: Run, member: Member, folder: Path, *, distills: bool) -> dict[str, Any]:
+    optimizer, rows = run.optimizer, run.rows
+    student = optimizer.initialize(member.architecture)
+    if distills:
+        state = folder.with_name(f".{folder.name}.partial")
+        student, _ = distill_measured(run, student, state)
+        shutil.rmtree(state, ignore_errors=True)
+    optimizer.export(student, folder, run.config.export, calibration_dataset=rows.train)
+    metric = optimizer.metric_name(rows.test)
+    validation, test = (optimizer.served_scores(folder, split)[metric] for split in (rows.validation, rows.test))
+    return {
+        "architecture": dict(member.architecture),
+        "parameters": member.parameters,
+        "metric": metric,
+        "validation_score": validation,
+        "test_score": test,
+        "bytes": sum(file.stat().st_size for file in (folder / "onnx").glob("*.onnx")),
+        "distilled": distills,
+    }
+
+
+def _asked(run: Run, changes: Mapping[str, Any]) -> SearchConfig:
+    """The settings of the question.
+
+    Raises:
+        InvalidConfigError: if the run's training does not answer it.
+    """
+    trained = run.config.search
+    if trained.method != "elastic" or run.artifact.stage("extract") is None:
+        raise InvalidConfigError(
+            "Further questions are answered by a finished search of the method elastic",
+            f"{run.artifact.path} holds {'none' if run.artifact.stage('extract') is None else trained.method}",
+            "Run `ose run` or `ose extract` with search.method elastic",
+        )
+    found = replace(trained, **({"prefer": None} | dict(changes) if "keep" in changes else dict(changes)))
+    for name in _BOUNDS:
+        before, now = getattr(trained, name), getattr(found, name)
+        if before is not None and (now is None or now > before):
+            raise InvalidConfigError(
+                f"{name} must be at most {before:,}, with which the shared weights were trained",
+                f"{'none' if now is None else format(now, ',')} was asked for",
+                "Run `ose run` with the larger bound in another folder",
+            )
+    return found
+
+
+def _spread(values: list[float], wanted: list[float]) -> list[int]:
+    """Places of the values nearest to the wanted ones, each once, ascending."""
+    return sorted({min(range(len(values)), key=lambda place: abs(values[place] - one)) for one in wanted})
+
+
+def _largest(front: Sequence[Member], limit: int) -> Member:
+    fitting = [one for one in front if one.parameters <= limit]
+    if not fitting:
+        raise InvalidConfigError(
+            "Every size must admit a candidate",
+            f"none has {limit:,} parameters or fewer",
+            f"The smallest has {front[0].parameters:,}",
+        )
+    return fitting[-1]
