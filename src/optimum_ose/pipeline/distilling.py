@@ -39,6 +39,11 @@ def search_record(optimizer: Verbs, config: SearchConfig, result: SearchResult) 
     content = {**result_to_dict(result), "space": described, "settings": plain(config)}
     if optimizer.latency is not None:
         content["latency"] = optimizer.latency.to_dict(space, result.architecture)
+    if optimizer.measured:
+        content["scores"] = {
+            ", ".join(f"{axis}={value}" for axis, value in architecture.items()): score
+            for architecture, score in optimizer.measured.items()
+        }
     if optimizer.choice is not None:
         content["keep"] = {**plain(optimizer.choice), "statement": optimizer.choice.statement}
     return content

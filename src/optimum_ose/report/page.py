@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from optimum_ose.report.chart import HEIGHT, WIDTH, charts
 from optimum_ose.report.examples import answer_told, text_told
 from optimum_ose.report.latency_text import prediction_sentence
 from optimum_ose.report.search_table import search_rows
@@ -57,5 +58,8 @@ def build_page(
         examples=[(text_told(item, limit=_MAX_CHARACTERS), answer_told(item)) for item in examples],
         machine=benchmark["latency"]["machine"],
         training=training,
+        charts=charts(search),
+        width=WIDTH,
+        height=HEIGHT,
         plot=base64.b64encode(plot).decode(),
     )
