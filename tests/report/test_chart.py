@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from test_page import BENCHMARK, SEARCH
@@ -60,7 +60,7 @@ def test_the_page_holds_whole_svg_and_no_script(count: int) -> None:
     drawn = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert len(drawn) == 4
     for text in drawn:
-        assert len(ElementTree.fromstring(text).findall("circle")) == count
+        assert len(ET.fromstring(text).findall("circle")) == count
     assert "<script" not in page
     assert page.count('type="radio"') == 4
     assert page.count(" checked>") == 1
