@@ -3,7 +3,7 @@ path.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset, Image
@@ -16,6 +16,7 @@ from optimum_ose.serialization import digest, plain
 
 FREE_ELASTIC_SETTINGS = frozenset({"checkpoint_steps", "max_measured"})
 """Settings of an elastic training that change nothing of its weights."""
+_BOUNDS = ("max_parameters", "max_non_embedding_parameters")
 _PART = 100_000
 """Rows that are in memory at once."""
 
@@ -65,7 +66,12 @@ def search_question(
 
 
 def elastic_question(
-    model: PreTrainedModel, settings: SearchConfig, *, rows: Dataset, sizes: Mapping[str, int]
+    model: PreTrainedModel,
+    settings: SearchConfig,
+    *,
+    rows: Dataset,
+    sizes: Mapping[str, int],
+    values: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
     """The question that a training of shared weights answers.
 
@@ -73,14 +79,16 @@ def elastic_question(
         model: the teacher.
         settings: of the search.
         rows: that it is trained on.
-        sizes: of the largest candidate in each axis.
+        sizes: of the shared weights in each axis.
+        values: of all candidates in each axis.
     """
-    bounds = ("max_parameters", "max_non_embedding_parameters", "layer_selection", "seed", "axes", "sequence_length")
+    kept = (*_BOUNDS, "layer_selection", "seed", "sequence_length")
     return {
         "model": model_digest(model),
         "train": rows_digest(rows),
         "sizes": dict(sizes),
-        "settings": {name: value for name, value in plain(settings).items() if name in bounds},
+        "values": {axis: sorted(found) for axis, found in values.items()},
+        "settings": {name: value for name, value in plain(settings).items() if name in kept},
         "elastic": {
             name: value for name, value in plain(settings.elastic).items() if name not in FREE_ELASTIC_SETTINGS
         },
@@ -96,18 +104,15 @@ def answers_narrower(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
         kept: the question of the training.
         asked: another one.
     """
-    free = {"max_parameters", "max_non_embedding_parameters", "axes", "sequence_length"}
     old, new = kept["settings"], asked["settings"]
     if any(kept[name] != asked[name] for name in ("model", "train", "elastic", "recipe")):
         return False
-    if any(old[name] != new[name] for name in old.keys() - free) or kept["sizes"].keys() != asked["sizes"].keys():
+    if any(old[name] != new[name] for name in old.keys() - {*_BOUNDS, "sequence_length"}):
         return False
-    bounds = [(old[name], new[name]) for name in ("max_parameters", "max_non_embedding_parameters")]
+    bounds = [(old[name], new[name]) for name in _BOUNDS]
     is_bounded = all(before is None or (now is not None and now <= before) for before, now in bounds)
-    axes = all(
-        axis in new["axes"] and set(new["axes"][axis]) <= set(values) for axis, values in old["axes"].items()
-    ) and all(axis in old["axes"] or value <= kept["sizes"][axis] for axis, value in asked["sizes"].items())
-    return is_bounded and axes
+    trained: Mapping[str, Any] = kept.get("values", {})  # states of earlier versions have none
+    return is_bounded and all(set(found) <= set(trained.get(axis, ())) for axis, found in asked["values"].items())
 
 
 def measuring_question(

@@ -107,6 +107,19 @@ def test_a_finished_training_answers_a_tighter_question(teacher_folder: Path, tm
 NAMES = ("method", "elastic", "sequence_length", "num_eval_rows", "axes", "max_non_embedding_parameters")
 
 
+def test_values_of_an_axis_that_were_never_trained_are_no_narrower_question(
+    teacher_folder: Path, tmp_path: Path
+) -> None:
+    optimizer = opened(teacher_folder)
+    optimizer.extract(SEARCH, **splits(), elastic_folder=tmp_path)
+    before = (tmp_path / STATE_FILE).read_bytes()
+    fewer, other = ({**SEARCH.axes, "intermediate_size": values} for values in ((16,), (16, 24)))
+    optimizer.extract(SearchConfig(**{**vars_of(SEARCH), "axes": fewer}), **splits(), elastic_folder=tmp_path)
+    assert (tmp_path / STATE_FILE).read_bytes() == before
+    optimizer.extract(SearchConfig(**{**vars_of(SEARCH), "axes": other}), **splits(), elastic_folder=tmp_path)
+    assert (tmp_path / STATE_FILE).read_bytes() != before
+
+
 def vars_of(config: SearchConfig) -> dict[str, object]:
     return {name: getattr(config, name) for name in NAMES}
 

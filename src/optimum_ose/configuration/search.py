@@ -147,8 +147,10 @@ class SearchConfig:
     @property
     def names_short_trainings(self) -> bool:
         """Whether something is set that only short trainings have."""
-        settings = (self.noise, self.max_training_steps, self.batch_size, self.interval_size)
-        return settings != (None, 30, 32, 1) or [dict(theta) for theta in self.hyperparameters] != [_HYPERPARAMETERS]
+        settings = (self.noise, self.max_training_steps, self.batch_size, self.interval_size, self.layer_selection)
+        return settings != (None, 30, 32, 1, "even") or [dict(theta) for theta in self.hyperparameters] != [
+            _HYPERPARAMETERS
+        ]
 
     def __post_init__(self) -> None:
         check(self, self._combinations)
@@ -168,8 +170,8 @@ class SearchConfig:
             ),
             (
                 self.method != "elastic" or not self.names_short_trainings,
-                "hyperparameters, noise, max_training_steps, batch_size and interval_size are of short trainings; the "
-                "settings of the method elastic are in search.elastic",
+                "hyperparameters, noise, max_training_steps, batch_size, interval_size and layer_selection are of short "
+                "trainings; the settings of the method elastic are in search.elastic",
                 self.method,
             ),
             (

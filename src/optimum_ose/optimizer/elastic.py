@@ -60,7 +60,9 @@ def trained_elastic(
     require_measurable(task.problem)
     candidates = space.candidates.take(np.flatnonzero(small_enough(space, settings)))
     sizes = _common_sizes(task, space, candidates)
-    question = plain(elastic_question(task.teacher, settings, rows=task.rows(train_dataset), sizes=sizes))
+    values = {axis: np.unique(found).tolist() for axis, found in candidates.columns.items()}
+    rows = task.rows(train_dataset)
+    question = plain(elastic_question(task.teacher, settings, rows=rows, sizes=sizes, values=values))
     path = None if folder is None else folder / STATE_FILE
     kept = None if path is None else kept_state(path)
     if path is not None and kept is not None and kept.is_finished and answers_narrower(kept.question, question):
