@@ -170,8 +170,8 @@ class SearchConfig:
             ),
             (
                 self.method != "elastic" or not self.names_short_trainings,
-                "hyperparameters, noise, max_training_steps, batch_size, interval_size and layer_selection are of short "
-                "trainings; the settings of the method elastic are in search.elastic",
+                "hyperparameters, noise, max_training_steps, batch_size, interval_size and layer_selection are of "
+                "short trainings; the settings of the method elastic are in search.elastic",
                 self.method,
             ),
             (
