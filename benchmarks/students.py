@@ -127,7 +127,7 @@ def _parse() -> argparse.Namespace:
 
 def _prepare(data: str, options: argparse.Namespace) -> Setting:
     """Fine-tune the teacher and extract, by the product's own command; finished work is taken up."""
-    source, output = _source(data, options), options.work / data
+    source, output = source_of(data, options), options.work / data
     size = _non_embedding_size(OSEOptimizer.from_pretrained(options.model, num_labels=2))
     command = [sys.executable, "-m", "optimum_ose", "extract", "--model", options.model, "--dataset", str(source)]
     task = "token-classification" if data in TAGS else "text-classification"
@@ -163,7 +163,7 @@ def _nearest_from_above(space: SearchSpace, extracted: Architecture) -> Architec
     return candidates[int(np.argmax(sizes[:-1] >= sizes[-1]))]
 
 
-def _source(data: str, options: argparse.Namespace) -> Path:
+def source_of(data: str, options: argparse.Namespace) -> Path:
     """The data set in a form that the command reads; of sst2 a seeded slice, of clinc150 the 150 intents."""
     source: Path = options.data / data
     folder: Path = options.work / f"{data}-data"
