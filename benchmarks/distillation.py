@@ -93,7 +93,8 @@ def setting(num_steps: int) -> tuple[Any, ...]:
     )
     tokenizer = word_tokenizer(VOCABULARY)
     answered = with_teacher_logits(rows, teacher, tokenizer=tokenizer)
-    return student_of(teacher), teacher, tokenizer, answered, DistillationConfig(num_steps=num_steps)
+    config = DistillationConfig(num_steps=num_steps, learning_rate=3e-4)
+    return student_of(teacher), teacher, tokenizer, answered, config
 
 
 def student_of(teacher: Any) -> Any:

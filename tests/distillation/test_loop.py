@@ -17,6 +17,7 @@ from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import DivergedError, InvalidConfigError, ProcessError
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.prediction import predict_logits
+from optimum_ose.tasks import distillable_task
 from optimum_ose.tasks.parts.losses import cross_entropy_to_teacher
 from themes import theme_table, trained_teacher, word_tokenizer
 
@@ -48,6 +49,14 @@ def trained(teacher: PreTrainedModel, rows: Dataset, config: DistillationConfig,
     student = student_of(teacher)
     distill(student, teacher, rows=rows, tokenizer=word_tokenizer(), config=config, **options)
     return student
+
+
+def test_where_no_rate_is_set_the_tasks_own_is_taken(teacher: PreTrainedModel, rows: Dataset) -> None:
+    own = distillable_task("text-classification").problem(teacher.config).learning_rate
+    config = replace(CONFIG, num_steps=3, learning_rate=None)
+    found = weights(trained(teacher, rows, config))
+    assert torch.equal(found, weights(trained(teacher, rows, replace(config, learning_rate=own))))
+    assert not torch.equal(found, weights(trained(teacher, rows, replace(config, learning_rate=2 * own))))
 
 
 @pytest.mark.parametrize("hidden_weight", [0.0, 1.0])

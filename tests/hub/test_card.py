@@ -76,6 +76,15 @@ def metadata(card: str, tmp_path: Path) -> dict[str, Any]:
     return loaded
 
 
+def test_every_table_has_a_line_that_makes_it_one() -> None:
+    lines = build_model_card(FACTS).splitlines()
+    first = [n for n, line in enumerate(lines) if line.startswith("|") and not lines[n - 1].startswith("|")]
+    assert len(first) > 3
+    for n in first:
+        num_cells = lines[n].replace(r"\|", "").count("|") - 1
+        assert lines[n + 1] == "| " + " | ".join(["---", *["---:"] * (num_cells - 1)]) + " |"
+
+
 def test_the_metadata_is_what_the_hub_reads(tmp_path: Path) -> None:
     loaded = metadata(build_model_card(FACTS), tmp_path)
     assert loaded["base_model"] == "them/large"

@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset
 from transformers import AutoModel, BertConfig
 
-from optimum_ose import Architecture, ExportConfig, OSEOptimizer
+from optimum_ose import Architecture, DistillationConfig, ExportConfig, OSEOptimizer
 from optimum_ose.data.columns import Columns
 from optimum_ose.data.text_splits import make_text_splits
 from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
@@ -17,6 +17,7 @@ from optimum_ose.modeling.prediction import predict_logits
 from optimum_ose.modeling.sentence_folder import read_pooling, write_sentence_files
 from optimum_ose.serving import OnnxPipeline
 from optimum_ose.tasks.parts.pooling import SentencePooling
+from optimum_ose.tasks.parts.single_label import SINGLE_LABEL
 from themes import theme_table, word_tokenizer
 
 TEXTS = theme_table(48, seed=5)["text"].to_list()
@@ -127,6 +128,20 @@ def test_a_model_that_does_not_say_how_it_pools_keeps_its_token_vectors(encoder:
     optimizer.export(student, tmp_path / "out", ExportConfig(quantization="none"))
     assert OnnxPipeline.from_pretrained(tmp_path / "out").task == "feature-extraction"
     assert not (tmp_path / "out" / "modules.json").exists()
+
+
+def test_encoders_learn_at_a_gentler_rate_than_classifiers(encoder: Path) -> None:
+    optimizer = OSEOptimizer.from_pretrained(encoder, task="sentence-similarity", max_length=32)
+    rows = Dataset.from_dict({"text": TEXTS})
+
+    def taught(rate: float | None) -> np.ndarray:
+        student = optimizer.initialize(SMALL, calibration_dataset=rows)
+        optimizer.distill(student, rows, DistillationConfig(num_steps=2, learning_rate=rate))
+        return predict_logits(student, optimizer.rows(rows), tokenizer=optimizer.tokenizer)
+
+    assert optimizer.problem.learning_rate < SINGLE_LABEL.learning_rate
+    np.testing.assert_array_equal(taught(None), taught(1e-4))
+    assert not np.array_equal(taught(None), taught(3e-4))
 
 
 def test_a_label_of_single_texts_is_no_score_of_pairs(encoder: Path) -> None:

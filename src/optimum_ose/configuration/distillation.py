@@ -30,10 +30,10 @@ class DistillationConfig:
     """Optimizer steps, >= 0."""
     batch_size: Count = 32
     """Rows per step and process, >= 1."""
-    learning_rate: PositiveShare = 3e-4
-    """Peak learning rate of AdamW, > 0. Students that inherit start near their teacher: at 1e-3, 2000 steps took a
-    trec6 student of 5 layers from 0.89 of its development rows right to 0.86; 300 steps at 3e-4 took it to 0.92 (one
-    seed). Narrow students and students from scratch want more."""
+    learning_rate: PositiveShare | None = None
+    """Peak learning rate of AdamW, > 0; None: the task's, 3e-4 or what docs/tasks.md says. Students that inherit start
+    near their teacher: at 1e-3, 2000 steps took a trec6 student of 5 layers from 0.89 of its development rows right to
+    0.86; 300 steps at 3e-4 took it to 0.92 (one seed). Narrow students and students from scratch want more."""
     warmup_ratio: Share = 0.01
     """Share of the steps with a rising learning rate; then it falls linearly to zero. In [0, 1]."""
     weight_decay: NotNegative = 0.01

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ def distill(
     require_one_device(student, teacher)
     problem = distillable_task(task).problem(teacher.config)
     problem.require_comparable(student, teacher, tokenizer, teacher_tokenizer)
+    config = replace(config, learning_rate=config.learning_rate or problem.learning_rate)
     if config.attention_weight:
         show_attentions(student, teacher)
     if not isinstance(tokenizer, PreTrainedTokenizerBase) and any(wanted_internals(config).values()):
@@ -135,7 +136,7 @@ def _run(
 ) -> DistillationReport:
     pupil: Any = Pupil(student, teacher, problem=problem, config=config)
     optimizer: Any = torch.optim.AdamW(
-        parameter_groups(pupil, config.weight_decay), lr=config.learning_rate, fused=True
+        parameter_groups(pupil, config.weight_decay), lr=config.learning_rate or problem.learning_rate, fused=True
     )
     scheduler = get_linear_schedule_with_warmup(
         optimizer, math.ceil(config.num_steps * config.warmup_ratio), config.num_steps

@@ -209,8 +209,9 @@ def _section(title: str, parts: Sequence[str]) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(as_text(cell) for cell in line)} |" for line in lines)
+    first, *others = ([as_text(cell) for cell in line] for line in (header, *rows))
+    lines = [first, ["---", *["---:"] * (len(header) - 1)], *others]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _line(value: str) -> str:

@@ -80,10 +80,10 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
     text = f"{start} ({metric} {before:.4f} on the development rows)"
     if "extracted_score" in distill:
         first = distill["extracted_score"]
-        kept = "and kept" if distill["kept"] == "distilled" else "which lowered that, so that it was undone"
+        change = "" if distill["kept"] == "distilled" else ", which lowered that and was undone"
         text = (
             f"The student started from its measured weights ({metric} {first:.4f} on the development rows) and was "
-            f"distilled{length}, {kept} ({before:.4f})"
+            f"distilled{length}{change} ({before:.4f})"
         )
     if after is None:
         return f"{text}."

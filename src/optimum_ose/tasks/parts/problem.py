@@ -125,6 +125,8 @@ class Problem:
         [PreTrainedModel, PreTrainedModel, Preprocessor, PreTrainedTokenizerBase | None], None
     ] = _same_answers
     """Refuses a student whose answers cannot be compared with those of its teacher, by an `InvalidConfigError`."""
+    learning_rate: float = 3e-4
+    """Of distillation, where none is set."""
     is_kept: bool = True
     """Whether the teacher's answers are computed once; else it is asked anew in each step."""
     without_masks: "Problem | None" = None

@@ -12,6 +12,10 @@ from optimum_ose.tasks.parts.pooling import SentencePooling, pooling_of
 from optimum_ose.tasks.parts.problem import Batch, Problem
 from optimum_ose.tasks.parts.sentence_judge import SentenceJudge
 
+_LEARNING_RATE = 1e-4
+"""An inherited student of three layers (22.6% of MiniLM's weights without embeddings) had 0.812 of Spearman's
+correlation on the development rows of STS-B; 150 steps at 3e-4 made it 0.822, at 1e-4 0.834 (one seed)."""
+
 
 def _answers(output: Any, batch: Batch, *, pooling: SentencePooling) -> torch.Tensor:
     return pooling(output.last_hidden_state, batch["attention_mask"])
@@ -33,6 +37,7 @@ def representation(config: PretrainedConfig) -> Problem:
         answers=partial(_answers, pooling=pooling),
         judge=SentenceJudge(pooling),
         require_comparable=any_sizes,
+        learning_rate=_LEARNING_RATE,
         has_classes=False,
     )
 
