@@ -35,10 +35,8 @@ _STEPS: Mapping[str, Any] = {
     "student_arguments": {"num_train_epochs": 1},
 }
 """Settings of every run, sized for minutes on one core."""
-_ELASTIC: Mapping[str, Any] = {"search": {"method": "elastic"}}
-"""Of tasks whose answers are compared one by one."""
 _TRAININGS: Mapping[str, Any] = {"search": {"max_evaluations": 10}}
-"""Of the others: few short trainings."""
+"""Of tasks that elastic extraction does not know: few short trainings."""
 _SECONDS = 3_000
 """After which a command is given up."""
 
@@ -60,26 +58,25 @@ class Job:
 _STSB = ("--text-column", "6", "--text-pair-column", "7")
 _STSB_SPLITS = ("--train-split", "sts-train", "--eval-split", "sts-dev", "--test-split", "sts-test")
 JOBS: Mapping[str, Job] = {
-    "rte": Job(task="text-classification", data="rte", flags=("--test-split", "dev"), config=_ELASTIC),
-    "snips intents": Job(task="text-classification", data="snips", rows=4_000, config=_ELASTIC),
+    "rte": Job(task="text-classification", data="rte", flags=("--test-split", "dev")),
+    "snips intents": Job(task="text-classification", data="snips", rows=4_000),
     "snips slots": Job(
         task="token-classification",
         data="snips",
         rows=4_000,
         flags=("--text-column", "tokens", "--label-column", "tags", "--max-length", "64"),
-        config=_ELASTIC,
     ),
-    "xquad_en": Job(task="question-answering", data="xquad_en", flags=("--max-length", "256"), config=_ELASTIC),
+    "xquad_en": Job(task="question-answering", data="xquad_en", flags=("--max-length", "256")),
     "stsb, scores": Job(
         task="sentence-similarity", data="stsb", flags=(*_STSB, "--label-column", "5", *_STSB_SPLITS), config=_TRAININGS
     ),
     "stsb, no scores": Job(task="sentence-similarity", data="stsb", flags=(*_STSB, *_STSB_SPLITS), config=_TRAININGS),
     "cranfield, queries": Job(task="sentence-similarity", data="cranfield", config=_TRAININGS),
     "cranfield, documents": Job(task="sentence-similarity", data="documents", config=_TRAININGS),
-    "cranfield, ranked": Job(task="text-ranking", data="cranfield", config=_ELASTIC),
-    "fsdd": Job(task="audio-classification", teacher="listener", data="fsdd", config=_ELASTIC),
+    "cranfield, ranked": Job(task="text-ranking", data="cranfield"),
+    "fsdd": Job(task="audio-classification", teacher="listener", data="fsdd"),
     "fsdd, spelled": Job(task="automatic-speech-recognition", teacher="speller", data="spoken", config=_TRAININGS),
-    "digits": Job(task="image-classification", teacher="vit", data="digits", config=_ELASTIC),
+    "digits": Job(task="image-classification", teacher="vit", data="digits"),
     "corpus_en, masked": Job(
         task="fill-mask",
         teacher="masked",
@@ -100,8 +97,8 @@ JOBS: Mapping[str, Job] = {
             "distillation": {"num_steps": 10, "batch_size": 4},
         },
     ),
-    "RACE-shaped": Job(task="multiple-choice", data="race", rows=1_000, flags=("--max-length", "64"), config=_ELASTIC),
-    "COPA-shaped": Job(task="multiple-choice", data="copa", rows=1_000, flags=("--max-length", "64"), config=_ELASTIC),
+    "RACE-shaped": Job(task="multiple-choice", data="race", rows=1_000, flags=("--max-length", "64")),
+    "COPA-shaped": Job(task="multiple-choice", data="copa", rows=1_000, flags=("--max-length", "64")),
 }
 """Name -> how it is run."""
 
