@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("data",),
     ("tasks",),
     ("modeling",),
+    ("vocabulary",),
     ("question",),
     ("distillation", "finetuning"),
     ("elastic",),

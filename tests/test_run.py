@@ -399,7 +399,7 @@ def test_space_prints_axes_and_verdict(
 
 
 @pytest.mark.parametrize(
-    "verb", ["space", "extract", "distill", "finetune", "export", "run", "bench", "report", "serve", "push"]
+    "verb", ["space", "extract", "distill", "finetune", "export", "run", "bench", "report", "serve", "push", "trim"]
 )
 def test_every_verb_explains_itself_with_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from optimum_ose.modeling.reconfiguration import reconfigure as reconfigure
     from optimum_ose.modeling.search_space import derive_search_space as derive_search_space
     from optimum_ose.pipeline.optimizer import OSEOptimizer as OSEOptimizer
+    from optimum_ose.vocabulary.trimming import trim_vocabulary as trim_vocabulary
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _HOME_OF = {
     "push_to_hub": "hub.upload",
     "reconfigure": "modeling.reconfiguration",
     "run_agora": "core.agora",
+    "trim_vocabulary": "vocabulary.trimming",
     "w_coefficient": "core.objectives",
 }
 

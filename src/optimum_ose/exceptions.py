@@ -71,6 +71,10 @@ class ExportError(OSEError, RuntimeError):
     """An exported file does not compute what the model computes."""
 
 
+class TrimmingError(OSEError, RuntimeError):
+    """A model with a smaller vocabulary does not compute what the whole one computes."""
+
+
 class LabelerError(OSEError, ValueError):
     """The labeler (Timaeus) is not accurate enough to label new points."""
 

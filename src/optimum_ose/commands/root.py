@@ -9,6 +9,7 @@ from optimum_ose.commands.run import RunCommand
 from optimum_ose.commands.space import SpaceCommand
 from optimum_ose.commands.stages import DistillCommand, ExportCommand, ExtractCommand, FinetuneCommand
 from optimum_ose.commands.students import StudentsCommand
+from optimum_ose.commands.trim import TrimCommand
 
 VERBS = (
     CommandInfo("space", "derive and print the search space of a model", SpaceCommand),
@@ -20,6 +21,7 @@ VERBS = (
     CommandInfo("students", "write students of several sizes from one elastic training", StudentsCommand),
     CommandInfo("bench", "measure teacher and student side by side", BenchCommand),
     CommandInfo("report", "write card and plot again", ReportCommand),
+    CommandInfo("trim", "remove tokens from a model's vocabulary", TrimCommand),
     CommandInfo("serve", "HTTP server on the ONNX file", ServeCommand),
     CommandInfo("push", "upload to the Hub", PushCommand),
 )

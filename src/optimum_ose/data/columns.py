@@ -13,7 +13,7 @@ from optimum_ose.data.targets import Kind, clean_label, has_surrogates, is_list,
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, shown
 
-_TEXT_NAMES = ("text", "sentence", "sentence1", "question1", "premise", "question", "utterance")
+TEXT_NAMES = ("text", "sentence", "sentence1", "question1", "premise", "question", "utterance")
 _PAIR_NAMES = {
     "text": "text_pair",
     "sentence1": "sentence2",
@@ -57,7 +57,7 @@ def choose_columns(tables: Mapping[str, pd.DataFrame], columns: Columns, *, are_
     if are_words:
         chosen = _require_columns({"tokens": columns.text or _first(_WORDS_NAMES, present), "label": label}, present)
     else:
-        text = columns.text or _first(_TEXT_NAMES, present)
+        text = columns.text or _first(TEXT_NAMES, present)
         pair = columns.text_pair or (_PAIR_NAMES.get(text) if text and not columns.text else None)
         kept = pair if columns.text_pair or pair in present else None
         chosen = _require_columns({"text": text, "text_pair": kept, "label": label}, present)

@@ -56,6 +56,13 @@ def require_countable_length(sequence_length: int, limit: int | None, *, default
         )
 
 
+def counts_from_padding(config: PretrainedConfig) -> bool:
+    """Whether a model numbers positions from after its padding id, as RoBERTa does: with another id every token would
+    have another position.
+    """
+    return str(getattr(config.get_text_config(), "model_type", "")) in _OFFSET
+
+
 def _positions(config: PretrainedConfig) -> int | None:
     text = config.get_text_config()
     model_type = str(getattr(text, "model_type", ""))
