@@ -80,7 +80,30 @@ def test_where_none_has_the_share_the_nearest_is_taken_and_that_is_said():
     assert found.num_kept == 0
     assert result.architecture == max(CANDIDATES, key=lambda a: SCORES[a])
     assert "None is better" in found.statement
-    assert "none has the share that was asked for" in result.certificate.statement
+    assert not result.certificate.satisfied
+    assert "nothing is proven about the best of 12 candidates" in result.certificate.statement
+
+
+def test_a_bound_on_the_error_holds_for_the_chosen_one_too():
+    free = chosen()[0]
+    bounded, _ = chosen(max_error=free.objectives.error - 1e-6)
+    assert bounded.objectives.error < free.objectives.error
+    with pytest.raises(InfeasibleError, match="an error of at most 0.01"):
+        chosen(max_error=0.01)
+
+
+def test_nothing_is_claimed_of_candidates_that_were_not_measured():
+    every = searched()
+    half = replace(
+        every,
+        evaluations=every.evaluations[:6],
+        certificate=replace(every.certificate, assumption="surrogate", ratio=0.8, upper_bound=2 * every.w),
+    )
+    given = {"teacher_score": TEACHER, "keep": 0.97, "least_share": 0.5}
+    by_w = choose(half, SCORES, prefer="w", **given)[0]
+    assert by_w.certificate.ratio == pytest.approx(by_w.w / (2 * every.w))
+    assert by_w.certificate.assumption == "surrogate"
+    assert not choose(half, SCORES, prefer="size", **given)[0].certificate.satisfied
 
 
 def test_failed_candidates_are_never_taken():
@@ -100,9 +123,12 @@ def test_a_share_that_a_constant_answer_keeps_is_refused():
     require_answerable(0.9, teacher_score=0.6, trivial_score=0.5, num_rows=20)
 
 
-def test_too_few_rows_are_refused_with_the_number_that_would_show_it():
-    with pytest.raises(InvalidDataError, match=r"at least 20 development rows are needed; 19 came; about \d+ would"):
+def test_too_few_rows_and_a_teacher_without_score_are_refused():
+    with pytest.raises(InvalidDataError, match=r"at least 20 development rows are needed; 19 came"):
         require_answerable(0.97, teacher_score=0.8, trivial_score=0.5, num_rows=19)
+    for score in (0.0, -0.2):
+        with pytest.raises(InvalidDataError, match="that score is greater than zero"):
+            require_answerable(0.97, teacher_score=score, trivial_score=0.0, num_rows=100)
     few, many = (rows_to_show(keep, 0.8, alpha=0.05) for keep in (0.97, 0.99))
     assert few is not None
     assert many is not None

@@ -7,6 +7,7 @@ import pytest
 from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, ViTImageProcessor
 
 from optimum_ose import OSEOptimizer, SearchConfig
+from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.settling import settled
 from optimum_ose.progress import SilentListener
 
@@ -78,9 +79,12 @@ def test_a_bound_of_the_user_stays_and_the_least_error_may_be_as_large_as_it_adm
 @pytest.mark.parametrize(
     "given", [{"max_training_steps": 3}, {"batch_size": 8}, {"noise": 0.1}, {"layer_selection": "block-influence"}]
 )
-def test_settings_of_short_trainings_choose_them(optimizer: OSEOptimizer, given: dict[str, Any]) -> None:
+def test_settings_of_short_trainings_choose_them(optimizer: OSEOptimizer, heard: Heard, given: dict[str, Any]) -> None:
     found = settled(optimizer, SearchConfig(**SHORT, **given))
     assert (found.method, found.keep) == ("certified", 0.0)
+    assert "settings that only short trainings have" in heard.said[0]
+    with pytest.raises(InvalidConfigError, match="keep needs the method elastic"):
+        SearchConfig(**SHORT, **given, keep=0.9)
 
 
 def test_candidates_that_are_no_parts_of_shared_weights_are_trained_alone_and_that_is_said(heard: Heard) -> None:
@@ -88,6 +92,6 @@ def test_candidates_that_are_no_parts_of_shared_weights_are_trained_alone_and_th
     model: PreTrainedModel = AutoModelForImageClassification.from_config(config)
     processor = ViTImageProcessor(size={"height": 32, "width": 32})
     optimizer = OSEOptimizer(model, processor, task="image-classification", listener=heard)
-    found = settled(optimizer, SearchConfig())
+    found = settled(optimizer, SearchConfig(prefer="latency"))
     assert (found.method, found.keep) == ("certified", 0.0)
     assert "each candidate is trained alone: Every tensor of a candidate must be a part" in heard.said[0]

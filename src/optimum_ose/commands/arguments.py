@@ -135,7 +135,8 @@ def add_question(parser: ArgumentParser) -> None:
         "--max-non-embedding-parameters",
         type=whole_number(),
         metavar="N",
-        help="upper bound on the student's parameters without embeddings (default: none)",
+        help="upper bound on the student's parameters without embeddings (default: a quarter of the teacher's, where "
+        "candidates share weights)",
     )
     parser.add_argument(
         "--max-latency-ms",
@@ -165,8 +166,8 @@ def add_question(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--prefer",
         choices=("size", "latency", "w"),
-        help="which of the candidates that keep it: smallest, fastest, or highest W (default: size with --keep, else "
-        "w)",
+        help="which of the candidates that keep it: smallest, least inference cost (multiply-adds, or latency where "
+        "`search.inference_cost` says so), or highest W (default: size with --keep, else w)",
     )
 
 
@@ -175,11 +176,12 @@ def _add_search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--layer-selection",
         choices=("even", "block-influence", "loss-when-dropped"),
-        help="which of the teacher's layers a student inherits (default: even)",
+        help="which of the teacher's layers a student inherits; with another than even candidates are trained alone "
+        "(default: even)",
     )
     parser.add_argument(
         "--max-evaluations",
         type=whole_number(),
         metavar="N",
-        help="upper bound on the trainings of the search (default: 48)",
+        help="upper bound on the candidates that are measured (default: 512; of short trainings: 48)",
     )

@@ -74,7 +74,9 @@ class _StageCommand(Verb):
 
 
 class DistillCommand(_StageCommand):
-    """Initialize the student of the extracted architecture from the teacher, and distil it."""
+    """Distil the student of the extracted architecture, from its measured weights or from the teacher's; where a share
+    of the teacher's score is to be kept, up to three candidates, until one keeps it.
+    """
 
     STAGE = "distill"
     EXAMPLE = "optimum-cli ose distill --output out"

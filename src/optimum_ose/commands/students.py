@@ -85,6 +85,11 @@ class StudentsCommand(Verb):
                     print(printable(f"{run.optimizer.choice.statement}."))
             else:
                 chosen = members(run.optimizer, result, self.args.sizes)
+                for one in chosen:
+                    told = ", ".join(f"{axis}={value}" for axis, value in one.architecture.items())
+                    print(
+                        printable(f"{one.parameters:,} parameters, score {one.measured_score:.4f} as measured: {told}")
+                    )
             if not self.args.dry_run:
                 written = write_students(run, chosen, output, distills=self.args.distill)
                 print(printable(_table(written)))

@@ -46,8 +46,9 @@ def require_bounds_kept(artifact: OSEArtifact) -> None:
         raise ScoreBoundError(
             f"The finished student keeps {share['keep']:.1%} of the teacher's score",
             f"the nearest that was found keeps {share['validation_share']:.1%} of it on the development rows",
-            "All files are written, in case that is enough. In another folder: relax the bounds on the size "
-            "(--max-non-embedding-parameters), raise distillation.num_steps, or lower --keep",
+            "All files are written, and nothing was uploaded (`ose push` does that). In another folder: admit larger "
+            "students (--max-non-embedding-parameters), raise distillation.num_steps, lower --keep, or "
+            "ask for no share (--keep none)",
         )
     if bound is not None and not bound["kept"]:
         raise LatencyBoundError(

@@ -74,8 +74,8 @@ class SearchConfig:
     """Share of the teacher's development score that the finished student shall keep, in [0, 1]; 0: any. Only with the
     method `elastic`. None: `DEFAULT_KEEP` where nothing else bounds the search and W is its objective, else any."""
     prefer: Literal["size", "latency", "w"] | None = None
-    """Which candidate is taken of those that keep it: the smallest, the fastest, or that of the highest W. None: the
-    smallest where `keep` is given, the highest W where it is the default."""
+    """Which candidate is taken of those that keep it: the smallest, that of the least `inference_cost`, or that of the
+    highest W. None: the smallest where `keep` is given, the highest W where it is the default."""
     interval_size: Count = 1
     """Integer stride of the published algorithm, >= 1 (only `stride`)."""
     max_training_steps: CountOrZero = 30
@@ -97,7 +97,8 @@ class SearchConfig:
     batch_size: Count = 32
     """Rows per step of the short distillations, >= 1."""
     max_evaluations: Count | None = None
-    """Budget of short distillations; None: `DEFAULT_BUDGET` for the certified method, all that the others ask for."""
+    """Budget of short distillations, or with `elastic` of measured candidates; None: `DEFAULT_BUDGET` for the certified
+    method, `elastic.max_measured` for `elastic`, all that the others ask for."""
     max_parameters: Size | None = None
     """Upper bound on the parameter count of the student, embeddings included."""
     max_non_embedding_parameters: Size | None = None
@@ -167,6 +168,17 @@ class SearchConfig:
                 not self.keep or self.method in (None, "elastic"),
                 "keep needs the method elastic: a short training does not predict the score of the finished student",
                 self.method,
+            ),
+            (
+                not self.keep or self.method is not None or not self.names_short_trainings,
+                "keep needs the method elastic, and hyperparameters, noise, max_training_steps, batch_size, "
+                "interval_size and layer_selection are of short trainings",
+                self.keep,
+            ),
+            (
+                not self.keep or self.objective != "error",
+                "keep chooses by prefer, and objective error by the least error: give one of them",
+                self.keep,
             ),
             (
                 self.method != "elastic" or not self.names_short_trainings,

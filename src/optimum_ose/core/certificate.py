@@ -113,7 +113,7 @@ class Certificate:
 
     def _claim(self) -> str:
         if self.ratio <= 0:
-            return f"nothing is proven about the best of {self.num_candidates} candidates"
+            return f"nothing is proven about the best of {self._candidates()}"
         if self.objective == "error":
             return f"the least error of {self._candidates()} is at least {self.ratio:.1%} of the winner's"
         if self.objective in _LEAST:

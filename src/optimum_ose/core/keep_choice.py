@@ -1,5 +1,6 @@
 """The candidate to take among those that keep a share of the teacher's score, and what its neighbors cost and bring."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, final
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.core.certificate import Objective
+from optimum_ose.core.certificate import Certificate, Objective
 from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.results import Evaluation, SearchResult
 from optimum_ose.exceptions import InfeasibleError
@@ -93,6 +94,7 @@ def choose(
     keep: float,
     least_share: float,
     prefer: Preference,
+    max_error: float | None = None,
 ) -> tuple[SearchResult, KeepChoice]:
     """The candidate that is preferred among those whose measured weights have a share of the teacher's score.
 
@@ -103,19 +105,27 @@ def choose(
         keep: share that the finished student shall keep.
         least_share: share that a candidate's weights must have as they were measured.
         prefer: what is least or highest.
+        max_error: error that no candidate may exceed.
 
     Returns:
-        The result with this winner, its evaluations those of the candidates that have the share; and the choice.
+        The result with this winner, its evaluations those of the candidates that have the share; and the choice. Its
+        certificate is about these candidates; where none has the share, nothing is proven.
 
     Raises:
-        InfeasibleError: if no candidate has a score.
+        InfeasibleError: if no candidate has a score and an error within the bound.
     """
-    entries = [entry for entry in found.evaluations if not entry.failed and entry.architecture in scores]
+    limit = math.inf if max_error is None else max_error
+    entries = [
+        entry
+        for entry in found.evaluations
+        if not entry.failed and entry.architecture in scores and entry.objectives.error <= limit
+    ]
     if not entries:
+        bound = f" and an error of at most {limit:g}" if math.isfinite(limit) else ""
         raise InfeasibleError(
-            "At least one candidate was measured with a finite score",
+            f"At least one candidate was measured with a finite score{bound}",
             f"none of {len(found.evaluations)} was",
-            "Look at the messages of the training.",
+            "Look at the messages of the training, or raise the bound on the error.",
         )
     shares = np.array([scores[entry.architecture] / teacher_score for entry in entries])
     kept = np.flatnonzero(shares >= least_share)
@@ -124,6 +134,7 @@ def choose(
     chosen = entries[place]
     among = [entries[k] for k in members]
     words = f"whose measured weights have at least {least_share:.1%} of the teacher's score"
+    ratio = _ratio(found.certificate, chosen, prefer) if len(kept) else 0.0
     result = replace(
         found,
         architecture=chosen.architecture,
@@ -133,12 +144,13 @@ def choose(
         evaluations=tuple(among),
         certificate=replace(
             found.certificate,
-            assumption="exhaustive",
-            ratio=1.0,
-            upper_bound=chosen.w,
-            num_candidates=len(among),
+            ratio=ratio,
+            upper_bound=chosen.w / ratio if ratio else math.inf,
+            num_candidates=len(among) if len(kept) else len(entries),
             objective=_OBJECTIVES[prefer],
-            among=words if len(kept) else "none has the share that was asked for: the one that comes nearest",
+            among=words
+            if len(kept)
+            else f"none of them {words.replace('whose measured weights have', 'has')} as measured",
             violations=(),
         ),
     )
@@ -165,6 +177,14 @@ def choose(
         smaller=None if smaller is None else option(smaller),
         better=None if better is None else option(better),
     )
+
+
+def _ratio(certificate: Certificate, chosen: Evaluation, prefer: Preference) -> float:
+    """What is proven of the chosen one: all, where every candidate was measured; else what the bound on W says."""
+    if certificate.assumption == "exhaustive":
+        return 1.0
+    bound = certificate.upper_bound
+    return min(chosen.w / bound, 1.0) if prefer == "w" and 0 < bound < math.inf else 0.0
 
 
 def _preference(entry: Evaluation, prefer: Preference) -> tuple[float, float, float]:

@@ -27,19 +27,25 @@ def require_answerable(keep: float, *, teacher_score: float, trivial_score: floa
         InvalidConfigError: if an answer that ignores the input keeps the share.
         InvalidDataError: if there are too few rows to say anything.
     """
+    if not teacher_score > 0:
+        raise InvalidDataError(
+            "To keep a share of the teacher's score, that score is greater than zero",
+            f"it is {teacher_score:.4f} on {num_rows:,} development rows",
+            "Check the teacher and the labels, or ask for no share (keep: 0, --keep none)",
+        )
     if num_rows < MIN_ROWS:
-        needed = rows_to_show(keep, teacher_score, alpha=0.05)
         raise InvalidDataError(
             f"To keep a share of the teacher's score, at least {MIN_ROWS} development rows are needed",
-            f"{num_rows:,} came" + (f"; about {needed:,} would show it" if needed else ""),
-            "Give more development rows, or set keep to none",
+            f"{num_rows:,} came",
+            "Give more development rows, or ask for no share (keep: 0, --keep none)",
         )
     if keep * teacher_score <= trivial_score:
         raise InvalidConfigError(
             "The share to keep must ask for more than an answer that ignores the input",
             f"keep={keep:g} of the teacher's {teacher_score:.4f} is {keep * teacher_score:.4f}; that answer has "
             f"{trivial_score:.4f}",
-            f"Raise keep above {trivial_score / teacher_score:.3f}, set it to none, or give a better teacher",
+            f"Raise keep above {trivial_score / teacher_score:.3f}, ask for no share (keep: 0, --keep none), or give a "
+            "better teacher",
         )
 
 

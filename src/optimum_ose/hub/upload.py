@@ -26,6 +26,7 @@ _REQUIRED = ("config.json", _CARD)
 _OF_A_RUN = ("tokenizer_config.json", "onnx/model.onnx", "ose/search.json", "ose/benchmark.json")
 """What a finished run leaves; an upload without it is told."""
 _LAYOUT = (
+    "ose/choice.json",
     _CARD,
     "config.json",
     "generation_config.json",

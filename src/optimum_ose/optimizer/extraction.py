@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +11,6 @@ from typing import Any
 from datasets import Dataset
 
 from optimum_ose.configuration import SearchConfig
-from optimum_ose.configuration.search import DEFAULT_KEEP
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.keep_choice import KeepChoice
 from optimum_ose.core.keep_question import require_answerable, rows_to_show
@@ -27,12 +27,14 @@ from optimum_ose.optimizer.guards import checked_splits, journal_file
 from optimum_ose.optimizer.keeping import Wanted, first_least_share
 from optimum_ose.optimizer.latency import LatencyFinding
 from optimum_ose.optimizer.search import shared_search
-from optimum_ose.optimizer.settling import settled
+from optimum_ose.optimizer.settling import is_default_keep, settled
 from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import search_threads
 from optimum_ose.question import measuring_question, model_digest, search_question
 
+_FEW = "rows to show a share"
+"""Said once, as `TeacherTask` remembers it."""
 _ALPHA = 0.05
 """Accepted probability that a statement on all rows is wrong."""
 
@@ -84,8 +86,8 @@ class Extraction(TeacherTask):
         require_config(config, SearchConfig)
         settings, journal_path = settled(self, config or SearchConfig()), journal_file(journal)
         self.require_searchable(settings)
-        self._require_keepable(settings, eval_dataset)
         train_dataset, eval_dataset, _ = checked_splits(train_dataset, eval_dataset, None)
+        settings = self._keepable(settings, eval_dataset)
         states = folder_or_none(elastic_folder, "elastic_folder")
         with torch_threads(search_threads(settings.num_threads)):
             rows, part = self.rows(eval_dataset), self.rows(eval_dataset).shuffle(seed=settings.seed)
@@ -103,25 +105,29 @@ class Extraction(TeacherTask):
                 least_share=least_share,
             )
 
-    def _require_keepable(self, settings: SearchConfig, eval_dataset: Dataset) -> None:
-        """Pass if the share to keep means something on the development rows; of the default, it is only said."""
+    def _keepable(self, settings: SearchConfig, eval_dataset: Dataset) -> SearchConfig:
+        """The settings, if the share to keep means something on the development rows. The default share is left out
+        where it does not, and that is said.
+        """
         if not settings.keep:
-            return
+            return settings
         num_rows, score = len(eval_dataset), self.score(self.teacher, eval_dataset)
         trivial = self.metric.trivial_score(self.references(eval_dataset))
         try:
             require_answerable(settings.keep, teacher_score=score, trivial_score=trivial, num_rows=num_rows)
         except OSEError as error:
-            if settings.keep != DEFAULT_KEEP:
+            if not is_default_keep(settings):
                 raise
-            self.listener.say(f"search.keep={settings.keep:g}, the default, says little here: {error}")
-            return
-        needed = rows_to_show(settings.keep, score, alpha=_ALPHA)
-        if needed is not None and num_rows < needed:
+            self.listener.say(f"no share of the teacher's score is kept: {error}")
+            return replace(settings, keep=0.0, prefer=None)
+        needed = rows_to_show(settings.keep, score, alpha=_ALPHA) if self.metric.name == "accuracy" else None
+        if needed is not None and num_rows < needed and _FEW not in self._told:
+            self._told.add(_FEW)
             self.listener.say(
-                f"that a student keeps {settings.keep:.1%} of the teacher's score will be seen on {num_rows:,} "
-                f"development rows; about {needed:,} would show it of all rows like these ({1 - _ALPHA:.0%})"
+                f"{num_rows:,} development rows decide whether the student keeps {settings.keep:.1%} of the teacher's "
+                f"accuracy; to prove that of all rows like these, about {needed:,} are needed ({1 - _ALPHA:.0%} sure)"
             )
+        return settings
 
     def _by_elastic(
         self,
@@ -141,7 +147,7 @@ class Extraction(TeacherTask):
         self._elastic = student
         measurer = elastic_measurer(self, student, settings, part)
         wanted = None
-        if settings.keep:
+        if settings.keep and measurer.teacher_score > 0:
             least = first_least_share(settings.keep) if least_share is None else least_share
             wanted = Wanted(keep=settings.keep, least_share=least, teacher_score=measurer.teacher_score)
         found = shared_search(

@@ -37,7 +37,7 @@ class Tried:
 
 def first_least_share(keep: float) -> float:
     """The share that measured weights must have so that the student probably keeps `keep` in the end."""
-    return 1 - (1 - keep) / GAIN
+    return max(1 - (1 - keep) / GAIN, 0.0)
 
 
 def next_least_share(keep: float, tried: Sequence[Tried]) -> float:
@@ -52,4 +52,4 @@ def next_least_share(keep: float, tried: Sequence[Tried]) -> float:
     gain = min(max(left, _BOUNDS[0]), _BOUNDS[1])
     wanted = 1 - (1 - keep) / gain
     missed = [one.measured for one in tried if one.finished < keep]
-    return max([wanted, *(measured + 1e-6 for measured in missed)])
+    return max([wanted, 0.0, *(measured + 1e-6 for measured in missed)])

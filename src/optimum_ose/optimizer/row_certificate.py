@@ -35,7 +35,7 @@ def with_rows(
     if settings.method == "elastic":
         weights = f"parts of one set of weights, trained together for {settings.elastic.num_steps} steps,"
     is_whole = found.certificate.assumption == "exhaustive" and settings.measured_error == "divergence"
-    is_whole &= found.certificate.objective in ("w-coefficient", "error")
+    is_whole &= not found.certificate.among  # who belongs to them was seen on the same rows
     if settings.method != "elastic" or not is_whole or not are_independent or num_rows < MIN_ROWS:
         return replace(found, certificate=replace(found.certificate, weights=weights, num_rows=num_rows))
     measures = row_measures([entry for entry in entries if "excess" in entry], num_rows=num_rows)

@@ -192,6 +192,7 @@ def _extract(
             keep=wanted.keep,
             least_share=wanted.least_share,
             prefer=settings.prefer or "w",
+            max_error=settings.max_error,
         )
     problem = task_named(setting.task).problem(setting.teacher.config)
     are_grouped = problem.adds_up or not set(GROUP_COLUMNS).isdisjoint(setting.eval_rows.column_names)

@@ -10,6 +10,7 @@ from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.optimizer.elastic import require_views
 from optimum_ose.optimizer.teacher_task import TeacherTask
 
+_OF_SHORT_TRAININGS = "settings that only short trainings have (max_training_steps, hyperparameters, noise, ...)"
 Method = Literal["elastic", "certified", "stride", "exhaustive"]
 
 
@@ -26,7 +27,7 @@ def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
     space = task.search_space(settings)
     method = settings.method or _method(task, space, settings)
     if method != "elastic":
-        return replace(settings, method=method, keep=settings.keep or 0.0)
+        return replace(settings, method=method, keep=settings.keep or 0.0, prefer=None)
     keep = settings.keep
     if keep is None:
         keep = DEFAULT_KEEP if settings.is_open else 0.0
@@ -38,6 +39,7 @@ def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
 
 def _method(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> Method:
     if settings.names_short_trainings:
+        task.listener.say(f"search.method is certified: {_OF_SHORT_TRAININGS} were set")
         return "certified"
     try:
         require_views(task, space, settings)
@@ -45,6 +47,11 @@ def _method(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> Me
         task.listener.say(f"search.method is certified, each candidate is trained alone: {error}")
         return "certified"
     return "elastic"
+
+
+def is_default_keep(settings: SearchConfig) -> bool:
+    """Whether the share to keep of settled settings is the one that nobody asked for."""
+    return settings.keep == DEFAULT_KEEP and settings.prefer == "w"
 
 
 def _bounded(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> SearchConfig:
@@ -56,7 +63,7 @@ def _bounded(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> S
         int(LARGEST_SHARE * space.parameter_size([space.maximum_point], count_embeddings=False)[0]), sizes.min()
     )
     task.listener.say(
-        f"candidates have at most {LARGEST_SHARE:.0%} of the teacher's parameters without embeddings: "
-        f"search.max_non_embedding_parameters is {limit:,} if it is not set"
+        f"candidates have at most {LARGEST_SHARE:.0%} of the teacher's parameters without embeddings, {limit:,}; "
+        "set search.max_non_embedding_parameters for larger ones"
     )
     return replace(settings, max_non_embedding_parameters=limit)

@@ -19,7 +19,8 @@ from optimum_ose.core.results import SearchResult
 from optimum_ose.data.given import plain_or_none
 from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.loop import distill
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.elastic.student import ElasticStudent
+from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
 from optimum_ose.export.formats import write_formats
 from optimum_ose.finetuning.pool_file import POOL_FILE
 from optimum_ose.finetuning.trainer import build_trainer
@@ -72,7 +73,7 @@ class Verbs(Extraction):
             require_whole_number(scratch_seed, "scratch_seed", least=0)
             return from_scratch(self.teacher, chosen, task=self.task, seed=scratch_seed)
         if self._elastic is not None and calibration_dataset is None and layer_selection is None:
-            return self._elastic.materialize(chosen)
+            return self._from_shared(self._elastic, chosen)
         if calibration_dataset is not None:
             self._make_student = StudentMaker(
                 self.teacher,
@@ -88,6 +89,22 @@ class Verbs(Extraction):
                 "Pass calibration_dataset, or call extract first",
             )
         return self._make_student(chosen)
+
+    def _from_shared(self, elastic: ElasticStudent, chosen: Architecture) -> PreTrainedModel:
+        """A part of the shared weights.
+
+        Raises:
+            InvalidConfigError: if they do not hold it.
+        """
+        try:
+            return elastic.materialize(chosen)
+        except UnsupportedModelError as error:
+            raise InvalidConfigError(
+                "The architecture must be a part of the weights that the last extract has trained",
+                error.actual,
+                "Pass calibration_dataset to inherit from the teacher itself, or admit it in extract "
+                "(max_non_embedding_parameters)",
+            ) from error
 
     def distill(
         self,

@@ -99,7 +99,7 @@ def _distill(run: Run) -> dict[str, Any]:
     optimizer, artifact = run.optimizer, run.artifact
     folder = _checkpoints(run, "distill")
     artifact.choice.unlink(missing_ok=True)
-    if run.config.search.keep:
+    if "keep" in read_search(artifact.search):
         student, found = distill_until_kept(run, folder)
     elif run.config.search.method == "elastic":
         student, found = distill_measured(run, load_model(run, artifact.extracted), folder)
@@ -209,18 +209,19 @@ def bound_check(run: Run, default_file: str) -> dict[str, Any]:
 def keep_check(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
     """The share of the teacher's score that the finished student's default file keeps, where one was asked for."""
     keep = run.config.search.keep
-    if not keep:
-        return {}
     teacher = run.artifact.stage("teacher") or {}
+    if not keep or "keep" not in read_search(run.artifact.chosen):
+        return {}
     label = next(name for name, file in FORMATS.items() if file == content["default_file"])
     scores, metric = content["scores"], content["metric"]
+    judged = scores["teacher"]["pytorch-fp32"][metric]
     found = {
         "keep": keep,
         "file": content["default_file"],
         "metric": metric,
         "validation_share": content["validation_score"][label] / teacher["validation_score"],
         "num_validation_rows": len(run.rows.validation),
-        "test_share": scores["student"][label][metric] / scores["teacher"]["pytorch-fp32"][metric],
+        "test_share": scores["student"][label][metric] / judged if judged > 0 else None,
         "num_test_rows": content["num_test_rows"],
     }
     found["kept"] = found["validation_share"] >= keep

@@ -12,17 +12,20 @@ from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.results import SearchResult
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.elastic.state import STATE_FILE, kept_state
+from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
+from optimum_ose.optimizer.settling import is_default_keep
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.distilling import distill_measured
 from optimum_ose.pipeline.run import Run
 from optimum_ose.pipeline.stages import use_finished_teacher
-from optimum_ose.serialization import canonical_json, digest, read_json, write_atomic
+from optimum_ose.serialization import canonical_json, digest, plain, read_json, write_atomic
 
 Sizes = int | tuple[int, ...] | Literal["pareto"]
 """How many students, evenly spaced in the logarithm of their size; or at most so many parameters each; or all that no
 other candidate beats in size and score."""
 RECORD = "students.json"
+_NEEDED = ("model.safetensors", "config.json", "onnx/model.onnx")
 _BOUNDS = ("max_parameters", "max_non_embedding_parameters")
 
 
@@ -49,8 +52,9 @@ def ask(run: Run, changes: Mapping[str, Any]) -> SearchResult:
         InfeasibleError: if the bounds leave no candidate.
         InvalidConfigError: if the run's search had another method, or the question needs another training.
     """
-    use_finished_teacher(run)
     asked = _asked(run, changes)
+    _require_trained(run)
+    use_finished_teacher(run)
     return run.optimizer.extract(
         asked,
         train_dataset=run.rows.train,
@@ -86,7 +90,7 @@ def members(optimizer: Verbs, result: SearchResult, sizes: Sizes) -> list[Member
         return front
     if isinstance(sizes, int):
         logs = np.log([one.parameters for one in front])
-        wanted = np.linspace(logs[0], logs[-1], sizes)
+        wanted = np.linspace(logs[0], logs[-1], sizes) if sizes > 1 else logs[-1:]
         return [front[place] for place in _spread(logs.tolist(), wanted.tolist())]
     return list(dict.fromkeys(_largest(front, limit) for limit in sorted(sizes)))
 
@@ -107,12 +111,22 @@ def write_students(run: Run, chosen: Sequence[Member], folder: Path, *, distills
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RECORD
     known: dict[str, Any] = read_json(path) if path.is_file() else {}
+    made = {
+        "search": run.artifact.dependencies("extract"),
+        "export": plain(run.config.export),
+        "distillation": plain(run.config.distillation) if distills else None,
+    }
     records = []
     for number, member in enumerate(chosen, start=1):
         name = f"{member.parameters}-{digest(dict(member.architecture))[:6]}{'-distilled' * distills}"
         run.optimizer.listener.stage(f"student {number} of {len(chosen)}", None)
-        if name not in known or not (folder / name / "model.safetensors").is_file():
-            known[name] = {"folder": name, **_write(run, member, folder / name, distills=distills)}
+        is_whole = all((folder / name / file).is_file() for file in _NEEDED)
+        if not is_whole or known.get(name, {}).get("made") != digest(made):
+            known[name] = {
+                "folder": name,
+                "made": digest(made),
+                **_write(run, member, folder / name, distills=distills),
+            }
             write_atomic(path, canonical_json(known))
         run.optimizer.listener.finish()
         records.append(known[name])
@@ -153,7 +167,13 @@ def _asked(run: Run, changes: Mapping[str, Any]) -> SearchConfig:
             f"{run.artifact.path} holds {'none' if run.artifact.stage('extract') is None else trained.method}",
             "Run `ose run` or `ose extract` with search.method elastic",
         )
-    found = replace(trained, **({"prefer": None} | dict(changes) if "keep" in changes else dict(changes)))
+    other = changes.keys() & {*_BOUNDS, "max_latency_ms", "max_error", "objective"}
+    asked = dict(changes)
+    if "keep" in changes:
+        asked = {"prefer": None, **asked}
+    elif changes.get("objective") == "error" or (is_default_keep(trained) and other):
+        asked = {"keep": 0.0, "prefer": None, **asked}  # as of a run that was asked so
+    found = replace(trained, **asked)
     for name in _BOUNDS:
         before, now = getattr(trained, name), getattr(found, name)
         if before is not None and (now is None or now > before):
@@ -165,9 +185,28 @@ def _asked(run: Run, changes: Mapping[str, Any]) -> SearchConfig:
     return found
 
 
+def _require_trained(run: Run) -> None:
+    """Pass if the shared weights are there: this verb trains nothing.
+
+    Raises:
+        OutputFolderError: if they are not.
+    """
+    kept = kept_state(run.artifact.elastic / STATE_FILE)
+    if kept is None or not kept.is_finished:
+        raise OutputFolderError(
+            f"{run.artifact.elastic} must hold the shared weights of the finished search",
+            "they are not there" if kept is None else "their training is not finished",
+            "Run `ose extract` with the arguments of this folder: they are trained again",
+        )
+
+
 def _spread(values: list[float], wanted: list[float]) -> list[int]:
-    """Places of the values nearest to the wanted ones, each once, ascending."""
-    return sorted({min(range(len(values)), key=lambda place: abs(values[place] - one)) for one in wanted})
+    """Places of the values nearest to the wanted ones, each once, ascending; all if more are wanted."""
+    free, found = set(range(len(values))), []
+    for one in wanted[: len(values)]:
+        found.append(min(free, key=lambda place: abs(values[place] - one)))
+        free.remove(found[-1])
+    return sorted(found)
 
 
 def _largest(front: Sequence[Member], limit: int) -> Member:
