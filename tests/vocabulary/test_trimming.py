@@ -60,7 +60,7 @@ def vector(folder: Path, text: str) -> torch.Tensor:
         return model(**tokenizer(text, return_tensors="pt", return_token_type_ids=False)).last_hidden_state
 
 
-def test_the_verb_writes_an_ordinary_folder_and_tells_what_it_did(
+def test_the_verb_writes_an_ordinary_folder_and_reports_what_it_did(
     make: Make, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, output = make(), tmp_path / "out"
@@ -84,7 +84,7 @@ def test_the_verb_writes_an_ordinary_folder_and_tells_what_it_did(
     assert "pooler.dense.weight" not in load_file(output / "model.safetensors")
 
 
-def test_fewer_tokens_are_told_as_they_are(make: Make, corpus: Path, tmp_path: Path) -> None:
+def test_the_report_counts_what_changed(make: Make, corpus: Path, tmp_path: Path) -> None:
     model = make("Unigram")
     report = trim_vocabulary(model, corpus, tmp_path / "out", keep_coverage=0.8)
     again = trim_vocabulary(model, [corpus], tmp_path / "same", vocabulary_size=report.num_tokens_after)
