@@ -25,16 +25,20 @@ from task_teachers import teacher
 
 from optimum_ose.modeling.loading import load_config
 from optimum_ose.modeling.search_space import derive_search_space
+from optimum_ose.tasks import task_named
 
 SHARE = 0.25
 """Of the teacher's weights without embeddings, at most."""
 _STEPS: Mapping[str, Any] = {
     "search": {"objective": "error", "elastic": {"num_steps": 100}},
     "distillation": {"num_steps": 400},
+}
+"""Settings of every run, sized for minutes on one core."""
+_EPOCHS: Mapping[str, Any] = {
     "teacher_arguments": {"num_train_epochs": 3},
     "student_arguments": {"num_train_epochs": 1},
 }
-"""Settings of every run, sized for minutes on one core."""
+"""Of tasks with labels."""
 _TRAININGS: Mapping[str, Any] = {"search": {"max_evaluations": 10}}
 """Of tasks that elastic extraction does not know: few short trainings."""
 _SECONDS = 3_000
@@ -156,7 +160,8 @@ def _bounded(job: Job, model: Path) -> dict[str, Any]:
     space = derive_search_space(load_config(str(model)), task=job.task)
     size = int(space.parameter_size([space.maximum_point], count_embeddings=False)[0])
     bound = {"search": {"max_non_embedding_parameters": int(SHARE * size)}}
-    return _merged(_merged(_STEPS, bound), job.config)
+    epochs = _EPOCHS if task_named(job.task).has_labels else {}
+    return _merged(_merged({**_STEPS, **epochs}, bound), job.config)
 
 
 def _merged(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
