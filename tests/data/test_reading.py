@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from optimum_ose.data.media_folder import read_media_folder
 from optimum_ose.data.reading import read_file, read_tables
+from optimum_ose.data.text_lines import line_splits
 from optimum_ose.exceptions import InvalidDataError
 
 TABLE = pd.DataFrame({"text": ["one row", 'a "quoted" row', "None", "caf\u00e9"], "label": ["a", "b", "a", "b"]})
@@ -129,3 +131,24 @@ def test_a_name_of_a_split_is_refused_where_there_is_one_file(split: str, tmp_pa
         InvalidDataError, match="Splits can be named only where there are several; .* foo was asked for"
     ):
         read_tables(str(tmp_path / "rows.csv"), split_names={split: "foo"})
+
+
+def test_a_file_that_is_named_for_one_split_is_not_taken_for_another(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.csv").write_text(f"text,label\n{name},a\n")
+    assert set(read_tables(str(tmp_path))) == {"train", "validation"}
+    found = read_tables(str(tmp_path), split_names={"test": "dev"})
+    assert {split: list(table["text"]) for split, table in found.items()} == {"train": ["train"], "test": ["dev"]}
+    both = read_tables(str(tmp_path), split_names={"validation": "dev", "test": "dev"})
+    assert set(both) == {"train", "validation", "test"}
+
+
+def test_the_same_holds_of_plain_text_and_of_folders_of_files(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}\n")
+        (tmp_path / name / "cat").mkdir(parents=True)
+        (tmp_path / name / "cat" / "1.png").write_bytes(name.encode())
+    lines = line_splits(str(tmp_path), {"train": None, "validation": None, "test": "dev"})
+    assert lines is not None
+    assert set(lines) == {"train", "test"}
+    assert set(read_media_folder(tmp_path, "image", (".png",), {"test": "dev"})) == {"train", "test"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from optimum_ose.data.reading import SPLITS, read_file
+from optimum_ose.data.reading import SPLITS, names_of_split, read_file
 from optimum_ose.data.tables import table_of
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed
@@ -38,8 +38,8 @@ def read_media_folder(
         InvalidDataError: if there is no training split, or files lie beside the folders of classes.
     """
     splits = {}
-    for split, usual in SPLITS.items():
-        names = (split_names[split],) if split in split_names else usual
+    for split in SPLITS:
+        names = names_of_split(split, split_names)
         found = next((folder / name for name in names if (folder / name).is_dir()), None)
         if found is not None:
             splits[split] = found

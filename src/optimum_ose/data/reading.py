@@ -186,7 +186,7 @@ def _read_folder(
             files.setdefault(path.stem, []).append(path)
     tables = {}
     for split in SPLITS:
-        candidates = (wanted[split],) if split in wanted else _names_of(split, validation_name)
+        candidates = names_of_split(split, wanted, validation_name)
         found = [path for name in candidates for path in files.get(name, ())]
         if found:
             tables[split] = read_file(_the_one(found, folder, split), has_header=has_header)
@@ -241,10 +241,20 @@ def _load_from_hub(source: str, subset: str | None) -> Mapping[str, Dataset]:
     return dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
 
 
-def _names_of(split: str, validation_name: str | None) -> tuple[str, ...]:
-    """Names under which a split may be there, the likeliest first."""
-    own = (validation_name,) if split == "validation" and validation_name is not None else ()
-    return tuple(dict.fromkeys((*own, *SPLITS[split])))
+def names_of_split(split: str, wanted: Mapping[str, str | None], validation_name: str | None = None) -> tuple[str, ...]:
+    """Names under which a split may be there, the likeliest first: its own, or the usual ones that no other split was
+    given, for rows that steer must not judge.
+
+    Args:
+        split: "train", "validation" or "test".
+        wanted: own names of the splits.
+        validation_name: of "validation" where it has no own name.
+    """
+    if own := wanted.get(split):
+        return (own,)
+    first = (validation_name,) if split == "validation" and validation_name is not None else ()
+    usual = dict.fromkeys((*first, *SPLITS[split]))
+    return tuple(name for name in usual if split == "train" or name not in wanted.values())
 
 
 def _chosen_splits(
@@ -253,7 +263,7 @@ def _chosen_splits(
     """The splits of a data set that came with all of them."""
     tables = {}
     for split in SPLITS:
-        candidates = (wanted[split],) if split in wanted else _names_of(split, validation_name)
+        candidates = names_of_split(split, wanted, validation_name)
         found = [loaded[name] for name in candidates if name in loaded]
         if found and len(found[0]):
             tables[split] = named_table(found[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import Dataset, Features, Value
 
-from optimum_ose.data.reading import SPLITS
+from optimum_ose.data.reading import SPLITS, names_of_split
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed
 
@@ -31,9 +31,9 @@ def line_splits(source: str, split_names: Mapping[str, str | None]) -> dict[str,
     if not texts or any(item.suffix.lower() in (".csv", ".tsv", ".json", ".jsonl", ".parquet") for item in files):
         return None
     found: dict[str, list[Path]] = {}
-    for split, names in SPLITS.items():
+    for split in SPLITS:
         wanted = split_names.get(split)
-        chosen = [item for item in texts if item.stem in ((wanted,) if wanted else names)]
+        chosen = [item for item in texts if item.stem in names_of_split(split, split_names)]
         if wanted and not chosen:
             raise InvalidDataError(
                 f"The folder {path} must hold a file {wanted}{_SUFFIX}",
