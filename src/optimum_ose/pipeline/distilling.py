@@ -91,7 +91,7 @@ def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[st
             content = _search_again(run, wanted)
             if not _is_worth_trying(content, tries, keep):
                 break
-        tries.append(_try(run, content, folder, number=len(tries) + 1, teacher_score=teacher_score))
+        tries.append(_try(run, content, folder, number=len(tries) + 1, keep=keep, teacher_score=teacher_score))
         write_atomic(folder / _TRIES, canonical_json(tries))
     place = _best(tries, keep)
     taken = tries[place]
@@ -105,14 +105,19 @@ def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[st
     }
 
 
-def _try(run: Run, content: dict[str, Any], folder: Path, *, number: int, teacher_score: float) -> dict[str, Any]:
+def _try(
+    run: Run, content: dict[str, Any], folder: Path, *, number: int, keep: float, teacher_score: float
+) -> dict[str, Any]:
     """Distill one candidate; what it kept before and after."""
     optimizer, architecture = run.optimizer, Architecture(content["winner"]["architecture"])
     student = optimizer.initialize(architecture) if number > 1 else _load(run, run.artifact.extracted)
     state = folder / f"state-{number}"
     student, record = distill_measured(run, student, state)
+    if record["validation_score"] < keep * teacher_score:
+        student, record = _from_inheritance(run, architecture, student, record, folder / f"inherited-{number}")
     save_as(student, optimizer.tokenizer, folder / f"try-{number}", max_length=optimizer.saved_length)
-    shutil.rmtree(state, ignore_errors=True)
+    for left in (state, folder / f"inherited-{number}"):
+        shutil.rmtree(left, ignore_errors=True)
     finished = record["validation_score"] / teacher_score
     optimizer.listener.say(
         f"{', '.join(f'{axis}={value}' for axis, value in architecture.items())} keeps {finished:.1%} of the teacher's "
@@ -125,6 +130,24 @@ def _try(run: Run, content: dict[str, Any], folder: Path, *, number: int, teache
         "record": record,
         "search": content,
     }
+
+
+def _from_inheritance(
+    run: Run, architecture: Architecture, student: PreTrainedModel, record: Mapping[str, Any], state: Path
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Distill the same architecture from what it inherits alone: on few rows, weights that many candidates have shared
+    have seen them too often. Whichever is better on the development rows is kept.
+    """
+    optimizer = run.optimizer
+    other = optimizer.initialize(architecture, calibration_dataset=run.rows.train)
+    score = distilled_score(run, other, state)
+    optimizer.listener.say(
+        f"from its own inheritance the same architecture has {record['metric']} {score:.4f} on the development rows, "
+        f"from its measured weights {record['validation_score']:.4f}"
+    )
+    if score <= record["validation_score"]:
+        return student, dict(record)
+    return other, {**record, "validation_score": score, "kept": "inherited"}
 
 
 def _next_share(tries: Sequence[Mapping[str, Any]], keep: float) -> float | None:

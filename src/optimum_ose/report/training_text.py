@@ -80,7 +80,7 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
     text = f"{start} ({metric} {before:.4f} on the development rows)"
     if "extracted_score" in distill:
         first = distill["extracted_score"]
-        change = "" if distill["kept"] == "distilled" else ", which lowered that and was undone"
+        change = _CHANGES[distill["kept"]]
         text = (
             f"The student started from its measured weights ({metric} {first:.4f} on the development rows) and was "
             f"distilled{length}{change} ({before:.4f})"
@@ -89,6 +89,14 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
         return f"{text}."
     agora = " with Agora" if config.get("agora") and finetune.get("agora", True) else ""
     return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune.get('kept', 'better')} one was kept."
+
+
+_CHANGES = {
+    "distilled": "",
+    "extracted": ", which lowered that and was undone",
+    "inherited": "; one of the same sizes that was distilled from its own inheritance was better and was kept",
+}
+"""What followed, by the weights that were kept."""
 
 
 def _score(record: dict[str, Any]) -> float | None:
