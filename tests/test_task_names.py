@@ -27,6 +27,7 @@ NAMES = {
     "masked-tokens",
     "next-tokens",
     "representation",
+    "written-tokens",
 }
 MODULES = [path for path in SOURCE.rglob("*.py") if not any(path.is_relative_to(room) for room in ROOMS)]
 

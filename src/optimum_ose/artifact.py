@@ -11,6 +11,7 @@ from optimum_ose.guards import require_path
 from optimum_ose.output_folder import RUN_FILE, claim_for_run, require_run, writing
 from optimum_ose.records import read_run
 from optimum_ose.serialization import canonical_json, plain, write_atomic
+from optimum_ose.serving.graphs import INT8, main_file
 
 
 @final
@@ -26,13 +27,13 @@ class OSEArtifact:
 
     @property
     def onnx(self) -> Path:
-        """The fp32 ONNX file."""
-        return self.path / "onnx" / "model.onnx"
+        """The fp32 ONNX file; of an encoder with a decoder, the decoder's."""
+        return self.path / main_file(self.path)
 
     @property
     def quantized_onnx(self) -> Path:
         """The int8 ONNX file."""
-        return self.path / "onnx" / "model_quantized.onnx"
+        return self.path / main_file(self.path, INT8)
 
     @property
     def search(self) -> Path:

@@ -24,6 +24,8 @@ NUM_SAMPLES = "num_samples"
 """Of each sound of a padded batch of speech."""
 NO_INPUTS = (*LABELS, NUM_SAMPLES)
 """What stands in batches beside the inputs of the model."""
+WRITTEN, WRITTEN_MASK = "decoder_input_ids", "decoder_attention_mask"
+"""Columns of the tokens that a decoder gets, the start token first, and of their mask: of rows with a text to write."""
 SOUND = "audio"
 """Column of the sounds, float32 of shape (samples,) at the rate of their feature extractor."""
 IMAGE = "image"
@@ -41,6 +43,13 @@ def row_lengths(rows: Dataset) -> list[int]:
     if column is None:
         return [1] * len(rows)
     return [max(map(len, values)) if holds_choices(values) else len(values) for values in rows[column]]
+
+
+def num_answers(rows: Dataset) -> list[int]:
+    """Tokens of each row that a model which answers each token answers: those that are written, else those that are
+    read.
+    """
+    return [len(ids) for ids in rows[WRITTEN if WRITTEN in rows.column_names else "input_ids"]]
 
 
 def holds_choices(ids: Sequence[Any]) -> bool:

@@ -90,16 +90,22 @@ def _add_data_arguments(parser: ArgumentParser) -> None:
         help="Hub id, a csv, tsv, json, jsonl, parquet, txt or conll file, a folder with train.*, validation.* and "
         "test.*, a folder that save_to_disk has written, or a folder of images, one for each class (required)",
     )
-    for name, meaning in (
-        ("--dataset-config", "which of a Hub data set's configurations"),
-        ("--text-column", "column of the text, of the list of words for token-classification, or of the images"),
-        ("--text-pair-column", "column of the second text of a pair"),
-        ("--label-column", "column of the class, the list of classes, the number, or the list of tags"),
-        ("--train-split", "name of the training split (default: train)"),
-        ("--eval-split", "name of the validation split (default: validation, valid, dev, val or eval)"),
-        ("--test-split", "name of the test split, used once (default: test)"),
+    for names, meaning in (
+        (("--dataset-config",), "which of a Hub data set's configurations"),
+        (
+            ("--text-column", "--source-column"),
+            "column of the text, of the list of words for token-classification, or of the images",
+        ),
+        (("--text-pair-column",), "column of the second text of a pair"),
+        (
+            ("--label-column", "--target-column"),
+            "column of the class, the list of classes, the number, the list of tags, or the text to be written",
+        ),
+        (("--train-split",), "name of the training split (default: train)"),
+        (("--eval-split",), "name of the validation split (default: validation, valid, dev, val or eval)"),
+        (("--test-split",), "name of the test split, used once (default: test)"),
     ):
-        parser.add_argument(name, type=text, metavar="NAME", help=meaning)
+        parser.add_argument(*names, type=text, metavar="NAME", help=meaning)
     parser.add_argument(
         "--unlabeled",
         metavar="FILE",

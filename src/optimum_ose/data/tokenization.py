@@ -30,6 +30,8 @@ from optimum_ose.data.words import first_tokens_of_rows, tags_on_first_tokens, t
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import (
     SOUND,
+    WRITTEN,
+    WRITTEN_MASK,
     Collate,
     Preprocessor,
     holds_choices,
@@ -222,9 +224,11 @@ def pad_rows(tokenizer: Preprocessor) -> Collate:
 
     def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         kept = [{name: row[name] for name in row if name not in (TEACHER_LOGITS, *GROUP_COLUMNS)} for row in rows]
+        written = _pad_written(tokenizer, kept) if WRITTEN in kept[0] else {}
+        kept = [{name: row[name] for name in row if name not in written} for row in kept]
         has_tags = _are_tags(kept[0].get("labels"))
         pad: Any = per_choice if _has_choices(kept[0]) else per_token if has_tags else plain
-        batch: dict[str, torch.Tensor] = dict(pad(kept))
+        batch: dict[str, torch.Tensor] = {**pad(kept), **written}
         if TEACHER_LOGITS in rows[0]:
             answers = [torch.as_tensor(row[TEACHER_LOGITS], dtype=torch.float32) for row in rows]
             batch[TEACHER_LOGITS] = torch.nn.utils.rnn.pad_sequence(
@@ -256,6 +260,19 @@ def language_collator(tokenizer: PreTrainedTokenizerBase, *, masked: bool, seed:
             return dict(label(kept))
 
     return collate
+
+
+def _pad_written(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    """What a decoder gets, and its labels, if there are any, padded on the right."""
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    fills = {WRITTEN: int(pad_id), WRITTEN_MASK: 0, "labels": NO_CLASS}
+    return {
+        name: torch.nn.utils.rnn.pad_sequence(
+            [torch.as_tensor(row[name], dtype=torch.long) for row in rows], batch_first=True, padding_value=fill
+        )
+        for name, fill in fills.items()
+        if name in rows[0]
+    }
 
 
 def _pad_choices(collator: DataCollatorForMultipleChoice, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ from datasets import Dataset
 from optimum_ose.data.overlaps import text_keys
 from optimum_ose.data.reading import read_lines
 from optimum_ose.data.sentences import single_texts
+from optimum_ose.data.sequence_pairs import TARGET
 from optimum_ose.data.splits import Splits
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import SOUND
@@ -32,7 +33,8 @@ def read_unlabeled(path: Path, splits: Splits, *, is_labeled: bool = True) -> Da
         InvalidDataError: if there is no such file, it holds no other line, or the task takes pairs of texts.
     """
     columns = set(splits.train.column_names)
-    if (is_labeled and "text_pair" in columns) or SOUND in columns or not {"text", "tokens"} & columns:
+    is_single = bool({"text", "tokens"} & columns) and SOUND not in columns and TARGET not in columns
+    if not is_single or (is_labeled and "text_pair" in columns):
         raise InvalidDataError(
             "Unlabeled text (--unlabeled) joins tasks of single texts",
             "this one takes pairs of texts" if "text_pair" in columns else f"rows of this one have {listed(columns)}",

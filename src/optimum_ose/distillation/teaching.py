@@ -16,7 +16,7 @@ from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.distillation.pupil import Lesson, wanted_internals
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.prediction import predict_logits
-from optimum_ose.preprocessing import NO_INPUTS, Preprocessor
+from optimum_ose.preprocessing import NO_INPUTS, Preprocessor, num_answers
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.serialization import digest
 from optimum_ose.tasks.parts.problem import Problem
@@ -69,7 +69,7 @@ def _answered(
     logits = predict_logits(teacher, rows, tokenizer=tokenizer, batch_size=batch_size, on_rows=on_rows)
     if len(logits) == len(rows) and not _answers_tokens(teacher):
         return rows.add_column(TEACHER_LOGITS, list(logits))
-    ends = np.cumsum([len(ids) for ids in rows["input_ids"]])
+    ends = np.cumsum(num_answers(rows))
     return rows.add_column(TEACHER_LOGITS, [part.tolist() for part in np.split(logits, ends[:-1])])
 
 

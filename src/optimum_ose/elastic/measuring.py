@@ -22,7 +22,7 @@ from optimum_ose.modeling.prediction import (
     length_sorted_batches,
     predict_logits,
 )
-from optimum_ose.preprocessing import Preprocessor
+from optimum_ose.preprocessing import Preprocessor, num_answers
 from optimum_ose.tasks import task_named
 from optimum_ose.tasks.parts.problem import Problem
 
@@ -83,7 +83,7 @@ class ElasticMeasurer:
         self._answers = torch.from_numpy(predict_logits(teacher, eval_rows, tokenizer=tokenizer)).double()
         self._counts = [1] * len(eval_rows)
         if len(self._answers) != len(eval_rows):
-            self._counts = [len(ids) for ids in eval_rows["input_ids"]]
+            self._counts = num_answers(eval_rows)
 
     @property
     def teacher_score(self) -> float:

@@ -10,14 +10,17 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.export.computation import is_per_token
+from optimum_ose.export.decoders import writes_sequences
 from optimum_ose.export.example_inputs import example_inputs
 from optimum_ose.export.parity import open_session, session_outputs
+from optimum_ose.export.sequence_inputs import sequence_inputs
+from optimum_ose.export.sequence_parity import open_sequences, written_logits
 from optimum_ose.modeling.model_inputs import takes_choices
-from optimum_ose.preprocessing import choices_apart
+from optimum_ose.preprocessing import WRITTEN, WRITTEN_MASK, choices_apart
+from optimum_ose.serving.graphs import FULL, INT8, files_beside, main_file
 
-FULL, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
-"""The two files, relative to the model folder."""
 MIN_AGREEMENT = 0.9
 """Of an int8 file that becomes the default: its error is at most a third of what fp32's answers differ by."""
 _NUM_MADE_UP, _MAX_WORDS = 48, 24
@@ -53,15 +56,16 @@ def choose_default(
         tokenizer: pads; None for a model of images or sound.
         rows: token rows of the task, of which at most 64 are used; none: random tokens or pixels.
     """
-    if not (folder / QUANTIZED).is_file():
-        return DefaultFile(default_file=FULL, reason="there is no int8 file")
+    full, quantized = main_file(folder), main_file(folder, INT8)
+    if not (folder / quantized).is_file():
+        return DefaultFile(default_file=full, reason="there is no int8 file")
     found = agreement(folder, model, tokenizer, rows)
     given = tokenizer is not None and len(rows) > 0
     what = f"{found:.2f} on {'rows of the task' if given else 'random inputs'}"
     if found >= MIN_AGREEMENT:
-        return DefaultFile(default_file=QUANTIZED, reason=f"int8 agrees with fp32: {what}", agreement=found)
+        return DefaultFile(default_file=quantized, reason=f"int8 agrees with fp32: {what}", agreement=found)
     reason = f"int8 agrees with fp32 by {what} only, below {MIN_AGREEMENT:g}"
-    return DefaultFile(default_file=FULL, reason=reason, agreement=found)
+    return DefaultFile(default_file=full, reason=reason, agreement=found)
 
 
 def agreement(
@@ -75,7 +79,9 @@ def agreement(
     One minus the mean square error of int8, relative to the variance of fp32's answers over texts, tokens or places in
     a text. Of logits of classes it counts what differs between the classes of a text. The least of all outputs counts.
     """
-    sessions = [open_session(folder / name) for name in (FULL, QUANTIZED)]
+    if writes_sequences(model):
+        return _explained(_written_alike(folder, model, tokenizer, rows))
+    sessions = [open_session(folder / main_file(folder, ending)) for ending in (FULL, INT8)]
     answers: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for inputs in _batches(model, tokenizer, rows, {item.name for item in sessions[0].get_inputs()}):
         full, quantized = (session_outputs(session, inputs) for session in sessions)
@@ -85,6 +91,30 @@ def agreement(
                 real = inputs["attention_mask"].numpy() == 1
             answers.setdefault(name, []).append((_flat(name, expected, real), _flat(name, quantized[name], real)))
     return min(_explained(pairs) for pairs in answers.values())
+
+
+def _written_alike(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    rows: Sequence[Mapping[str, Any]],
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Logits of both formats along what is to be written."""
+    sessions = [open_sequences(*files_beside(folder / main_file(folder, ending))) for ending in (FULL, INT8)]
+    batches: list[Mapping[str, torch.Tensor]] = []
+    if tokenizer is not None and len(rows):
+        step, collate = -(-len(rows) // _MAX_ROWS), pad_rows(tokenizer)
+        chosen = [rows[index] for index in range(0, len(rows), step)]
+        batches += [collate(chosen[start : start + _BATCH_SIZE]) for start in range(0, len(chosen), _BATCH_SIZE)]
+    else:
+        size = {"batch_size": _NUM_MADE_UP, "sequence_length": _MAX_WORDS, "num_written": _MAX_WORDS}
+        batches.append(sequence_inputs(model, tokenizer, **size))
+    found = []
+    for batch in batches:
+        mask = batch.get(WRITTEN_MASK, torch.ones_like(batch[WRITTEN])).numpy() == 1
+        full, quantized = (_flat("logits", written_logits(session, batch), mask) for session in sessions)
+        found.append((full, quantized))
+    return found
 
 
 def _flat(name: str, array: NDArray[np.float32], real: Any) -> NDArray[np.float64]:

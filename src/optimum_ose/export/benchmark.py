@@ -11,14 +11,21 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
+from optimum_ose.export.decoders import writes_sequences
 from optimum_ose.export.example_inputs import described_input, rows_and_length, timing_inputs
 from optimum_ose.export.latency import measure_latency
 from optimum_ose.export.machine import describe_machine
 from optimum_ose.export.memory import peak_memory_bytes
 from optimum_ose.export.parity import open_session, session_feeds
+from optimum_ose.export.sequence_parity import open_sequences
+from optimum_ose.export.sequence_timing import sequence_timing_inputs, session_writer, torch_writer
 from optimum_ose.modeling.prediction import evaluating, torch_threads
+from optimum_ose.serving.graphs import FULL, INT8, files_beside, main_file
 
-_ONNX_FILES = {"onnx-fp32": "model.onnx", "onnx-int8": "model_quantized.onnx"}
+_ONNX_FILES = {"onnx-fp32": FULL, "onnx-int8": INT8}
+"""Format -> the ending of its file's name."""
+_NUM_WRITTEN = 16
+"""Tokens that a model writes in each call, where nobody names a number."""
 _NUM_TURNS = 10
 """Of each format in a round: what disturbs the machine for a moment meets all formats."""
 
@@ -46,6 +53,7 @@ def benchmark_formats(
     num_threads: int = 1,
     batch_size: int = 1,
     sequence_length: int = 128,
+    num_written: int | None = None,
     num_rounds: int = 5,
     block_seconds: float = 0.5,
     memory: bool = True,
@@ -64,6 +72,8 @@ def benchmark_formats(
         num_threads: intra-op threads.
         batch_size: sequences per call.
         sequence_length: tokens per sequence; cut to what both models can take.
+        num_written: tokens that a model with a decoder of its own writes in each call, the most probable ones, whether
+            or not a text ends before; None: 16.
         num_rounds: rounds, in each of which every format gets one block of calls.
         block_seconds: seconds of each format in a round, in ten turns.
         memory: also measure the peak memory of each format in a process of its own; not for images or sound.
@@ -77,9 +87,11 @@ def benchmark_formats(
     settings = {"batch_size": batch_size, "num_threads": num_threads}
     inputs = _shared_inputs(teacher, student, tokenizer, batch_size=batch_size, sequence_length=sequence_length)
     _, length = rows_and_length(inputs)
+    writes = writes_sequences(student)
+    settings |= {"num_written": num_written or _NUM_WRITTEN} if writes else {}
     subjects = [
-        *_subjects("teacher", teacher, Path(teacher_folder), inputs=inputs, num_threads=num_threads),
-        *_subjects("student", student, Path(student_folder), inputs=inputs, num_threads=num_threads),
+        *_subjects("teacher", teacher, Path(teacher_folder), inputs=inputs, settings=settings),
+        *_subjects("student", student, Path(student_folder), inputs=inputs, settings=settings),
     ]
     with torch_threads(num_threads), evaluating(teacher), evaluating(student):
         report = measure_latency(
@@ -91,7 +103,7 @@ def benchmark_formats(
         )
     peaks = (
         _peaks({"teacher": teacher, "student": student}, subjects, sequence_length=length, **settings)
-        if memory and tokenizer is not None
+        if memory and tokenizer is not None and not writes
         else {}
     )
     results = [
@@ -129,29 +141,37 @@ def _shared_inputs(
     sequence_length: int,
 ) -> dict[str, torch.Tensor]:
     """The inputs of the model that takes the shorter sequences."""
+    make = sequence_timing_inputs if writes_sequences(student) else timing_inputs
     options = [
-        timing_inputs(model, tokenizer, batch_size=batch_size, sequence_length=sequence_length)
-        for model in (student, teacher)
+        make(model, tokenizer, batch_size=batch_size, sequence_length=sequence_length) for model in (student, teacher)
     ]
     return min(options, key=lambda inputs: rows_and_length(inputs)[1])
 
 
 def _subjects(
-    name: str, model: PreTrainedModel, folder: Path, *, inputs: Mapping[str, torch.Tensor], num_threads: int
+    name: str, model: PreTrainedModel, folder: Path, *, inputs: Mapping[str, torch.Tensor], settings: Mapping[str, int]
 ) -> Iterator[_Subject]:
     tensors = {key: tensor.to(model.device) for key, tensor in inputs.items()}
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
-    yield _Subject(model=name, format="pytorch-fp32", size_bytes=size, run=lambda: model(**tensors), source=None)
-    if not (folder / "onnx" / _ONNX_FILES["onnx-fp32"]).is_file():
+    count = settings.get("num_written")
+    call = (lambda: model(**tensors)) if count is None else torch_writer(model, tensors, count)
+    yield _Subject(model=name, format="pytorch-fp32", size_bytes=size, run=call, source=None)
+    if not (folder / main_file(folder)).is_file():
         raise ExportError(
             f"A benchmark needs the {name}'s onnx/model.onnx", f"{folder} has none", "Call export_onnx for it first"
         )
-    for kind, file_name in _ONNX_FILES.items():
-        path = folder / "onnx" / file_name
-        if path.is_file():
-            session = open_session(path, num_threads=num_threads)
+    for kind, ending in _ONNX_FILES.items():
+        path = folder / main_file(folder, ending)
+        if not path.is_file():
+            continue
+        files, threads = files_beside(path), settings["num_threads"]
+        if count is None:
+            session = open_session(path, num_threads=threads)
             run = _session_call(session, session_feeds(session, inputs))
-            yield _Subject(model=name, format=kind, size_bytes=path.stat().st_size, run=run, source=path)
+        else:
+            run = session_writer(open_sequences(*files, num_threads=threads), inputs, count)
+        num_bytes = sum(file.stat().st_size for file in files)
+        yield _Subject(model=name, format=kind, size_bytes=num_bytes, run=run, source=path)
 
 
 def _session_call(session: Any, feeds: Mapping[str, Any]) -> Callable[[], object]:

@@ -9,15 +9,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import ExportConfig
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.export.agreement import FULL, QUANTIZED, choose_default
+from optimum_ose.export.agreement import choose_default
+from optimum_ose.export.decoders import writes_sequences
 from optimum_ose.export.half_precision import write_half_weights
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.pooling import chosen_pooling
 from optimum_ose.export.quantization import quantize_dynamic_int8, quantize_static_int8
 from optimum_ose.serialization import canonical_json, write_atomic
+from optimum_ose.serving.graphs import DECODER, ENCODER, FULL, HALF, INT8, MODEL, main_file, onnx_file
 
 _LOGGER = logging.getLogger(__name__)
-HALF = "onnx/model_fp16.onnx"
 RECORD = "ose/export.json"
 """Which file is served by default, where no benchmark has told better; both relative to the model folder."""
 
@@ -31,7 +32,8 @@ def write_formats(
     calibration_rows: Callable[[], Sequence[Mapping[str, Any]]],
     warns: bool = True,
 ) -> None:
-    """Write `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx` and `onnx/model_fp16.onnx`.
+    """Write `onnx/model.onnx` and, if wanted, `onnx/model_quantized.onnx` and `onnx/model_fp16.onnx`; of a model that
+    reads and writes `encoder_model` and `decoder_model_merged` with the same endings.
 
     `ose/export.json` names which of the first two is served by default: int8 if it answers as fp32 does.
 
@@ -54,7 +56,8 @@ def write_formats(
         raise UnsupportedModelError(
             "Static int8 is calibrated on the tokens of texts", "the model takes none", "Use dynamic-int8"
         )
-    _remove_stale(folder, config)
+    graphs = (ENCODER, DECODER) if writes_sequences(model) else (MODEL,)
+    _remove_stale(folder, config, graphs)
     rows = calibration_rows() if tokenizer is not None else ()
     pooling = chosen_pooling(model, config)
     export_onnx(model, tokenizer, folder, opset=config.opset, tolerance=config.tolerance, pooling=pooling)
@@ -66,15 +69,16 @@ def write_formats(
         write_half_weights(folder)
     chosen = choose_default(folder, model, tokenizer, rows)
     write_atomic(folder / RECORD, canonical_json(chosen))
-    if warns and chosen.agreement is not None and chosen.default_file == FULL:
+    if warns and chosen.agreement is not None and chosen.default_file == main_file(folder):
         hint = "" if len(rows) else ". Pass calibration_dataset to compare them on rows of the task"
         _LOGGER.warning("%s: the fp32 file stays the default%s", chosen.reason, hint)
 
 
-def _remove_stale(folder: Path, config: ExportConfig) -> None:
+def _remove_stale(folder: Path, config: ExportConfig, graphs: tuple[str, ...]) -> None:
     """Remove files of an earlier export that this one does not write: they hold other weights."""
     (folder / RECORD).unlink(missing_ok=True)
-    if config.quantization == "none":
-        (folder / QUANTIZED).unlink(missing_ok=True)
-    if not config.half_weights:
-        (folder / HALF).unlink(missing_ok=True)
+    written = {FULL: True, INT8: config.quantization != "none", HALF: config.half_weights}
+    for graph in (MODEL, ENCODER, DECODER):
+        for ending, is_written in written.items():
+            if graph not in graphs or not is_written:
+                (folder / onnx_file(graph, ending)).unlink(missing_ok=True)

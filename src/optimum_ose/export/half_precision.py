@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from optimum_ose.exceptions import ExportError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.parity import open_session
+from optimum_ose.serving.graphs import HALF, files_beside, main_file
 
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST = 256
@@ -16,7 +17,7 @@ _SMALLEST = 256
 
 
 def write_half_weights(folder: Path) -> Path:
-    """Write `folder/onnx/model_fp16.onnx` from `folder/onnx/model.onnx`.
+    """Write `folder/onnx/model_fp16.onnx` from `folder/onnx/model.onnx`; of an encoder with a decoder both files.
 
     Only what is stored is halved. ONNX Runtime widens the weights once, when it loads the file; it then computes in
     float32, as fast and in as much memory as with the fp32 file. Inputs and outputs stay as they are. Each weight is
@@ -26,10 +27,16 @@ def write_half_weights(folder: Path) -> Path:
         ExportError: if there is no fp32 file, or a weight is beyond the range of 16 bits.
         OutputFolderError: if the file cannot be written.
     """
-    source = Path(folder) / "onnx" / "model.onnx"
-    target = source.with_name("model_fp16.onnx")
-    if not source.is_file():
-        raise ExportError("Half weights are made from onnx/model.onnx", f"{folder} has none", "Call export_onnx first")
+    sources = files_beside(folder / main_file(folder))
+    if not all(source.is_file() for source in sources):
+        raise ExportError("Half weights are made from the fp32 files", f"{folder} has none", "Call export_onnx first")
+    for source in sources:
+        target = source.with_name(f"{source.stem}{HALF}.onnx")
+        _write_half(source, target)
+    return target
+
+
+def _write_half(source: Path, target: Path) -> None:
     model = onnx.load(source)
     casts = []
     for tensor in model.graph.initializer:
@@ -43,7 +50,6 @@ def write_half_weights(folder: Path) -> Path:
     with atomic_file(target) as temporary:
         onnx.save(model, temporary)
         open_session(temporary)
-    return target
 
 
 def _halved(tensor: TensorProto, name: str) -> TensorProto:

@@ -2,6 +2,9 @@
 
 import copy
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from optimum_ose.configuration.faults import refusal
 from optimum_ose.configuration.kinds import Opset
 from optimum_ose.configuration.rules import setting_faults
-from optimum_ose.exceptions import ExportError, UnsupportedModelError
+from optimum_ose.exceptions import ExportError, OSEError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.computation import Computation, free_axes
+from optimum_ose.export.decoders import writes_sequences
 from optimum_ose.export.example_inputs import example_inputs
 from optimum_ose.export.parity import check_parity
 from optimum_ose.export.past import random_past
 from optimum_ose.export.pooling import Pooling, as_pooling
 from optimum_ose.export.rewriting import rewrite_for_runtime
+from optimum_ose.export.sequence_export import export_sequences
 from optimum_ose.modeling.building import BUILD_ERRORS
+from optimum_ose.serving.graphs import MODEL, onnx_file
 from optimum_ose.silence import STANDARD_OUTPUT, native_silence
 from optimum_ose.tasks.parts.pooling import SentencePooling
 from optimum_ose.wording import first_line
@@ -37,7 +43,8 @@ def export_onnx(
     tolerance: float = 1e-4,
     pooling: Pooling | SentencePooling | None = None,
 ) -> Path:
-    """Write `folder/onnx/model.onnx`, with free batch and sequence axes.
+    """Write `folder/onnx/model.onnx`, with free batch and sequence axes; of a model that reads with an encoder and
+    writes with a decoder two files, see `export_sequences`.
 
     Inputs of a text model: `input_ids`, `attention_mask` and, where the model and its tokenizer have it,
     `token_type_ids`, each int64 of shape (batch, sequence). Of an image model: `pixel_values`, float32 of shape (batch,
@@ -69,21 +76,33 @@ def export_onnx(
     require_exportable_weights(model)
     if faults := list(setting_faults(Opset, opset, "opset")):  # torch would print the whole graph before it says so
         raise refusal("export_onnx", faults)
-    path = Path(folder) / "onnx" / "model.onnx"
+    if writes_sequences(model):
+        with _traceable(model):
+            return export_sequences(
+                model, partial(_eager_twin, model), tokenizer, Path(folder), opset=opset, tolerance=tolerance
+            )
+    path = Path(folder) / onnx_file(MODEL)
     with atomic_file(path) as temporary:
-        try:
+        with _traceable(model):
             _trace(_eager_twin(model), tokenizer, temporary, opset=opset, pooling=as_pooling(pooling))
-        except (UnsupportedModelError, OSError):  # a full disk is no fault of the model
-            raise
-        except BUILD_ERRORS as error:
-            raise ExportError(
-                f"{type(model).__name__} must be traceable by torch.onnx",
-                f"tracing failed: {first_line(error)}",
-                "Set pad_token_id if the model has none; decoder-only models need transformers 5",
-            ) from error
         rewrite_for_runtime(temporary)
         check_parity(model, temporary, tokenizer, tolerance=tolerance, pooling=pooling)
     return path
+
+
+@contextmanager
+def _traceable(model: PreTrainedModel) -> Iterator[None]:
+    """What fails in the block is told as a fault of tracing, unless it is told already."""
+    try:
+        yield
+    except (OSEError, OSError):  # a full disk is no fault of the model
+        raise
+    except BUILD_ERRORS as error:
+        raise ExportError(
+            f"{type(model).__name__} must be traceable by torch.onnx",
+            f"tracing failed: {first_line(error)}",
+            "Set pad_token_id if the model has none; decoder-only models need transformers 5",
+        ) from error
 
 
 def _eager_twin(model: PreTrainedModel) -> PreTrainedModel:

@@ -27,7 +27,8 @@ _SHAPES = ((1, 8), (3, 24), (2, 128))
 
 _TOLERANCE_MARGIN = 10
 """A tolerance that a message proposes, in measured differences: another student may differ by more."""
-_RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.RuntimeException)
+RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.RuntimeException)
+"""What ONNX Runtime raises in a run."""
 
 
 @final
@@ -91,15 +92,32 @@ def check_parity(
                     continue
                 real = _real(name, array, inputs)
                 fits = actual[name].shape == array.shape
-                differences.append(_largest(actual[name][real] - array[real]) if fits else float("inf"))
-                magnitudes.append(_largest(array[real]))
+                differences.append(largest_magnitude(actual[name][real] - array[real]) if fits else float("inf"))
+                magnitudes.append(largest_magnitude(array[real]))
         compared.append(rows_and_length(inputs))
+    return judged_parity(differences, magnitudes, compared, tolerance=tolerance)
+
+
+def judged_parity(
+    differences: Sequence[float], magnitudes: Sequence[float], compared: Sequence[tuple[int, int]], *, tolerance: float
+) -> Parity:
+    """The outcome of comparisons.
+
+    Args:
+        differences: the largest one of each comparison.
+        magnitudes: the largest |output| of PyTorch in each.
+        compared: their shapes.
+        tolerance: see `check_parity`.
+
+    Raises:
+        ExportError: if a difference is larger than the tolerance, or an output is not a number.
+    """
     parity = Parity(worst_difference=max(differences), largest_output=max(magnitudes), shapes=tuple(compared))
     bound = tolerance * max(1.0, parity.largest_output)
     if not parity.worst_difference <= bound < np.inf:
         raise ExportError(
             f"The ONNX file must compute what the model computes, within {bound:.3g}",
-            f"the largest difference over the shapes {compared} is {parity.worst_difference:.3g}",
+            f"the largest difference over the shapes {list(compared)} is {parity.worst_difference:.3g}",
             _parity_remedy(parity),
         )
     return parity
@@ -117,7 +135,7 @@ def _answered(
 ) -> dict[str, NDArray[np.float32]]:
     try:
         return session_outputs(session, inputs)
-    except _RUNTIME_ERRORS as error:
+    except RUNTIME_ERRORS as error:
         raise ExportError(
             "The ONNX file must answer batches and lengths other than those it was traced with",
             f"ONNX Runtime failed on {rows_and_length(inputs)}: {one_line(first_line(error), limit=300)}",
@@ -181,6 +199,6 @@ def _real(name: str, array: NDArray[np.float32], inputs: Mapping[str, torch.Tens
     return slice(None)
 
 
-def _largest(array: NDArray[np.float32]) -> float:
+def largest_magnitude(array: NDArray[np.float32]) -> float:
     """The largest magnitude; infinite if any element is not a number."""
     return float(np.nan_to_num(np.abs(array), nan=np.inf, posinf=np.inf).max(initial=0.0))

@@ -12,15 +12,18 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
 from optimum_ose.export.atomic_file import atomic_file
+from optimum_ose.export.merging import is_merged, merge, split
 from optimum_ose.export.parity import open_session
 from optimum_ose.preprocessing import choices_apart, holds_choices
+from optimum_ose.serving.graphs import INT8, files_beside, main_file
+from optimum_ose.wording import listed
 
 _PRODUCTS = ["MatMul", "Gemm"]
 _MAX_CALIBRATION_ROWS, _BATCH_SIZE = 256, 16
 
 
 def quantize_dynamic_int8(folder: Path) -> Path:
-    """Write `folder/onnx/model_quantized.onnx` from `folder/onnx/model.onnx`.
+    """Write `folder/onnx/model_quantized.onnx` from `folder/onnx/model.onnx`; of an encoder with a decoder both files.
 
     Weights and embeddings become int8; activations are quantized while the model runs, so no calibration data is
     needed. How much accuracy this costs is for the task's metric to say. Weights have a scale for each output channel
@@ -32,18 +35,31 @@ def quantize_dynamic_int8(folder: Path) -> Path:
         ExportError: if there is no fp32 file.
         OutputFolderError: if the file cannot be written.
     """
-    graph, target = _source_and_target(folder)
-    with atomic_file(target) as temporary:
-        quantize_dynamic(
-            graph,
-            temporary,
-            per_channel=True,
-            reduce_range=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
-        open_session(temporary)
+    for source, target in _sources_and_targets(folder):
+        with atomic_file(target) as temporary:
+            graph = onnx.load(source)
+            if is_merged(graph):
+                parts = [_quantized(part, temporary) for part in split(graph)]
+                onnx.save(merge(*parts), temporary)
+            else:
+                onnx.save(_quantized(graph, temporary), temporary)
+            open_session(temporary)
     return target
+
+
+def _quantized(graph: onnx.ModelProto, temporary: Path) -> onnx.ModelProto:
+    """A graph in dynamic int8; written to a temporary file on the way, which is read again."""
+    # Without this mark the quantizer configures the caller's root logger to suggest offline fusion, which is slower.
+    add_pre_process_metadata(graph)
+    quantize_dynamic(
+        graph,
+        temporary,
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+    return onnx.load(temporary)
 
 
 def quantize_static_int8(
@@ -66,7 +82,9 @@ def quantize_static_int8(
         UnsupportedModelError: if the model takes other inputs than the tokens of texts.
         OutputFolderError: if the file cannot be written.
     """
-    graph, target = _source_and_target(folder)
+    ((source, target),) = _sources_and_targets(folder, "static int8")
+    graph = onnx.load(source)
+    add_pre_process_metadata(graph)
     if not len(rows):
         raise InvalidConfigError(
             "Static int8 needs calibration rows", "there are none", "Give some rows of the task, or use dynamic-int8"
@@ -119,11 +137,24 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
         return next(self._batches, None)
 
 
-def _source_and_target(folder: Path) -> tuple[onnx.ModelProto, Path]:
-    source = Path(folder) / "onnx" / "model.onnx"
-    if not source.is_file():
-        raise ExportError("Quantization starts from onnx/model.onnx", f"{folder} has none", "Call export_onnx first")
-    graph = onnx.load(source)
-    # Without this mark the quantizer configures the caller's root logger to suggest offline fusion, which is slower.
-    add_pre_process_metadata(graph)
-    return graph, source.with_name("model_quantized.onnx")
+def _sources_and_targets(folder: Path, one_graph: str | None = None) -> list[tuple[Path, Path]]:
+    """Each fp32 file of a folder, the one that names the format last, and the int8 file that is made of it.
+
+    Args:
+        folder: of the model.
+        one_graph: what needs a model of one file; None: nothing does.
+    """
+    sources = files_beside(folder / main_file(folder))
+    if not all(source.is_file() for source in sources):
+        raise ExportError(
+            f"Quantization starts from {listed(source.name for source in sources)}",
+            f"{folder} lacks it",
+            "Call export_onnx first",
+        )
+    if one_graph is not None and len(sources) > 1:
+        raise UnsupportedModelError(
+            f"Quantization to {one_graph} needs a model of one ONNX file",
+            f"this one has {listed(source.name for source in sources)}",
+            "Use dynamic-int8",
+        )
+    return [(source, source.with_name(f"{source.stem}{INT8}.onnx")) for source in sources]

@@ -34,7 +34,7 @@ from optimum_ose.finetuning.perturbation import TextPerturbation
 from optimum_ose.finetuning.soft_labels import soft_cross_entropy
 from optimum_ose.modeling.health import require_learnable
 from optimum_ose.modeling.prediction import num_classes
-from optimum_ose.preprocessing import Preprocessor, holds_choices, without_lengths
+from optimum_ose.preprocessing import WRITTEN, Preprocessor, holds_choices, without_lengths
 from optimum_ose.processes import launched_processes
 from optimum_ose.tasks import DEFAULT_TASK, distillable_task, labeled_task
 from optimum_ose.tasks.parts.grouped import GroupMetric
@@ -117,7 +117,8 @@ def build_trainer(
     else:
         per_token = definition.problem(model.config).labels_tokens
         collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
-        if len(train_dataset) and holds_choices(train_dataset[0].get("input_ids") or ()):
+        has_choices = len(train_dataset) > 0 and holds_choices(train_dataset[0].get("input_ids") or ())
+        if has_choices or WRITTEN in train_dataset.column_names:
             collator = pad_rows(tokenizer)
     problem = definition.problem(model.config)
     agora_callbacks, loss = list[TrainerCallback](), partial(_own_loss, problem) if problem.has_own_loss else None
@@ -159,6 +160,7 @@ def build_trainer(
             processing_class=tokenizer,
             compute_metrics=metric.compute,
             compute_loss_func=loss,
+            preprocess_logits_for_metrics=problem.kept_of_batch,
             callbacks=[*(agora_callbacks or [EpochStart()]), *callbacks],
         )
     except (ValueError, TypeError, ImportError) as error:

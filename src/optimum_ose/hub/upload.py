@@ -14,6 +14,7 @@ from optimum_ose.hub.failures import FAILURES, NO_HUB, not_the_hub
 from optimum_ose.hub.repository import require_repository
 from optimum_ose.hub.rights import require_private
 from optimum_ose.hub.usage import named_card
+from optimum_ose.serving.graphs import DECODER, ENCODER, FULL, HALF, INT8, MODEL, main_file, onnx_file
 from optimum_ose.wording import listed, one_line
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _CARD = "README.md"
 _REQUIRED = ("config.json", _CARD)
-_OF_A_RUN = ("tokenizer_config.json", "onnx/model.onnx", "ose/search.json", "ose/benchmark.json")
+_OF_A_RUN = ("tokenizer_config.json", "ose/search.json", "ose/benchmark.json")
 """What a finished run leaves; an upload without it is told."""
 _LAYOUT = (
     "ose/choice.json",
@@ -49,9 +50,7 @@ _LAYOUT = (
     "spm.model",
     "sentencepiece.bpe.model",
     "chat_template.jinja",
-    "onnx/model.onnx",
-    "onnx/model_quantized.onnx",
-    "onnx/model_fp16.onnx",
+    *(onnx_file(graph, ending) for graph in (MODEL, ENCODER, DECODER) for ending in (FULL, INT8, HALF)),
     "ose/search.json",
     "ose/journal.jsonl",
     "ose/benchmark.json",
@@ -156,7 +155,8 @@ def layout_files(folder: Path) -> list[str]:
             f"{listed(outside)} lead out of it, or to nothing",
             "Copy the folder with the files that the links point to (cp -rL)",
         )
-    if lost := [name for name in _OF_A_RUN if (folder / "ose" / "run.json").is_file() and name not in found]:
+    needed = (*_OF_A_RUN, main_file(folder)) if (folder / "ose" / "run.json").is_file() else ()
+    if lost := [name for name in needed if name not in found]:
         _LOGGER.warning("%s is the folder of a run, but lacks %s: the upload goes without", folder, listed(lost))
     return found
 

@@ -7,9 +7,12 @@ from dataclasses import replace
 from huggingface_hub import ModelCard
 
 from optimum_ose.hub.facts import CardFacts
+from optimum_ose.serving.graphs import DECODER, FULL, INT8, MODEL, onnx_file
 from optimum_ose.serving.tasks import served_tasks
 
-_DTYPES = {"onnx/model_quantized.onnx": "q8", "onnx/model.onnx": "fp32"}
+_DTYPES = {
+    onnx_file(graph, ending): dtype for graph in (MODEL, DECODER) for ending, dtype in ((INT8, "q8"), (FULL, "fp32"))
+}
 """transformers.js names a file by its number type."""
 _UNNAMED = "path/to/this/folder"
 """Stands for the model as long as no repository is named."""

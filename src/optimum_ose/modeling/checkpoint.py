@@ -26,6 +26,7 @@ from optimum_ose.modeling.weights import (
 )
 from optimum_ose.modeling.wrappers import without_wrappers
 from optimum_ose.tasks import task_named
+from optimum_ose.tasks.parts.task import Task
 from optimum_ose.wording import listed, one_line, shown
 
 _SPARE = 2**24
@@ -88,7 +89,7 @@ def load_checkpoint(
     model_class: Any = task_named(task).auto_class
     if type(config).__module__.startswith("transformers."):
         described = build_on_meta(config, task)
-        _refuse_decoder_of_its_own(described)
+        _require_stacks(described, task_named(task))
         _require_like_size(described, stored, source)
         model_class = type(described)
         names = without_wrappers(stored, described.state_dict(), base=f"{described.base_model_prefix}.")
@@ -151,8 +152,9 @@ def _require_fitting(
     model: PreTrainedModel, misfit: Misfit, *, task: str, source: str, stored: Mapping[str, Stored]
 ) -> bool:
     """Refuse what does not fit; else whether the head came from the files."""
-    is_headless_class = model.base_model is model
-    body = "" if is_headless_class else f"{model.base_model_prefix}."
+    has_own_body = model.base_model is not model
+    is_headless_class = not has_own_body and not task_named(task).has_two_stacks  # a T5 with its head has no inner body
+    body = f"{model.base_model_prefix}." if has_own_body else ""
     named = model.config.architectures or []
     is_declared = not is_headless_class and (task_named(task).holds_head(model.config) or type(model).__name__ in named)
     declares_other = bool(named) and not is_declared and not _is_bare(model.config)
@@ -179,7 +181,8 @@ def _require_fitting(
         )
     if not is_headless_class and not is_declared and not any(hasattr(transformers, name) for name in named):
         _refuse_unnamed_head(model, misfit, body, source=source)
-    has_head = not is_headless_class and (is_declared or not (declares_other or misfit.in_head(body)))
+    is_complete = has_own_body and not (declares_other or misfit.in_head(body))
+    has_head = not is_headless_class and (is_declared or is_complete)
     return has_head or task_named(task).encodes_texts
 
 
@@ -219,12 +222,20 @@ def _is_of_another_class(name: str, model: PreTrainedModel, is_declared: bool) -
     return not is_declared and not is_in_body
 
 
-def _refuse_decoder_of_its_own(model: PreTrainedModel) -> None:
-    if "decoder_input_ids" in inspect.signature(model.forward).parameters:
+def _require_stacks(model: PreTrainedModel, task: Task) -> None:
+    """Pass if a model has an encoder and a decoder where its task needs both, and one of them elsewhere."""
+    has_both = "decoder_input_ids" in inspect.signature(model.forward).parameters
+    if has_both and not task.has_two_stacks:
         raise UnsupportedModelError(
-            "A teacher must have one stack: an encoder, or a decoder",
+            f"A teacher for {task.name} must have one stack: an encoder, or a decoder",
             f"{type(model).__name__} has both",
             "Choose an encoder such as BERT, or a decoder such as GPT-2 or Llama",
+        )
+    if task.has_two_stacks and not has_both:
+        raise UnsupportedModelError(
+            f"A teacher for {task.name} must read with an encoder and write with a decoder",
+            f"{type(model).__name__} has one stack",
+            "Choose a T5, BART or Marian",
         )
 
 

@@ -1,6 +1,8 @@
 """Initializes a student: with parts of its teacher's tensors, or from scratch."""
 
+import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -25,7 +27,11 @@ def from_scratch(
     config = reconfigure(teacher.config, architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return task_named(task or HEADLESS_TASK).auto_class.from_config(config, dtype=torch.float32)  # type: ignore[no-any-return]
+        student: PreTrainedModel = task_named(task or HEADLESS_TASK).auto_class.from_config(config, dtype=torch.float32)
+    written: Any = getattr(teacher, "generation_config", None)
+    if written is not None:  # how it writes is no matter of size
+        student.generation_config = copy.deepcopy(written)
+    return student
 
 
 def inherit(

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from optimum_ose.data.groups import GROUP_COLUMNS
 from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
-from optimum_ose.preprocessing import NO_INPUTS, Preprocessor
+from optimum_ose.preprocessing import NO_INPUTS, WRITTEN_MASK, Preprocessor
 from optimum_ose.tasks.parts.pooling import SentencePooling, pooling_of
 from optimum_ose.tasks.parts.spans import span_logits
 
@@ -103,13 +103,18 @@ def answers_in_order(
     for indices, batch in batches:
         found = answer(batch)
         has_padding = found.ndim > 2 and len(found) > 1
-        masks = batch["attention_mask"].bool().cpu() if has_padding else [...] * len(found)
+        masks = _answered(batch).bool().cpu() if has_padding else [...] * len(found)
         for index, of_row, mask in zip(indices, found if found.ndim > 2 else found[:, None], masks, strict=True):
             answers[index] = of_row[mask].numpy()
         num_answered += len(indices)
         if on_rows is not None:
             on_rows(num_answered)
     return np.concatenate(answers) if answers else np.empty((0, 0), dtype=np.float32)
+
+
+def _answered(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """1 where a token is answered: of what is written where there is a decoder, else of what is read."""
+    return batch[WRITTEN_MASK] if WRITTEN_MASK in batch else batch["attention_mask"]
 
 
 def real_tokens(batch: Mapping[str, torch.Tensor], shown: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,11 @@ _TEXTS = ("a", "a b c")
 """Of two lengths, so that one is padded."""
 
 
+def is_pair(model: PreTrainedModel) -> bool:
+    """Whether a model has a decoder of its own, which writes of what an encoder has read."""
+    return bool(getattr(model.config, "is_encoder_decoder", False)) and model.can_generate()
+
+
 def require_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Pass if a model answers two short texts.
 
@@ -25,6 +30,8 @@ def require_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     try:
         batch = tokenizer(list(_TEXTS), padding=True, return_tensors="pt")
         given = {name: item[:, None] if takes_choices(model) else item for name, item in batch.to(model.device).items()}
+        if is_pair(model):
+            given["decoder_input_ids"] = batch["input_ids"]
         if batch["input_ids"].numel():
             with evaluating(model):
                 model(**given)

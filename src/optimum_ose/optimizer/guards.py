@@ -90,7 +90,8 @@ def require_student(student: Any, teacher: PreTrainedModel, problem: Problem, *,
             "the two are one, or share their weights",
             "Make a student with initialize, or pass copy.deepcopy(model)",
         )
-    if _HEAD.search(type(teacher).__name__) and student.base_model is student:
+    is_bare = student.base_model is student and type(student) is not type(teacher)
+    if _HEAD.search(type(teacher).__name__) and is_bare:
         raise InvalidConfigError(
             "The student must have a head for the task, as the teacher has",
             f"got a {type(student).__name__}, without one, for a {type(teacher).__name__}",

@@ -24,7 +24,7 @@ from optimum_ose.modeling.prediction import evaluating, token_mask
 from optimum_ose.modeling.repair import record, repair
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.modeling.slicing import inherit_fronts
-from optimum_ose.preprocessing import IMAGE, SOUND, Preprocessor, holds_choices, row_lengths
+from optimum_ose.preprocessing import IMAGE, SOUND, WRITTEN, WRITTEN_MASK, Preprocessor, holds_choices, row_lengths
 from optimum_ose.tasks import task_named
 
 NUM_CALIBRATION_ROWS = 1024
@@ -40,7 +40,7 @@ _NUM_COMPARED = 16
 """Rows on which a reordered teacher is compared with the teacher."""
 _ROUNDING = 1e-3
 """Relative difference between them that is rounding."""
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids", IMAGE, SOUND)
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids", WRITTEN, WRITTEN_MASK, IMAGE, SOUND)
 _LOGGER = logging.getLogger(__name__)
 
 

@@ -22,7 +22,8 @@ from optimum_ose.data.given import plain_dataset, plain_or_none
 from optimum_ose.data.labels import head_names, same_classes
 from optimum_ose.display import default_listener
 from optimum_ose.distillation.teaching import with_teacher_logits
-from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
+from optimum_ose.export.decoders import writes_sequences
 from optimum_ose.finetuning.new_head import raise_head_rate, start_at_frequencies
 from optimum_ose.finetuning.trainer import build_trainer
 from optimum_ose.guards import require_config, require_kind, require_whole_number
@@ -111,7 +112,7 @@ class TeacherTask:
         require_float32(teacher)
         self.teacher = teacher
         self.tokenizer = tokenizer
-        self.task = task
+        self.task = self._definition.name
         self.has_head = has_head
         self._limit = usable_length(teacher.config, text_tokenizer(tokenizer))
         self.max_length = max_length if self._limit is None else min(max_length, self._limit)
@@ -122,6 +123,8 @@ class TeacherTask:
             self._definition.settle_head(teacher.config)
         elif getattr(teacher.config, "served_task", None) is not None:
             teacher.config.served_task = None  # that of a folder which served another task with this head
+        if self._definition.settle_model is not None:
+            self._definition.settle_model(teacher, tokenizer, self.max_length)
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
         self._made: dict[str, Dataset] = {}
@@ -247,7 +250,12 @@ class TeacherTask:
             return self._judged(dataset, lambda judge, asked: self._asked(judge, asked, model))
         rows = self.rows(dataset)
         with working(self.listener, "scoring", None):
-            answers = predict_logits(model, rows, tokenizer=self.tokenizer)
+            asked = self.problem.asked
+            answers = (
+                predict_logits(model, rows, tokenizer=self.tokenizer)
+                if asked is None
+                else asked(model, rows, self.tokenizer)
+            )
         return self._definition.inputs.scores(answers, rows, dataset, metric=self.metric, settings=self._row_settings())
 
     def references(self, dataset: Dataset) -> Sequence[Any]:
@@ -345,6 +353,7 @@ class TeacherTask:
             preprocessor=self.tokenizer,
             max_length=self.max_length,
             config=self.teacher.config if self.has_head else None,
+            model=self.teacher.config,
             is_labeled=self._definition.has_labels,
             needs_labels=needs_labels,
             on_cut=on_cut,
@@ -415,7 +424,16 @@ class TeacherTask:
 
         Raises:
             InvalidConfigError: if shared weights are asked for, and the task has no labels.
+            UnsupportedModelError: if latency counts, and the model writes token after token.
         """
+        if writes_sequences(self.teacher) and (
+            settings.max_latency_ms is not None or settings.inference_cost == "latency"
+        ):
+            raise UnsupportedModelError(
+                "Latency in the search needs models that answer in one run of one ONNX file",
+                f"a {type(self.teacher).__name__} writes token after token",
+                "Leave out max_latency_ms and inference_cost='latency': benchmark.json has the latency of the student",
+            )
         if settings.method == "elastic" and self.problem.judge is not None:
             raise InvalidConfigError(
                 "search.method elastic needs answers that are compared one by one",

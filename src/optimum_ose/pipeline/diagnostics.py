@@ -15,6 +15,7 @@ from optimum_ose.pipeline.stages import teacher_export
 from optimum_ose.records import read_benchmark
 from optimum_ose.report.writing import write_report
 from optimum_ose.serialization import canonical_json, write_atomic
+from optimum_ose.serving.graphs import main_file
 from optimum_ose.tasks import task_named
 from optimum_ose.tasks.parts.texts import TEXTS
 
@@ -58,9 +59,9 @@ def score_diagnostic(artifact: OSEArtifact, name: str, rows: Dataset) -> dict[st
     folders = {"teacher": teacher_export(artifact), "student": artifact.path}
     scores = {
         role: {
-            label: served_scores(folder, rows, task=task, file_name=file, benchmark_task=name)
-            for label, file in FORMATS.items()
-            if (folder / file).is_file()
+            label: served_scores(folder, rows, task=task, file_name=main_file(folder, ending), benchmark_task=name)
+            for label, ending in FORMATS.items()
+            if (folder / main_file(folder, ending)).is_file()
         }
         for role, folder in folders.items()
         if folder.is_dir()

@@ -15,10 +15,11 @@ from optimum_ose.export.example_inputs import described_input, frames_of
 from optimum_ose.modeling.search_space import derive_search_space
 from optimum_ose.optimizer.served import require_same_score
 from optimum_ose.optimizer.verbs import Verbs
-from optimum_ose.preprocessing import SOUND, row_lengths
+from optimum_ose.preprocessing import SOUND, WRITTEN, num_answers, row_lengths
+from optimum_ose.serving.graphs import FULL, INT8, main_file
 
-FORMATS: Mapping[str, str] = {"onnx-fp32": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
-"""Format -> file, relative to the model folder."""
+FORMATS: Mapping[str, str] = {"onnx-fp32": FULL, "onnx-int8": INT8}
+"""Format -> the ending of its file's name; see `serving.graphs`."""
 _SHARE_OF_ROWS = 0.95
 """Latency is measured at the length that so many of the test rows do not exceed."""
 
@@ -53,12 +54,14 @@ def compare(
     metric = optimizer.metric_name(test)
     scores = {name: _all_scores(optimizer, model, folders[name], test) for name, model in models.items()}
     steering = {
-        label: optimizer.served_scores(folders["student"], validation, file_name=FORMATS[label])[metric]
+        label: optimizer.served_scores(
+            folders["student"], validation, file_name=main_file(folders["student"], FORMATS[label])
+        )[metric]
         for label in scores["student"]
         if label in FORMATS
     }
     latency = measure(optimizer, student, folders=folders, test=optimizer.rows(test), config=config)
-    default, reason = _default_file(steering, latency, config, least_score=least_score)
+    default, reason = _default_format(steering, latency, config, least_score=least_score)
     return {
         "metric": metric,
         "scores": scores,
@@ -67,7 +70,7 @@ def compare(
         "sizes": {name: _size(model, optimizer.task, config.search.sequence_length) for name, model in models.items()},
         "latency": latency,
         **_of_benchmark(optimizer, models, folders, further),
-        "default_file": default,
+        "default_file": main_file(folders["student"], FORMATS[default]),
         "default_reason": reason,
         "label_names": _label_names(student) if optimizer.problem.judge is None else [],
     }
@@ -76,7 +79,8 @@ def compare(
 def _all_scores(optimizer: Verbs, model: PreTrainedModel, folder: Path, rows: Dataset) -> dict[str, dict[str, float]]:
     """Scores of a model in memory and of each of its files, by format."""
     scores = {"pytorch-fp32": optimizer.scores(model, rows)}
-    for label, file in FORMATS.items():
+    for label, ending in FORMATS.items():
+        file = main_file(folder, ending)
         if (folder / file).is_file():
             scores[label] = optimizer.served_scores(folder, rows, file_name=file)
             if label == "onnx-fp32":
@@ -128,6 +132,7 @@ def measure(
         student_folder=folders["student"],
         num_threads=1,
         sequence_length=length,
+        num_written=None if WRITTEN not in test.column_names else int(np.quantile(num_answers(test), _SHARE_OF_ROWS)),
         block_seconds=config.export.block_seconds,
         memory=memory,
     )
@@ -152,25 +157,23 @@ def _size(model: PreTrainedModel, task: str, sequence_length: int) -> dict[str, 
     }
 
 
-def _default_file(
+def _default_format(
     steering: Mapping[str, float], latency: Mapping[str, Any], config: OSEConfig, *, least_score: float
 ) -> tuple[str, str]:
     """The int8 file, unless it loses more than the limit on the development rows, or what was to be kept there, or is
     slower here.
     """
     if "onnx-int8" not in steering:
-        return FORMATS["onnx-fp32"], "there is no int8 file"
+        return "onnx-fp32", "there is no int8 file"
     loss = 1 - steering["onnx-int8"] / steering["onnx-fp32"] if steering["onnx-fp32"] else 0.0
     if loss > config.export.max_score_loss:
         return (
-            FORMATS["onnx-fp32"],
+            "onnx-fp32",
             f"int8 loses {loss:.1%} of the score on the development rows, more than {config.export.max_score_loss:.1%}",
         )
     if steering["onnx-int8"] < least_score <= steering["onnx-fp32"]:
-        return FORMATS[
-            "onnx-fp32"
-        ], f"int8 loses the share of the teacher's score that was to be kept ({loss:.1%} less)"
+        return "onnx-fp32", f"int8 loses the share of the teacher's score that was to be kept ({loss:.1%} less)"
     times = {row["format"]: row["cpu_ms"] for row in latency["results"] if row["model"] == "student"}
     if times["onnx-int8"] >= times["onnx-fp32"]:
-        return FORMATS["onnx-fp32"], "int8 is not faster than fp32 on this machine"
-    return FORMATS["onnx-int8"], f"int8 keeps {1 - loss:.1%} of the score and is faster on this machine"
+        return "onnx-fp32", "int8 is not faster than fp32 on this machine"
+    return "onnx-int8", f"int8 keeps {1 - loss:.1%} of the score and is faster on this machine"

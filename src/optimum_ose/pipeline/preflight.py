@@ -166,6 +166,8 @@ def _check_distillation(config: DistillationConfig, to_do: Mapping[Stage, str]) 
 
 def _check_search(run: Run, to_do: Mapping[Stage, str]) -> None:
     config = run.config
+    if "extract" in to_do:
+        run.optimizer.require_searchable(config.search)
     if "extract" in to_do and config.search.method == "elastic":
         require_measurable(run.optimizer.problem)
         require_precision(config.search.elastic.mixed_precision)

@@ -13,10 +13,11 @@ from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.batching import QueueFullError
 from optimum_ose.serving.protocol import RequestError, ServerLimits, bad_request, parse_json
 from optimum_ose.serving.served_task import DirectTask
+from optimum_ose.wording import listed
 
 MAX_NEW_TOKENS = 256
 """That a client may ask for."""
-_MOST = {"top_k": 256, "max_new_tokens": MAX_NEW_TOKENS}
+_MOST = {"top_k": 256, "max_new_tokens": MAX_NEW_TOKENS, "num_beams": 16}
 """Of each parameter."""
 
 
@@ -45,7 +46,7 @@ def parse_direct(body: bytes, task: DirectTask, limits: ServerLimits) -> DirectR
         raise bad_request("the body is no object with the key inputs")
     parameters = content.get("parameters") or {}
     if not isinstance(parameters, dict) or not set(parameters) <= set(_MOST):
-        raise bad_request(f"parameters is no object with at most the keys {' and '.join(_MOST)}")
+        raise bad_request(f"parameters is no object with at most the keys {listed(_MOST)}")
     for name, value in parameters.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise bad_request(f"{name} is no positive whole number")

@@ -9,12 +9,14 @@ from tokenizers import Tokenizer
 
 from optimum_ose.exceptions import InvalidConfigError, is_panic
 from optimum_ose.serving.decoding import Decoder
-from optimum_ose.serving.folder import has_file, read_object, read_tokenizer
+from optimum_ose.serving.folder import has_file, read_object, read_tokenizer, resolve_file
+from optimum_ose.serving.graphs import INT8, main_file
 from optimum_ose.serving.image_loading import load_image_model
 from optimum_ose.serving.image_model import ImageModel
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import Padding
 from optimum_ose.serving.runner import Runner, open_session
+from optimum_ose.serving.sequence_model import load_sequence_model
 from optimum_ose.serving.served_task import DirectTask, RowTask
 from optimum_ose.serving.settings import check_config, check_tokenizer_settings, stated_length
 from optimum_ose.serving.sound_model import SoundModel, load_sound_model
@@ -23,7 +25,6 @@ from optimum_ose.serving.trial import Trial
 from optimum_ose.silence import STANDARD_ERROR, native_silence
 from optimum_ose.wording import one_line
 
-_QUANTIZED = "onnx/model_quantized.onnx"
 _EXPORT_MARK = "ose/exported"
 """Is in folders that an export of ours wrote; `ose/export.json` comes last."""
 _RARE_TEXT = "a \U0010fffd"
@@ -43,12 +44,12 @@ class LoadedTask:
     """How inputs are answered."""
 
 
-def load_model(folder: Path, model_path: Path, *, config: dict[str, Any], num_threads: int | None) -> LoadedTask:
+def load_model(folder: Path, file: str, *, config: dict[str, Any], num_threads: int | None) -> LoadedTask:
     """Open the session of a folder and what makes its inputs, and try what the model can take.
 
     Args:
         folder: holds `tokenizer.json` and `tokenizer_config.json`, or for images and sounds `preprocessor_config.json`.
-        model_path: the ONNX file.
+        file: the ONNX file, relative to the folder.
         config: what `config.json` holds.
         num_threads: intra-op threads; None leaves the choice to ONNX Runtime.
 
@@ -58,13 +59,29 @@ def load_model(folder: Path, model_path: Path, *, config: dict[str, Any], num_th
         UnsupportedModelError: if the model is for another task, or its inputs are made ready in an unknown way.
         MissingDependencyError: if it is a model of images or sounds, and Pillow or soundfile is not installed.
     """
-    head = model_task(config)
+    head, model_path = model_task(config), resolve_file(folder, file)
     served = served_tasks()[head]
+    if served.reads == "sources":
+        return _load_sources(folder, file, head, config=config, num_threads=num_threads)
     if served.reads == "texts":
         return _load_texts(folder, model_path, head, config=config, num_threads=num_threads)
     load: Callable[..., ImageModel | SoundModel] = load_image_model if served.reads == "images" else load_sound_model
     model = load(folder, model_path, served, head, config=config, num_threads=num_threads)
     return LoadedTask(name=head, model=None, task=served.load(model))
+
+
+def _load_sources(folder: Path, file: str, head: str, *, config: dict[str, Any], num_threads: int | None) -> LoadedTask:
+    settings = read_object(folder, "tokenizer_config.json")
+    check_tokenizer_settings(settings)
+    model = load_sequence_model(
+        folder,
+        file,
+        tokenizer=_load_tokenizer(folder),
+        config=config,
+        tokenizer_settings=settings,
+        num_threads=num_threads,
+    )
+    return LoadedTask(name=head, model=None, task=served_tasks()[head].load(model))
 
 
 def _load_texts(
@@ -113,7 +130,8 @@ def default_file(folder: Path) -> str:
             if isinstance(recommended, str):
                 return recommended
     is_compared = not has_file(folder, _EXPORT_MARK)
-    return _QUANTIZED if is_compared and has_file(folder, _QUANTIZED) else "onnx/model.onnx"
+    quantized = main_file(folder, INT8)
+    return quantized if is_compared and has_file(folder, quantized) else main_file(folder)
 
 
 def _load_tokenizer(folder: Path) -> Tokenizer:

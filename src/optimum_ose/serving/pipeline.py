@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OutputFolderError, UnsupportedModelError
-from optimum_ose.serving.folder import read_object, resolve_file
+from optimum_ose.serving.folder import read_object
 from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, text_pairs
 from optimum_ose.serving.loading import LoadedTask, default_file, load_model, model_task
 from optimum_ose.serving.model import Model
@@ -17,7 +17,7 @@ from optimum_ose.serving.runner import MAX_BATCH_TOKENS, check_threads
 from optimum_ose.serving.served_task import DirectTask, Options, RowTask
 from optimum_ose.wording import can_name_a_file, shown
 
-_DEFAULT_NEW_TOKENS = 20
+_MOST_BEAMS = 64
 
 
 @final
@@ -88,7 +88,7 @@ class OnnxPipeline:
             folder: holds `config.json`, `onnx/`, and `tokenizer.json` and `tokenizer_config.json` or, for images,
                 `preprocessor_config.json`.
             file_name: ONNX file relative to the folder. None: the one that `ose/benchmark.json` recommends, else
-                `onnx/model_quantized.onnx`, else `onnx/model.onnx`.
+                `onnx/model_quantized.onnx`, else `onnx/model.onnx`. Of a model with a decoder, the decoder's.
             num_threads: intra-op threads; None leaves the choice to ONNX Runtime.
 
         Raises:
@@ -102,8 +102,7 @@ class OnnxPipeline:
         check_threads("num_threads", num_threads)
         config = read_object(path, "config.json")
         model_task(config)
-        model_path = resolve_file(path, file_name or default_file(path))
-        return cls(load_model(path, model_path, config=config, num_threads=num_threads))
+        return cls(load_model(path, file_name or default_file(path), config=config, num_threads=num_threads))
 
     def __call__(
         self,
@@ -111,7 +110,8 @@ class OnnxPipeline:
         *,
         top_k: int | Literal["best"] | None = "best",
         aggregation_strategy: Aggregation = "none",
-        max_new_tokens: int = _DEFAULT_NEW_TOKENS,
+        max_new_tokens: int | None = None,
+        num_beams: int | None = None,
         batch_size: int = 32,
     ) -> Any:
         """Answer as a transformers pipeline does, except that texts longer than the model's limit are cut.
@@ -125,7 +125,10 @@ class OnnxPipeline:
                 form that transformers gives when `top_k` is not named. Of `fill-mask` words per mask (by default 5), of
                 question answering answers per question (by default 1), of image classification by default 5 labels.
             aggregation_strategy: how token classification joins tokens to entities.
-            max_new_tokens: of text generation, which takes the most probable token each time.
+            max_new_tokens: of tasks that write. None: 20 of text generation, which takes the most probable token each
+                time; of text2text-generation as `generation_config.json` says.
+            num_beams: of text2text-generation: beginnings that are kept, 1 for the most probable token each time, 64 at
+                most; None: as `generation_config.json` says.
             batch_size: texts or images per run; texts of similar length share one.
 
         Returns:
@@ -138,7 +141,12 @@ class OnnxPipeline:
         """
         _check_positive("top_k", 1 if top_k in ("best", None) else top_k)
         _check_positive("batch_size", batch_size)
-        _check_positive("max_new_tokens", max_new_tokens)
+        _check_positive("max_new_tokens", 1 if max_new_tokens is None else max_new_tokens)
+        _check_positive("num_beams", 1 if num_beams is None else num_beams)
+        if num_beams is not None and num_beams > _MOST_BEAMS:
+            raise InvalidDataError(
+                f"num_beams must be at most {_MOST_BEAMS}", f"got {num_beams}", "Ask for fewer beams"
+            )
         if aggregation_strategy not in AGGREGATIONS:
             raise InvalidDataError(
                 f"aggregation_strategy must be one of {', '.join(AGGREGATIONS)}",
@@ -150,6 +158,7 @@ class OnnxPipeline:
             is_best=top_k == "best",
             aggregation_strategy=aggregation_strategy,
             max_new_tokens=max_new_tokens,
+            num_beams=num_beams,
             batch_size=batch_size,
         )
         if isinstance(self._loaded, DirectTask):

@@ -29,8 +29,10 @@ class Options:
     """Whether one answer is wanted, in the flat form that transformers gives when `top_k` is not named."""
     aggregation_strategy: Aggregation = "simple"
     """How tokens are joined to entities."""
-    max_new_tokens: int = 20
-    """Of text generation."""
+    max_new_tokens: int | None = None
+    """Of tasks that write; None: as many as the task gives by itself."""
+    num_beams: int | None = None
+    """Of tasks that read one text and write another: beginnings that are kept; None: as the folder says."""
     batch_size: int = 32
     """Texts per run of the model."""
 
@@ -106,9 +108,9 @@ class ServedTask:
     """What one file of `optimum_ose.serving.tasks` tells."""
 
     load: Callable[[Any], RowTask | DirectTask]
-    """The task of a loaded model: of a `Model`, an `ImageModel` or a `SoundModel`."""
-    reads: Literal["texts", "images", "sounds"] = "texts"
-    """What inputs are."""
+    """The task of a loaded model: of a `Model`, an `ImageModel`, a `SoundModel` or a `SequenceModel`."""
+    reads: Literal["texts", "images", "sounds", "sources"] = "texts"
+    """What inputs are; sources are texts of which others are written."""
     heads: tuple[str, ...] = ()
     """Endings of the class names, in `config.json`, of models that do it."""
     is_marked: bool = False

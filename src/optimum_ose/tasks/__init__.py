@@ -1,5 +1,5 @@
 """The tasks, one file each: `TASK` in `question_answering.py` is the task question-answering. A new one is a new file;
-what tasks are made of is in `parts`.
+what tasks are made of is in `parts`. A file whose `TASK` is another one's is another name of that one.
 
 Importing this module imports no task; `task_named` imports one.
 """
@@ -59,9 +59,10 @@ def labeled_task(name: object) -> "Task":
 
 def _among(tasks: "list[Task]", name: object) -> "Task":
     by_name = {task.name: task for task in tasks}
-    if not isinstance(name, str) or name not in by_name:
+    known = task_named(name).name if name in task_names() else name
+    if not isinstance(known, str) or known not in by_name:
         raise _refusal(by_name, name)
-    return by_name[name]
+    return by_name[known]
 
 
 def _refusal(names: "tuple[str, ...] | dict[str, Task]", name: object) -> UnsupportedModelError:

@@ -18,6 +18,7 @@ from optimum_ose.serving.runner import MAX_BATCH_TOKENS, MAX_OUTPUT_VALUES, PAST
 from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
 
 _PRESENT = "present."
+_DEFAULT_NEW_TOKENS = 20
 _LARGE_VOCABULARY = 2**18
 """Where the file does not say how many logits a token has."""
 _SCORED_TEXTS = 8
@@ -156,7 +157,8 @@ def _vocabulary_size(runner: Runner) -> int:
 
 def _answer(continuer: Continuer, inputs: object, options: Options) -> Any:
     texts = [text for text, _ in text_pairs(inputs)]
-    found = continuer.continuations(texts, max_new_tokens=options.max_new_tokens, batch_size=options.batch_size)
+    count = _DEFAULT_NEW_TOKENS if options.max_new_tokens is None else options.max_new_tokens
+    found = continuer.continuations(texts, max_new_tokens=count, batch_size=options.batch_size)
     answers = [[{"generated_text": text + more}] for text, more in zip(texts, found, strict=True)]
     return answers if isinstance(inputs, list) else answers[0]
 

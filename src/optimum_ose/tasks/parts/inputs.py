@@ -26,6 +26,8 @@ class RowSettings:
     """Tokens per row; longer ones are cut."""
     config: PretrainedConfig | None = None
     """Of a teacher whose head is trained; classes get its numbers. None: they keep their own."""
+    model: PretrainedConfig | None = None
+    """Of the model that reads the rows, whether its head is trained or not."""
     is_labeled: bool = True
     """Whether rows of the task have labels; else a column of labels is left out."""
     needs_labels: bool = True

@@ -117,6 +117,10 @@ class Problem:
     """What answers of `OnnxPipeline` say, in the form that `Metric.judged` takes, given the names of the classes."""
     answers: Callable[[Any, Batch], torch.Tensor] = _logits
     """The part of a model's output that is imitated, shape (answers, size)."""
+    asked: Callable[[PreTrainedModel, Dataset, Preprocessor], NDArray[Any]] | None = None
+    """What a model answers to rows where it is judged, one answer for each; None: its answers in one pass."""
+    kept_of_batch: Callable[[Any, Any], torch.Tensor] | None = None
+    """What a Trainer keeps of a batch's logits (first) for the metric, given its labels; None: all of them."""
     kept_answers: Callable[[torch.Tensor, Batch], torch.Tensor] = _all
     """Of padded answers that were computed before, those that count, shape (answers, size)."""
     collator: Callable[[Preprocessor, int], Collate] = _padded

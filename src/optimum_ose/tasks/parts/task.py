@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import transformers
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.data.labels import head_names
 from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.tasks.parts.inputs import Inputs
 from optimum_ose.tasks.parts.pooling import SentencePooling
 from optimum_ose.tasks.parts.problem import Metric, Problem
@@ -48,6 +49,11 @@ class Task:
     """Writes into the config of a model, in place, what its head answers, where that does not depend on the data; or
     refuses it. None: the data or the config tell.
     """
+    settle_model: Callable[[PreTrainedModel, Preprocessor, int], None] | None = None
+    """Completes a teacher, in place, given what makes its inputs and the tokens at which texts are cut; or refuses it.
+    """
+    has_two_stacks: bool = False
+    """Whether its models read with an encoder and write with a decoder."""
     encodes_texts: bool = False
     """Whether a model makes vectors of texts; a folder of sentence-transformers then says how."""
     default_pooling: SentencePooling | None = None
