@@ -54,7 +54,11 @@ def marian() -> PreTrainedModel:
     return made(lambda: MarianMTModel(MarianConfig(**SIZES)))
 
 
-MODELS: dict[str, Callable[[], PreTrainedModel]] = {"t5": t5, "bart": bart, "marian": marian}
+MODELS: dict[str, Callable[[], PreTrainedModel]] = {
+    "t5": lambda: t5(tie_word_embeddings=False),
+    "bart": bart,
+    "marian": marian,
+}
 
 
 def made(make: Callable[[], PreTrainedModel]) -> PreTrainedModel:
@@ -108,6 +112,8 @@ def trained(model: PreTrainedModel, rows: Dataset, *, steps: int, rate: float = 
 
 
 def saved(model: PreTrainedModel, folder: Path) -> Path:
+    if model.can_generate():
+        model.generation_config.max_length = 21
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return folder

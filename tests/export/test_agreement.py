@@ -19,10 +19,11 @@ from transformers import (
 from export.tiny_text import BERT_SIZES, WORDS, tiny_classifier, tiny_tokenizer
 from optimum_ose.configuration import ExportConfig
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.export.agreement import FULL, QUANTIZED, _explained
+from optimum_ose.export.agreement import _explained
 from optimum_ose.export.formats import write_formats
 from optimum_ose.serving.loading import default_file
 
+FULL, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
 TOKENIZER = tiny_tokenizer()
 ROWS = [dict(TOKENIZER(f"{first} {second} movie")) for first in WORDS[5:] for second in WORDS[9:14]]
 

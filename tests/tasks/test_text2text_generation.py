@@ -270,7 +270,7 @@ BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "one column": (lambda folder: {"target-column": "en"}, "must stand in columns of their own"),
     "unlabeled": (lambda folder: {"unlabeled": lines(folder)}, "joins tasks of single texts"),
     "latency": (lambda folder: {"max-latency-ms": 5}, "Latency in the search needs models that answer in one run"),
-    "agora": (lambda folder: {"config": {"agora": {"max_rounds": 1}}}, "Agora makes new rows of texts with a class"),
+    "agora": (lambda folder: {"config": {"agora": {"initial_round": True}}}, "Agora makes new rows of texts with a class"),
     "static": (
         lambda folder: {"config": {"export": {"quantization": "static-int8"}}},
         "needs a model of one ONNX file",
