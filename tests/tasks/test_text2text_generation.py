@@ -152,7 +152,13 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SETTINGS = {
     "max_length": 16,
-    "search": {"max_training_steps": 2, "max_evaluations": 3, "num_eval_rows": 16, "sequence_length": 16},
+    "search": {
+        "method": "certified",
+        "max_training_steps": 2,
+        "max_evaluations": 2,
+        "num_eval_rows": 16,
+        "sequence_length": 16,
+    },
     "distillation": {"num_steps": 10, "checkpoint_steps": 8},
     "student_arguments": {"num_train_epochs": 1},
     "export": {"block_seconds": 0.01},
@@ -270,11 +276,15 @@ BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "one column": (lambda folder: {"target-column": "en"}, "must stand in columns of their own"),
     "unlabeled": (lambda folder: {"unlabeled": lines(folder)}, "joins tasks of single texts"),
     "latency": (lambda folder: {"max-latency-ms": 5}, "Latency in the search needs models that answer in one run"),
-    "agora": (lambda folder: {"config": {"agora": {"initial_round": True}}}, "Agora makes new rows of texts with a class"),
+    "agora": (
+        lambda folder: {"config": {"agora": {"initial_round": True}}},
+        "Agora makes new rows of texts with a class",
+    ),
     "static": (
         lambda folder: {"config": {"export": {"quantization": "static-int8"}}},
         "needs a model of one ONNX file",
     ),
+    "layers": (lambda folder: {"config": {"distillation": {"hidden_weight": 1.0}}}, "need models of one stack"),
     "copies": (lambda folder: {"config": {"distillation": {"num_augmented_copies": 1}}}, "opies"),
 }
 

@@ -19,7 +19,7 @@ from optimum_ose.configuration import DistillationConfig
 from optimum_ose.data.tokenization import training_batches
 from optimum_ose.distillation.checkpoints import load_latest, save
 from optimum_ose.distillation.local_process import LocalProcess, num_processes
-from optimum_ose.distillation.pupil import Pupil, require_tokens, show_attentions, wanted_internals
+from optimum_ose.distillation.pupil import Pupil, require_one_stack, require_tokens, show_attentions, wanted_internals
 from optimum_ose.distillation.teaching import (
     lesson_of,
     require_one_device,
@@ -94,6 +94,7 @@ def distill(
     problem = distillable_task(task).problem(teacher.config)
     problem.require_comparable(student, teacher, tokenizer, teacher_tokenizer)
     config = replace(config, learning_rate=config.learning_rate or problem.learning_rate)
+    require_one_stack(config, teacher)
     if config.attention_weight:
         show_attentions(student, teacher)
     if not isinstance(tokenizer, PreTrainedTokenizerBase) and any(wanted_internals(config).values()):

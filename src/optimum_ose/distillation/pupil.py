@@ -14,6 +14,7 @@ from optimum_ose.distillation.losses import attention_mismatch, hidden_mismatch,
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.model_inputs import run_example
 from optimum_ose.modeling.prediction import evaluating, real_tokens
+from optimum_ose.modeling.trial import is_pair
 from optimum_ose.preprocessing import LABELS, NO_INPUTS
 from optimum_ose.tasks.parts.problem import Problem
 
@@ -59,6 +60,20 @@ def show_attentions(*models: PreTrainedModel) -> None:
             "attention_weight needs models that compute attention maps: attn_implementation='eager'",
             f"got {', '.join(others)}",
             "Load the teacher with attn_implementation='eager', or set attention_weight=0",
+        )
+
+
+def require_one_stack(config: DistillationConfig, *models: PreTrainedModel) -> None:
+    """Refuse to match layers of models that read with an encoder and write with a decoder.
+
+    Raises:
+        InvalidConfigError: if such a model is given, and the config matches layers.
+    """
+    if any(wanted_internals(config).values()) and any(map(is_pair, models)):
+        raise InvalidConfigError(
+            "hidden_weight, relation_weight and attention_weight need models of one stack",
+            f"{type(models[0]).__name__} has an encoder and a decoder",
+            "Set these weights to 0: the student then learns from answers and labels",
         )
 
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.distillation.candidates import CandidateRun, Score
+from optimum_ose.elastic.long_answers import LongAnswers
 from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.prediction import (
@@ -80,6 +81,10 @@ class ElasticMeasurer:
         self._excess = require_measurable(self._problem)
         self._student, self._rows, self._error, self._score, self._clock = student, eval_rows, error, score, clock
         self._batches = list(length_sorted_batches(teacher, eval_rows, tokenizer=tokenizer, batch_size=_BATCH_SIZE))
+        self._long: LongAnswers | None = None
+        if self._problem.kept_of_batch is not None:  # a vocabulary for each token
+            self._long = LongAnswers(self._problem, self._excess, teacher, self._batches)
+            return
         self._answers = torch.from_numpy(predict_logits(teacher, eval_rows, tokenizer=tokenizer)).double()
         self._counts = [1] * len(eval_rows)
         if len(self._answers) != len(eval_rows):
@@ -88,20 +93,19 @@ class ElasticMeasurer:
     @property
     def teacher_score(self) -> float:
         """The teacher's, by the task's metric, on the same rows."""
-        return self._score(self._answers.float().numpy(), self._rows)
+        answers = self._answers.float().numpy() if self._long is None else self._long.of_teacher
+        return self._score(answers, self._rows)
 
     def measure(self, run: CandidateRun) -> dict[str, Any]:
         """The journal entry of a candidate; one whose answers are not finite has the error None."""
         start = self._clock()
-        answers = self._run(run.architecture)
-        found = torch.from_numpy(answers).double()
-        excess = self._by_row(found)
+        answers, excess, error = self._compared(run.architecture)
         is_finite = bool(np.isfinite(excess).all())
         entry: dict[str, Any] = {
             "architecture": dict(run.architecture),
             "theta": dict(run.theta),
             "replicate": run.replicate,
-            "error": self._total(found, answers, excess) if is_finite else None,
+            "error": self._total(answers, excess, error) if is_finite else None,
             "failure": None if is_finite else "diverged",
             "score": self._score(answers, self._rows) if is_finite else None,
             "excess": base64.b64encode(excess.astype("<f4").tobytes()).decode(),
@@ -110,6 +114,16 @@ class ElasticMeasurer:
             right = answers.argmax(-1) == np.asarray(self._rows["labels"][:])
             entry["is_right"] = base64.b64encode(np.packbits(right).tobytes()).decode()
         return {**entry, "wall_time_s": round(self._clock() - start, 3)}
+
+    def _compared(self, architecture: Architecture) -> tuple[NDArray[Any], NDArray[np.float32], float]:
+        """Answers, the excess of each row, and the problem's error."""
+        if self._long is not None:
+            found = self._long.compare(self._student.view(architecture))
+            return found.chosen, found.excess, found.error
+        answers = self._run(architecture)
+        doubled = torch.from_numpy(answers).double()
+        error = float(self._problem.error(doubled, self._answers)) if self._error == "cross-entropy" else float("nan")
+        return answers, self._by_row(doubled), error
 
     def _run(self, architecture: Architecture) -> NDArray[np.float32]:
         """Answers to all rows, in their order, those of tokens row after row."""
@@ -131,11 +145,11 @@ class ElasticMeasurer:
         rows: NDArray[np.float32] = np.array([part.sum() if self._problem.adds_up else part.mean() for part in parts])
         return np.maximum(rows, np.float32(0))
 
-    def _total(self, found: torch.Tensor, answers: NDArray[np.float32], excess: NDArray[np.float32]) -> float:
+    def _total(self, answers: NDArray[Any], excess: NDArray[np.float32], error: float) -> float:
         if self._error == "task-metric":
             return 1.0 - self._score(answers, self._rows)
         if self._error == "cross-entropy":
-            return float(self._problem.error(found, self._answers))
+            return error
         return float(excess.astype(np.float64).mean()) + EXCESS_FLOOR
 
 

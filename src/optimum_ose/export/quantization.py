@@ -147,8 +147,8 @@ def _sources_and_targets(folder: Path, one_graph: str | None = None) -> list[tup
     sources = files_beside(folder / main_file(folder))
     if not all(source.is_file() for source in sources):
         raise ExportError(
-            f"Quantization starts from {listed(source.name for source in sources)}",
-            f"{folder} lacks it",
+            f"Quantization starts from {listed(f'onnx/{source.name}' for source in sources)}",
+            f"{folder} has none",
             "Call export_onnx first",
         )
     if one_graph is not None and len(sources) > 1:

@@ -103,7 +103,7 @@ def answers_in_order(
     for indices, batch in batches:
         found = answer(batch)
         has_padding = found.ndim > 2 and len(found) > 1
-        masks = _answered(batch).bool().cpu() if has_padding else [...] * len(found)
+        masks = answered_tokens(batch).bool().cpu() if has_padding else [...] * len(found)
         for index, of_row, mask in zip(indices, found if found.ndim > 2 else found[:, None], masks, strict=True):
             answers[index] = of_row[mask].numpy()
         num_answered += len(indices)
@@ -112,7 +112,7 @@ def answers_in_order(
     return np.concatenate(answers) if answers else np.empty((0, 0), dtype=np.float32)
 
 
-def _answered(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def answered_tokens(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """1 where a token is answered: of what is written where there is a decoder, else of what is read."""
     return batch[WRITTEN_MASK] if WRITTEN_MASK in batch else batch["attention_mask"]
 

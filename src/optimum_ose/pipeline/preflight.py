@@ -11,7 +11,7 @@ from optimum_ose.configuration import AgoraConfig, DistillationConfig
 from optimum_ose.core.labeler import check_labeler
 from optimum_ose.distillation.candidates import short_run
 from optimum_ose.distillation.local_process import num_processes
-from optimum_ose.distillation.pupil import show_attentions
+from optimum_ose.distillation.pupil import require_one_stack, show_attentions
 from optimum_ose.elastic.measuring import require_measurable
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.export.onnx_export import require_exportable_weights
@@ -55,6 +55,7 @@ def preflight(run: Run) -> None:
     _check_distillation(run.config.distillation, to_do)
     _check_search(run, to_do)
     _check_disk(run, to_do)
+    require_one_stack(run.config.distillation, run.optimizer.teacher)
     if {"distill", "extract"} & to_do.keys() and run.config.distillation.attention_weight:
         show_attentions(run.optimizer.teacher)
     if "student_arguments" in arguments:

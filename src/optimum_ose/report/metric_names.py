@@ -11,6 +11,7 @@ _NAMES = {
     "recall_at_10": "recall@10",
     "recall_at_100": "recall@100",
     "mrr_at_10": "MRR@10",
+    "chrf": "chrF",
     "agreement": "agreement with the teacher",
     "masked_accuracy": "accuracy of masked tokens",
     "likelihood": "1 / perplexity",

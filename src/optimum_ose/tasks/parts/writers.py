@@ -42,6 +42,7 @@ def settle_writer(model: PreTrainedModel, tokenizer: Preprocessor, max_length: i
             setattr(config, name, other)
         if other is None:
             setattr(settings, name, own)
-    if settings.max_length is None and settings.max_new_tokens is None:
+    if not {"max_length", "max_new_tokens"} & settings.to_diff_dict().keys():
         settings.max_length = max_length
+        settings._from_model_config = False  # else Transformers may make it anew, without the length
     generation_settings(settings.to_diff_dict(), {})

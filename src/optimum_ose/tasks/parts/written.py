@@ -89,11 +89,11 @@ class WritingMetric:
     trivial_answer: str = "always writing the most frequent text"
 
     def scores(self, answers: NDArray[Any], rows: Dataset) -> dict[str, float]:
-        """Of logits along the right text, as `predict_logits` gives them: the share of its tokens that are the most
-        probable ones, under both names. What is generated is judged by `judged`.
+        """Of logits along the right text, as `predict_logits` gives them, or of the most probable tokens there: the
+        share of tokens, and of texts, that are right. What is generated is judged by `judged`.
         """
         right = np.concatenate([np.asarray(labels) for labels in rows["labels"]])
-        found = np.asarray(answers).argmax(-1) == right
+        found = (answers.argmax(-1) if answers.ndim > 1 else answers) == right
         ends = np.cumsum([len(labels) for labels in rows["labels"]])[:-1]
         whole = [part.all() for part in np.split(found, ends)]
         return {"chrf": float(found.mean()), "exact_match": float(np.mean(whole))}
