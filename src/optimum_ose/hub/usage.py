@@ -42,7 +42,7 @@ def usage_section(facts: CardFacts) -> str:
             "Without torch and transformers, on ONNX Runtime:",
             _fence("python", _onnx_pipeline(facts, example)),
         ]
-        parts += ["Over HTTP:", _fence("shell", _http(facts, example, is_file=served.reads != "texts"))]
+        parts += ["Over HTTP:", _fence("shell", _http(facts, example, is_file=served.reads in {"images", "sounds"}))]
     if (
         served is not None
         and served.is_on_cards
