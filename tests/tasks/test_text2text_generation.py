@@ -207,7 +207,8 @@ def test_shared_weights_are_searched(teacher: Path) -> None:
     optimizer = OSEOptimizer.from_pretrained(teacher, task="translation", max_length=16)
     assert optimizer.task == TASK
     rows, few = reversals.pairs(64, seed=1), reversals.pairs(24, seed=2)
-    axes = {"num_hidden_layers": (1, 2), "num_decoder_layers": (1, 2)}
+    axes = {"num_hidden_layers": (1, 2), "num_decoder_layers": (1, 2), "hidden_size": (24, 48)}
+    axes |= {"intermediate_size": (96,), "num_attention_heads": (4,)}
     search = SearchConfig(method="elastic", num_eval_rows=16, sequence_length=16, axes=axes)
     search = replace(search, elastic=replace(search.elastic, num_steps=4, batch_size=8))
     result = optimizer.extract(search, train_dataset=rows, eval_dataset=few)

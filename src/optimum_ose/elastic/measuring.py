@@ -93,7 +93,7 @@ class ElasticMeasurer:
     @property
     def teacher_score(self) -> float:
         """The teacher's, by the task's metric, on the same rows."""
-        answers = self._answers.float().numpy() if self._long is None else self._long.of_teacher
+        answers: NDArray[Any] = self._answers.float().numpy() if self._long is None else self._long.of_teacher
         return self._score(answers, self._rows)
 
     def measure(self, run: CandidateRun) -> dict[str, Any]:

@@ -107,8 +107,10 @@ def _written_alike(
         chosen = [rows[index] for index in range(0, len(rows), step)]
         batches += [collate(chosen[start : start + _BATCH_SIZE]) for start in range(0, len(chosen), _BATCH_SIZE)]
     else:
-        size = {"batch_size": _NUM_MADE_UP, "sequence_length": _MAX_WORDS, "num_written": _MAX_WORDS}
-        batches.append(sequence_inputs(model, tokenizer, **size))
+        length = _MAX_WORDS
+        batches.append(
+            sequence_inputs(model, tokenizer, batch_size=_NUM_MADE_UP, sequence_length=length, num_written=length)
+        )
     found = []
     for batch in batches:
         mask = batch.get(WRITTEN_MASK, torch.ones_like(batch[WRITTEN])).numpy() == 1

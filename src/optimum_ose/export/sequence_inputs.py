@@ -1,6 +1,7 @@
 """Random tokens that are read and written, with which encoders and decoders are traced, checked and timed."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +50,8 @@ def sequence_inputs(
     draw = generator or np.random.default_rng(0)
     most = min(_MAX_LENGTH, usable_length(model.config, tokenizer) or _MAX_LENGTH)
     length, written = min(sequence_length, most), min(num_written, most)
-    table = model.get_input_embeddings().weight
-    size = min(len(tokenizer), int(table.shape[0]))  # type: ignore[union-attr, arg-type, operator]
+    table: Any = model.get_input_embeddings()
+    size = min(len(tokenizer), int(table.weight.shape[0]))
     ids = torch.from_numpy(draw.integers(0, size, size=(batch_size, length)))
     mask = torch.ones_like(ids)
     if padded:

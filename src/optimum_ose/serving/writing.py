@@ -104,10 +104,10 @@ class _Beams:
         self, continued: NDArray[np.int64], best: NDArray[np.float32], ends: NDArray[np.bool_], length: int
     ) -> None:
         """Let continuations that end here compete with those that ended before; only the first ones, one per beam."""
-        counts = ends & (np.arange(ends.shape[1]) < self._size)
+        counts: NDArray[np.bool_] = ends & np.asarray(np.arange(ends.shape[1]) < self._size)
         scores = best / np.float32(length**self._settings.length_penalty)
         if self._settings.early_stopping is True:
-            scores = np.where(self._is_found.all(axis=1)[:, None], scores + _WORST, scores)
+            scores = np.where(self._is_found.all(axis=1, keepdims=True), scores + _WORST, scores)
         scores = np.where(self._can_improve[:, None], scores, scores + _WORST)
         scores = np.where(counts, scores, scores + _WORST)
         merged = np.concatenate([self._found_scores, scores], axis=1)
@@ -126,8 +126,7 @@ class _Beams:
         is_patient = self._settings.early_stopping == "never" and penalty > 0
         best = self._scores[:, 0] / np.float32(((self._max_length if is_patient else length) - 1) ** penalty)
         worst = np.where(self._is_found, self._found_scores.min(axis=1, keepdims=True), _WORST)
-        found: NDArray[np.bool_] = (best[:, None] > worst).any(axis=1)
-        return found
+        return np.asarray((best[:, None] > worst).any(axis=1))
 
 
 def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
