@@ -106,7 +106,8 @@ def test_a_config_that_is_no_mapping_is_refused() -> None:
 
 
 def test_only_the_certified_method_has_a_budget_of_its_own() -> None:
-    assert SearchConfig().budget == DEFAULT_BUDGET
+    assert SearchConfig(method="certified").budget == DEFAULT_BUDGET
+    assert SearchConfig().budget is None
     assert SearchConfig(max_evaluations=500).budget == 500
     assert SearchConfig(method="exhaustive").budget is None
     assert SearchConfig(method="stride", max_evaluations=7).budget == 7

@@ -175,7 +175,7 @@ def test_a_signal_ends_the_run_with_its_code_and_keeps_what_was_finished(
         ({"dataset": "nowhere.csv"}, "nowhere.csv does not exist"),
         ({"text_column": "body"}, "must have a text column named 'body'"),
         ({"model": "nowhere/nothing"}, "there is no folder 'nowhere/nothing'"),
-        ({"task": "translation"}, "task must be one of .*text-classification"),
+        ({"task": "depth-estimation"}, "task must be one of .*text-classification"),
         ({"max_parameters": 10}, "smallest"),
         ({"config": "nowhere.yaml"}, "--config must name a yaml or json file"),
     ],

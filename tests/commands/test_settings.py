@@ -114,7 +114,7 @@ def test_without_a_file_every_seed_is_zero_as_with_the_flag_at_zero() -> None:
         (["--task", ""], "--task: must not be empty"),
         (["--output", ""], "--output: must not be empty"),
         (["--config", ""], "--config: must not be empty"),
-        (["--task", "translation"], "token-classification; got 'translation'"),
+        (["--task", "depth-estimation"], "got 'depth-estimation'"),
         (["--push-to-hub", "bad id!!"], "--push-to-hub must be a Hub id such as user/name; got 'bad id!!'"),
         (["--base-model", "/home/me/model"], "--base-model must be a Hub id"),
         (["--objective", "error"], "objective error needs max_parameters"),

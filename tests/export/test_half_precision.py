@@ -40,7 +40,7 @@ def test_the_runtime_widens_the_weights_once_when_it_loads_them(tmp_path: Path) 
 
 
 def test_without_the_full_file_there_is_nothing_to_halve(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"from onnx/model.onnx; .* has none\. Call export_onnx first"):
+    with pytest.raises(ExportError, match=r"from the fp32 files; .* has none\. Call export_onnx first"):
         write_half_weights(tmp_path)
 
 

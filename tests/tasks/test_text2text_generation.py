@@ -181,6 +181,7 @@ def words(teacher: Path, folder: Path, **changed: Any) -> list[str]:
     return ["run", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
 
 
+@pytest.mark.filterwarnings("ignore::optimum_ose.exceptions.UntouchedSplitWarning")  # the made pairs are few
 def test_the_whole_way(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(monkeypatch, words(teacher, tmp_path))
     folder = tmp_path / "out"
@@ -216,7 +217,7 @@ def test_shared_weights_are_searched(teacher: Path) -> None:
     before = optimizer.score(student, few)
     optimizer.distill(student, rows, DistillationConfig(num_steps=5, batch_size=16))
     assert 0 <= before <= 1
-    assert student.generation_config.max_length == 16
+    assert student.generation_config.max_length == optimizer.teacher.generation_config.max_length
 
 
 def test_a_student_of_the_teachers_size_writes_what_the_teacher_writes(teacher: Path, tmp_path: Path) -> None:

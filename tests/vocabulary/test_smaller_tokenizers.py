@@ -127,7 +127,8 @@ def test_tokens_point_at_the_same_characters(kind: str, text: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_pairs_of_texts_get_the_same_special_tokens(kind: str) -> None:
     found = pair(kind)
-    one, other = next(text for text in words() if found.keeps(found.whole.encode(text))), "<user>"
+    one = next(text for text in words() if found.keeps(found.whole.encode(text)))
+    other = "<user>" if found.keeps(found.whole.encode("<user>")) else one
     before, after = found.whole.encode(one, other), found.smaller.encode(one, other)
     assert (after.tokens, after.type_ids) == (before.tokens, before.type_ids)
 

@@ -24,6 +24,8 @@ def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
     Raises:
         InfeasibleError: if no candidate keeps the bounds on the size.
     """
+    if settings.method is None and task.problem.judge is not None:  # answers are judged as a whole
+        return replace(settings, method="certified", keep=settings.keep or 0.0, prefer=None)
     space = task.search_space(settings)
     method = settings.method or _method(task, space, settings)
     if method != "elastic":

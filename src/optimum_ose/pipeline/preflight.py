@@ -21,12 +21,10 @@ from optimum_ose.finetuning.pool import labeled_rows
 from optimum_ose.finetuning.schedule import plan_rounds
 from optimum_ose.finetuning.trainer import takes_agora
 from optimum_ose.modeling.health import require_precision
-from optimum_ose.optimizer.token_rows import give_head
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, stages_to_do
 from optimum_ose.pipeline.rehearsal import rehearse_export, rehearse_training, smallest_student
 from optimum_ose.pipeline.run import Run
-from optimum_ose.tasks import task_named
 from optimum_ose.wording import listed
 
 _FOLDER = "rehearsal"
@@ -46,9 +44,6 @@ def preflight(run: Run) -> None:
     to_do = stages_to_do(run.artifact)
     if not to_do.keys() - {"benchmark", "report"}:
         return
-    names_outputs = task_named(run.optimizer.task).inputs.labels_name_outputs
-    if not run.optimizer.has_head and names_outputs and "label" in run.rows.train.column_names:
-        give_head(run.optimizer.teacher, run.rows.train)  # as its fine-tuning will: the problem is known from now on
     if run.optimizer.problem.judge is not None:
         _check_without_labels(run, to_do)
     arguments = _checked_arguments(run, to_do)

@@ -17,11 +17,13 @@ from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.optimizer.augmentation import require_copyable
 from optimum_ose.optimizer.settling import settled
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
+from optimum_ose.optimizer.token_rows import give_head
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.dependencies import require_unchanged
 from optimum_ose.question import model_digest, rows_digest
 from optimum_ose.records import read_search
 from optimum_ose.serialization import plain, write_atomic
+from optimum_ose.tasks import task_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +71,14 @@ def open_run(
     if config.distillation.num_augmented_copies:
         require_copyable(optimizer)
     optimizer.prepare(rows.train)  # the question names the head's classes
+    model = model_digest(optimizer.teacher)  # before it gets a new head, which is random
+    names_outputs = task_named(optimizer.task).inputs.labels_name_outputs
+    if not optimizer.has_head and names_outputs and "label" in rows.train.column_names:
+        give_head(optimizer.teacher, rows.train)  # as its fine-tuning will: the problem is known from now on
     config = replace(config, search=settled(optimizer, config.search))
     question = {
         "task": optimizer.task,
-        "model": model_digest(optimizer.teacher),
+        "model": model,
         "config": plain(config),
         "max_length": optimizer.max_length,
         **({} if optimizer.benchmark_task is None else {"benchmark_task": optimizer.benchmark_task}),

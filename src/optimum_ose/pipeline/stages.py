@@ -212,7 +212,7 @@ def keep_check(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
     teacher = run.artifact.stage("teacher") or {}
     if not keep or "keep" not in read_search(run.artifact.chosen):
         return {}
-    label = next(name for name, file in FORMATS.items() if file == content["default_file"])
+    label = next(name for name, ending in FORMATS.items() if content["default_file"].endswith(ending))
     scores, metric = content["scores"], content["metric"]
     judged = scores["teacher"]["pytorch-fp32"][metric]
     found = {
