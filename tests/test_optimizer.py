@@ -118,9 +118,7 @@ def test_only_candidates_within_the_bound_on_non_embedding_parameters_are_traine
 
 
 def test_a_task_that_is_not_handled_is_refused(teacher_folder: Path) -> None:
-    with pytest.raises(
-        UnsupportedModelError, match="task must be one of .*; got 'depth-estimation'"
-    ):
+    with pytest.raises(UnsupportedModelError, match="task must be one of .*; got 'depth-estimation'"):
         OSEOptimizer.from_pretrained(teacher_folder, task="depth-estimation")
 
 

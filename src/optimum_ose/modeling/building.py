@@ -38,11 +38,12 @@ def build_on_meta(config: PretrainedConfig, task: str | None) -> PreTrainedModel
     Raises:
         UnsupportedModelError: if Transformers cannot build it.
     """
+    auto_class = task_named(task or HEADLESS_TASK).auto_class  # an unknown task is no fault of the config
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # A copy: Transformers writes the choice of attention into the config, which a living model may share.
-            model = _from_config(task_named(task or HEADLESS_TASK).auto_class, config)
+            model = _from_config(auto_class, config)
     except BUILD_ERRORS as error:
         raise UnsupportedModelError(
             f"transformers must be able to build model type {config.model_type!r} from its config",
