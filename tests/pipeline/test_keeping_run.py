@@ -1,11 +1,13 @@
 """A run that is to keep a share of the teacher's score: candidates are distilled until one does, or it ends with 2."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.pipeline.evaluation import share_kept
 from optimum_ose.records import read_benchmark, read_search
 from runs import SETTINGS, Arguments, refused, run
 
@@ -23,6 +25,27 @@ def settings(folder: Path, **changes: object) -> Path:
     return path
 
 
+def teacher_score(scores: dict[str, Any]) -> float:
+    return float(scores["scores"]["teacher"]["pytorch-fp32"]["accuracy"])
+
+
+@pytest.mark.parametrize("default", ["onnx/model.onnx", "onnx/model_quantized.onnx"])
+def test_the_share_is_that_of_the_file_that_is_served(default: str, tmp_path: Path) -> None:
+    (tmp_path / "ose").mkdir()
+    scores = {"onnx-fp32": {"f1": 0.9}, "onnx-int8": {"f1": 0.6}}
+    content = {
+        "default_file": default,
+        "metric": "f1",
+        "validation_score": {"onnx-fp32": 0.8, "onnx-int8": 0.4},
+        "scores": {"student": scores, "teacher": {"pytorch-fp32": {"f1": 1.0}}},
+        "num_test_rows": 7,
+    }
+    found = share_kept(content, tmp_path, keep=0.5, teacher_score=0.8, num_validation_rows=9)
+    is_full = default == "onnx/model.onnx"
+    assert (found["validation_share"], found["test_share"]) == ((1.0, 0.9) if is_full else (0.5, 0.6))
+    assert found["kept"]
+
+
 def test_the_student_keeps_the_share_and_the_records_say_what_was_tried(
     arguments: Arguments,
     teacher_folder: Path,
@@ -35,6 +58,10 @@ def test_the_student_keeps_the_share_and_the_records_say_what_was_tried(
     run(monkeypatch, words)
     printed = capsys.readouterr().out
     kept, record = read_benchmark(artifact.benchmark)["keep"], artifact.stage("distill") or {}
+    label = {"onnx/model.onnx": "onnx-fp32", "onnx/model_quantized.onnx": "onnx-int8"}[kept["file"]]
+    scores = read_benchmark(artifact.benchmark)
+    assert kept["file"] == scores["default_file"]
+    assert kept["test_share"] == scores["scores"]["student"][label]["accuracy"] / teacher_score(scores)
     assert kept["kept"]
     assert kept["validation_share"] >= 0.5
     assert "The student keeps 50.0% of the teacher's accuracy" in printed

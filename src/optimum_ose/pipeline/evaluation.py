@@ -76,6 +76,34 @@ def compare(
     }
 
 
+def share_kept(
+    content: Mapping[str, Any], folder: Path, *, keep: float, teacher_score: float, num_validation_rows: int
+) -> dict[str, Any]:
+    """The share of the teacher's score that the file keeps which is served by default.
+
+    Args:
+        content: as `compare` gives it.
+        folder: of the student.
+        keep: share that was asked for.
+        teacher_score: on the development rows.
+        num_validation_rows: these.
+    """
+    files = {main_file(folder, ending): label for label, ending in FORMATS.items()}
+    label, metric = files[content["default_file"]], content["metric"]
+    scores, judged = content["scores"], content["scores"]["teacher"]["pytorch-fp32"][content["metric"]]
+    share = content["validation_score"][label] / teacher_score
+    return {
+        "keep": keep,
+        "file": content["default_file"],
+        "metric": metric,
+        "validation_share": share,
+        "num_validation_rows": num_validation_rows,
+        "test_share": scores["student"][label][metric] / judged if judged > 0 else None,
+        "num_test_rows": content["num_test_rows"],
+        "kept": share >= keep,
+    }
+
+
 def _all_scores(optimizer: Verbs, model: PreTrainedModel, folder: Path, rows: Dataset) -> dict[str, dict[str, float]]:
     """Scores of a model in memory and of each of its files, by format."""
     scores = {"pytorch-fp32": optimizer.scores(model, rows)}

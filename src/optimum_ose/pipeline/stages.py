@@ -23,7 +23,7 @@ from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
 from optimum_ose.pipeline.distilling import distill_measured, distill_until_kept, distilled_score, search_record
-from optimum_ose.pipeline.evaluation import FORMATS, compare
+from optimum_ose.pipeline.evaluation import compare, share_kept
 from optimum_ose.pipeline.run import Run, winner
 from optimum_ose.pipeline.sample_answers import sample_answers
 from optimum_ose.records import read_search
@@ -209,22 +209,15 @@ def bound_check(run: Run, default_file: str) -> dict[str, Any]:
 def keep_check(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
     """The share of the teacher's score that the finished student's default file keeps, where one was asked for."""
     keep = run.config.search.keep
-    teacher = run.artifact.stage("teacher") or {}
     if not keep or "keep" not in read_search(run.artifact.chosen):
         return {}
-    label = next(name for name, ending in FORMATS.items() if content["default_file"].endswith(ending))
-    scores, metric = content["scores"], content["metric"]
-    judged = scores["teacher"]["pytorch-fp32"][metric]
-    found = {
-        "keep": keep,
-        "file": content["default_file"],
-        "metric": metric,
-        "validation_share": content["validation_score"][label] / teacher["validation_score"],
-        "num_validation_rows": len(run.rows.validation),
-        "test_share": scores["student"][label][metric] / judged if judged > 0 else None,
-        "num_test_rows": content["num_test_rows"],
-    }
-    found["kept"] = found["validation_share"] >= keep
+    found = share_kept(
+        content,
+        run.artifact.path,
+        keep=keep,
+        teacher_score=(run.artifact.stage("teacher") or {})["validation_score"],
+        num_validation_rows=len(run.rows.validation),
+    )
     run.optimizer.listener.say(keep_sentence(found))
     return {"keep": found}
 
