@@ -31,11 +31,12 @@ from word_tokenizer import word_tokenizer
 from optimum_ose import reconfigure
 from optimum_ose.export.example_inputs import timing_inputs
 from optimum_ose.export.latency import Latency, LatencyReport, measure_latency
-from optimum_ose.export.machine import describe_machine, usable_cores
+from optimum_ose.export.machine import describe_machine
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import open_session, session_feeds
 from optimum_ose.export.quantization import quantize_dynamic_int8
 from optimum_ose.modeling.bort import BORT_AS_SIZED, BORT_RELEASED, bort_config
+from optimum_ose.processes import num_usable_cores
 
 FORMATS = ("pytorch-fp32", "onnx-fp32", "onnx-int8")
 BORTS = ("Bort as released", "Bort as sized")
@@ -218,7 +219,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--models", nargs="+", choices=list(configs()), default=list(configs()), help="default: all")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8], help="default: 1 8")
-    parser.add_argument("--threads", type=int, default=usable_cores(), help="of a call (default: all cores)")
+    parser.add_argument("--threads", type=int, default=num_usable_cores(), help="of a call (default: all cores)")
     parser.add_argument("--rounds", type=int, default=5, help="timing blocks per model and format (default: 5)")
     parser.add_argument("--block-seconds", type=float, default=0.3, help="length of a block (default: 0.3)")
     parser.add_argument("--cpu-time", action="store_true", help="one thread, CPU time: for a busy machine")

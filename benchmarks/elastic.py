@@ -26,7 +26,7 @@ from optimum_ose.data.splits import Splits, make_splits
 from optimum_ose.distillation.candidates import CandidateRun
 from optimum_ose.optimizer.elastic import elastic_measurer, trained_elastic
 from optimum_ose.optimizer.settling import settled
-from optimum_ose.optimizer.size_bounds import small_enough
+from optimum_ose.optimizer.size_bounds import small_candidates
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     rows = optimizer.rows(splits.validation).shuffle(seed=config.seed)
     rows = rows.select(range(min(len(rows), config.num_eval_rows)))
     measurer = elastic_measurer(optimizer, student, config, rows)
-    candidates = space.candidates.take(np.flatnonzero(small_enough(space, config)))
+    candidates = small_candidates(space, config)
     sizes = space.parameter_size(candidates, count_embeddings=False)
     whole = float(space.parameter_size([space.maximum_point], count_embeddings=False)[0])
     order = np.argsort(sizes)

@@ -140,3 +140,15 @@ def _whole_number(found: Mapping[str, str], name: str, *, least: int = 0) -> int
             f"Unset {name}, or start the processes with torchrun or `accelerate launch`",
         )
     return int(text)
+
+
+def num_usable_cores() -> int:
+    """Cores that this process may use, at least one."""
+    return len(usable_cores())
+
+
+def usable_cores() -> set[int]:
+    """These cores, numbered as the system does."""
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))

@@ -10,13 +10,12 @@ from datasets import Dataset, Image
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import DistillationConfig, SearchConfig
-from optimum_ose.configuration.search import FREE_SEARCH_SETTINGS
+from optimum_ose.configuration.search import FREE_SEARCH_SETTINGS, SIZE_BOUNDS
 from optimum_ose.preprocessing import rgb
 from optimum_ose.serialization import digest, plain
 
 FREE_ELASTIC_SETTINGS = frozenset({"checkpoint_steps", "max_measured"})
 """Settings of an elastic training that change nothing of its weights."""
-_BOUNDS = ("max_parameters", "max_non_embedding_parameters")
 _PART = 100_000
 """Rows that are in memory at once."""
 
@@ -82,7 +81,7 @@ def elastic_question(
         sizes: of the shared weights in each axis.
         values: of all candidates in each axis.
     """
-    kept = (*_BOUNDS, "layer_selection", "seed", "sequence_length")
+    kept = (*SIZE_BOUNDS, "layer_selection", "seed", "sequence_length")
     return {
         "model": model_digest(model),
         "train": rows_digest(rows),
@@ -107,9 +106,9 @@ def answers_narrower(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
     old, new = kept["settings"], asked["settings"]
     if any(kept[name] != asked[name] for name in ("model", "train", "elastic", "recipe")):
         return False
-    if any(old[name] != new[name] for name in old.keys() - {*_BOUNDS, "sequence_length"}):
+    if any(old[name] != new[name] for name in old.keys() - {*SIZE_BOUNDS, "sequence_length"}):
         return False
-    bounds = [(old[name], new[name]) for name in _BOUNDS]
+    bounds = [(old[name], new[name]) for name in SIZE_BOUNDS]
     is_bounded = all(before is None or (now is not None and now <= before) for before, now in bounds)
     trained: Mapping[str, Any] = kept.get("values", {})  # states of earlier versions have none
     return is_bounded and all(set(found) <= set(trained.get(axis, ())) for axis, found in asked["values"].items())

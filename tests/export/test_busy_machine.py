@@ -10,9 +10,9 @@ import pytest
 
 from export.tiny_text import tiny_classifier, tiny_tokenizer
 from optimum_ose.export.benchmark import benchmark_formats
-from optimum_ose.export.machine import usable_cores
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.quantization import quantize_dynamic_int8
+from optimum_ose.processes import num_usable_cores
 from optimum_ose.report.speed import speed_sentence, speedup
 
 SPIN = "import time; end = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
@@ -20,7 +20,7 @@ SPIN = "import time; end = time.monotonic() + 60\nwhile time.monotonic() < end: 
 
 @pytest.fixture
 def busy_cores() -> Iterator[None]:
-    spinning = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(usable_cores())]
+    spinning = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(num_usable_cores())]
     yield
     for process in spinning:
         process.kill()

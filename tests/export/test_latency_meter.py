@@ -14,10 +14,10 @@ from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.export.latency_meter import LatencyMeter, Measured, measure_file, summarized
 from optimum_ose.export.latency_probe import Block, export_for_timing, random_model, time_block
-from optimum_ose.export.machine import usable_cores
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import open_session
 from optimum_ose.journal import Journal
+from optimum_ose.processes import num_usable_cores
 from optimum_ose.progress import SilentListener
 
 TOKENIZER = tiny_tokenizer()
@@ -96,7 +96,7 @@ def test_a_latency_at_another_setting_does_not_count(
 
 
 def test_threads_are_all_usable_cores_unless_told(tmp_path: Path) -> None:
-    assert meter(tmp_path / "a", num_threads=None).conditions["num_threads"] == usable_cores()
+    assert meter(tmp_path / "a", num_threads=None).conditions["num_threads"] == num_usable_cores()
     assert meter(tmp_path / "b", num_threads=1).conditions["num_threads"] == 1
 
 

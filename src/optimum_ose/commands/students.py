@@ -62,6 +62,7 @@ class StudentsCommand(Verb):
         from optimum_ose.commands.request import reopen
         from optimum_ose.commands.settings import question_of
         from optimum_ose.commands.terminal import quiet_libraries
+        from optimum_ose.core.architecture import sizes_in_words
         from optimum_ose.display import default_listener
         from optimum_ose.output_folder import working_again_in
         from optimum_ose.pipeline.distilling import search_record
@@ -86,7 +87,7 @@ class StudentsCommand(Verb):
             else:
                 chosen = members(run.optimizer, result, self.args.sizes)
                 for one in chosen:
-                    told = ", ".join(f"{axis}={value}" for axis, value in one.architecture.items())
+                    told = sizes_in_words(one.architecture)
                     print(
                         printable(f"{one.parameters:,} parameters, score {one.measured_score:.4f} as measured: {told}")
                     )

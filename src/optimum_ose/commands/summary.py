@@ -1,6 +1,7 @@
 """Prints what a finished run found."""
 
 from optimum_ose.artifact import OSEArtifact
+from optimum_ose.core.architecture import sizes_in_words
 from optimum_ose.exceptions import LatencyBoundError, ScoreBoundError
 from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.examples import answer_line
@@ -20,7 +21,7 @@ def print_summary(artifact: OSEArtifact) -> None:
 
 def _summary(artifact: OSEArtifact) -> str:
     benchmark, search = read_benchmark(artifact.benchmark), read_search(artifact.chosen)
-    chosen = ", ".join(f"{axis}={value}" for axis, value in search["winner"]["architecture"].items())
+    chosen = sizes_in_words(search["winner"]["architecture"])
     lines = [comparison_table(benchmark), f"\nArchitecture: {chosen}\n{search['certificate']['statement']}"]
     if "keep" in benchmark:
         lines.append(f"{keep_sentence(benchmark['keep'])} {search['keep']['statement']}.")

@@ -44,6 +44,8 @@ DEFAULT_BUDGET = 48
 cores; where it does not suffice for epsilon, the certificate says which ratio was reached."""
 
 
+SIZE_BOUNDS = ("max_parameters", "max_non_embedding_parameters")
+"""Settings that bound the size of a student."""
 DEFAULT_KEEP = 0.97
 """Share of the teacher's development score that a student keeps if nothing else is asked for. Ours."""
 LARGEST_SHARE = 0.25

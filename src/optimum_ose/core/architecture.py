@@ -95,6 +95,11 @@ class Architecture(Mapping[str, int]):
         return f"Architecture({self._axes!r})"
 
 
+def sizes_in_words(sizes: Mapping[str, int]) -> str:
+    """The axes of an architecture with their values, such as "depth=2, width=64"."""
+    return ", ".join(f"{axis}={value}" for axis, value in sizes.items())
+
+
 def _positive_integer(axis: str, value: object) -> int:
     try:
         integer = 0 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]

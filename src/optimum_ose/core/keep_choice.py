@@ -8,7 +8,7 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.architecture import Architecture, sizes_in_words
 from optimum_ose.core.certificate import Certificate, Objective
 from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.results import Evaluation, SearchResult
@@ -71,16 +71,17 @@ class KeepChoice:
         kept = f"{self.num_kept} of {self.num_candidates} candidates have at least {self.least_share:.1%} of the "
         found = [
             f"As measured, before they were distilled on their own, {kept}teacher's score; "
-            f"{_named(self.chosen)} has {self.chosen.share:.1%}"
+            f"{sizes_in_words(self.chosen.architecture)} has {self.chosen.share:.1%}"
         ]
         for other, word in ((self.smaller, "cheaper"), (self.better, "better")):
             if other is None:
                 found.append(f"None is {word}")
                 continue
+            name = sizes_in_words(other.architecture)
             size = other.parameter_size / self.chosen.parameter_size - 1
             cost = other.inference_cost / self.chosen.inference_cost - 1
             found.append(
-                f"The next {word} one, {_named(other)}, has {size:+.1%} parameters, {cost:+.1%} inference cost, and "
+                f"The next {word} one, {name}, has {size:+.1%} parameters, {cost:+.1%} inference cost, and "
                 f"{other.share:.1%} of the teacher's score"
             )
         return ". ".join(found)
@@ -114,6 +115,43 @@ def choose(
     Raises:
         InfeasibleError: if no candidate has a score and an error within the bound.
     """
+    entries = _entries(found, scores, max_error)
+    shares = np.array([scores[entry.architecture] / teacher_score for entry in entries])
+    kept = np.flatnonzero(shares >= least_share)
+    members = kept if len(kept) else np.array([int(np.argmax(shares))])
+    place = int(min(members, key=lambda k: (*_preference(entries[k], prefer), -shares[k])))
+    chosen = entries[place]
+    result = replace(
+        found,
+        architecture=chosen.architecture,
+        theta=chosen.theta,
+        w=chosen.w,
+        objectives=chosen.objectives,
+        evaluations=tuple(entries[k] for k in members),
+        certificate=_certificate(
+            found.certificate, chosen, prefer, num_kept=len(kept), num_measured=len(entries), least_share=least_share
+        ),
+    )
+    smaller, better = _neighbors(np.array([_cost(entry, prefer) for entry in entries]), shares, place)
+    return result, KeepChoice(
+        keep=keep,
+        least_share=least_share,
+        prefer=prefer,
+        teacher_score=teacher_score,
+        num_kept=len(kept),
+        num_candidates=len(entries),
+        chosen=_option(chosen, shares[place]),
+        smaller=None if smaller is None else _option(entries[smaller], shares[smaller]),
+        better=None if better is None else _option(entries[better], shares[better]),
+    )
+
+
+def _entries(found: SearchResult, scores: Mapping[Architecture, float], max_error: float | None) -> list[Evaluation]:
+    """The candidates that can be chosen.
+
+    Raises:
+        InfeasibleError: if there are none.
+    """
     limit = math.inf if max_error is None else max_error
     entries = [
         entry
@@ -127,55 +165,38 @@ def choose(
             f"none of {len(found.evaluations)} was",
             "Look at the messages of the training, or raise the bound on the error.",
         )
-    shares = np.array([scores[entry.architecture] / teacher_score for entry in entries])
-    kept = np.flatnonzero(shares >= least_share)
-    members = kept if len(kept) else np.array([int(np.argmax(shares))])
-    place = min(members, key=lambda k: (*_preference(entries[k], prefer), -shares[k]))
-    chosen = entries[place]
-    among = [entries[k] for k in members]
-    words = f"whose measured weights have at least {least_share:.1%} of the teacher's score"
-    ratio = _ratio(found.certificate, chosen, prefer) if len(kept) else 0.0
-    result = replace(
+    return entries
+
+
+def _certificate(
+    found: Certificate,
+    chosen: Evaluation,
+    prefer: Preference,
+    *,
+    num_kept: int,
+    num_measured: int,
+    least_share: float,
+) -> Certificate:
+    """About the candidates that have the share; where there are none, it proves nothing."""
+    ratio = _ratio(found, chosen, prefer) if num_kept else 0.0
+    share = f"at least {least_share:.1%} of the teacher's score"
+    return replace(
         found,
-        architecture=chosen.architecture,
-        theta=chosen.theta,
-        w=chosen.w,
-        objectives=chosen.objectives,
-        evaluations=tuple(among),
-        certificate=replace(
-            found.certificate,
-            ratio=ratio,
-            upper_bound=chosen.w / ratio if ratio else math.inf,
-            num_candidates=len(among) if len(kept) else len(entries),
-            objective=_OBJECTIVES[prefer],
-            among=words
-            if len(kept)
-            else f"none of them {words.replace('whose measured weights have', 'has')} as measured",
-            violations=(),
-        ),
+        ratio=ratio,
+        upper_bound=chosen.w / ratio if ratio else math.inf,
+        num_candidates=num_kept or num_measured,
+        objective=_OBJECTIVES[prefer],
+        among=f"whose measured weights have {share}" if num_kept else f"none of them has {share} as measured",
+        violations=(),
     )
-    costs = np.array([_cost(entry, prefer) for entry in entries])
-    smaller, better = _neighbors(costs, shares, int(place))
 
-    def option(k: int) -> Option:
-        costs = entries[k].objectives
-        return Option(
-            architecture=entries[k].architecture,
-            parameter_size=costs.parameter_size,
-            inference_cost=costs.inference_cost,
-            share=float(shares[k]),
-        )
 
-    return result, KeepChoice(
-        keep=keep,
-        least_share=least_share,
-        prefer=prefer,
-        teacher_score=teacher_score,
-        num_kept=len(kept),
-        num_candidates=len(entries),
-        chosen=option(int(place)),
-        smaller=None if smaller is None else option(smaller),
-        better=None if better is None else option(better),
+def _option(entry: Evaluation, share: float) -> Option:
+    return Option(
+        architecture=entry.architecture,
+        parameter_size=entry.objectives.parameter_size,
+        inference_cost=entry.objectives.inference_cost,
+        share=float(share),
     )
 
 
@@ -201,7 +222,3 @@ def _neighbors(costs: NDArray[np.float64], shares: NDArray[np.float64], chosen: 
     front = non_dominated(np.stack([costs, -shares], axis=1))
     cheaper, higher = front[costs[front] < costs[chosen]], front[shares[front] > shares[chosen]]
     return (int(cheaper[-1]) if len(cheaper) else None), (int(higher[0]) if len(higher) else None)
-
-
-def _named(option: Option) -> str:
-    return ", ".join(f"{axis}={value}" for axis, value in option.architecture.items())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.architecture import Architecture, sizes_in_words
 from optimum_ose.core.certificate import Certificate
 from optimum_ose.core.objectives import Objectives
 
@@ -83,7 +83,7 @@ class SearchResult:
 
 def _row(role: str, w: float, objectives: Objectives, architecture: Architecture) -> tuple[str, ...]:
     values = (w, objectives.parameter_size, objectives.inference_cost, objectives.error)
-    return (role, *map(_number, values), ", ".join(f"{axis}={value}" for axis, value in architecture.items()))
+    return (role, *map(_number, values), sizes_in_words(architecture))
 
 
 def _number(value: float) -> str:

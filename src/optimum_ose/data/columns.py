@@ -1,6 +1,6 @@
 """Finds the columns of a task in a table, and checks and cleans what they hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from optimum_ose.data.groups import CREDIT, GROUP, GROUP_COLUMNS, numbered
 from optimum_ose.data.label_column import LabelForm, without_vectors
-from optimum_ose.data.targets import Kind, clean_label, has_surrogates, is_list, is_missing
+from optimum_ose.data.targets import Kind, clean_label, has_surrogates, is_list, is_missing, is_text
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.wording import listed, shown
 
@@ -53,11 +53,11 @@ def choose_columns(tables: Mapping[str, pd.DataFrame], columns: Columns, *, are_
         InvalidDataError: if one is not there, in any table, or is chosen for two roles.
     """
     present = list(tables["train"].columns)
-    label = columns.label or _first(_TAGS_NAMES if are_words else _LABEL_NAMES, present)
+    label = columns.label or first_of(_TAGS_NAMES if are_words else _LABEL_NAMES, present)
     if are_words:
-        chosen = _require_columns({"tokens": columns.text or _first(_WORDS_NAMES, present), "label": label}, present)
+        chosen = _require_columns({"tokens": columns.text or first_of(_WORDS_NAMES, present), "label": label}, present)
     else:
-        text = columns.text or _first(TEXT_NAMES, present)
+        text = columns.text or first_of(TEXT_NAMES, present)
         pair = columns.text_pair or (_PAIR_NAMES.get(text) if text and not columns.text else None)
         kept = pair if columns.text_pair or pair in present else None
         chosen = _require_columns({"text": text, "text_pair": kept, "label": label}, present)
@@ -73,7 +73,8 @@ def choose_columns(tables: Mapping[str, pd.DataFrame], columns: Columns, *, are_
     return chosen
 
 
-def _first(names: Sequence[str], present: Sequence[str]) -> str | None:
+def first_of(names: Iterable[str], present: Sequence[str]) -> str | None:
+    """The first of some names that is present."""
     return next((name for name in names if name in present), None)
 
 
@@ -130,14 +131,10 @@ def check_texts(values: "pd.Series[Any]", *, role: str, name: str, split: str) -
         InvalidDataError: if a value is none, with how many there are and the first of them.
     """
     are_words = role == "tokens"
-    wrong = ~values.map(_are_words if are_words else _is_text).astype(bool)
+    wrong = ~values.map(_are_words if are_words else is_text).astype(bool)
     if wrong.any():
         wanted = "a list of words" if are_words else "a text that is not blank"
         raise _wrong_rows(values, wrong.to_numpy(), wanted=wanted, role=role, name=name, split=split)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not has_surrogates(value)
 
 
 def _are_words(value: Any) -> bool:

@@ -14,7 +14,7 @@ from optimum_ose.data.reading import read_tables
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import HELD_OUT_SHARE, Splits
 from optimum_ose.data.squad import ANSWERS, CONTEXT, QUESTION
-from optimum_ose.data.targets import has_surrogates, is_list, is_missing
+from optimum_ose.data.targets import is_list, is_missing, is_text
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.wording import listed
 
@@ -115,7 +115,7 @@ def _clean(table: pd.DataFrame, split: str) -> list[dict[str, Any]]:
 
 def _row(question: Any, context: Any, answer: Any, start: Any = None) -> dict[str, Any] | None:
     """One row, or None where it cannot be used."""
-    if not (_is_text(question) and _is_text(context)):
+    if not (is_text(question) and is_text(context)):
         return None
     found = [(_located(context, text, place)) for text, place in _answers(answer, start)]
     located = [item for item in found if item is not None]
@@ -138,7 +138,7 @@ def _answers(answer: Any, start: Any) -> list[tuple[Any, Any]]:
 
 def _located(context: str, text: Any, start: Any) -> tuple[str, int] | None:
     """An answer where it stands: at its place, else where the context has it next to that place."""
-    if not _is_text(text):
+    if not is_text(text):
         return None
     place = None if is_missing(start) or not isinstance(start, int | float | np.number) else int(start)
     if place is not None and place >= 0 and context.startswith(text, place):
@@ -147,10 +147,6 @@ def _located(context: str, text: Any, start: Any) -> tuple[str, int] | None:
     if not places:
         return None
     return text, min(places, key=lambda index: abs(index - (place or 0)))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not has_surrogates(value)
 
 
 def _hold_out(rows: list[dict[str, Any]], split: str, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """Reads queries with documents to rank: folders of a test collection, and tables of queries, documents and scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from optimum_ose.data.columns import first_of
 from optimum_ose.data.reading import SPLITS, SUFFIXES, read_file
 from optimum_ose.data.targets import is_list, is_missing
 from optimum_ose.exceptions import InvalidDataError
@@ -84,8 +85,8 @@ def ranking_rows(
         InvalidDataError: if a column is missing.
     """
     names = list(table.columns)
-    asked, answer = query or _first(_QUERY_NAMES, names), document or _first(_DOCUMENT_NAMES, names)
-    score, wrong = relevance or _first(_RELEVANCE_NAMES, names), _first(_NEGATIVE_NAMES, names)
+    asked, answer = query or first_of(_QUERY_NAMES, names), document or first_of(_DOCUMENT_NAMES, names)
+    score, wrong = relevance or first_of(_RELEVANCE_NAMES, names), first_of(_NEGATIVE_NAMES, names)
     missing = [what for what, name in (("query", asked), ("document", answer)) if name is None or name not in names]
     if missing or (relevance is not None and relevance not in names):
         raise InvalidDataError(
@@ -128,10 +129,6 @@ def _listed(value: Any) -> list[Any]:
     return [] if is_missing(value) else [value]
 
 
-def _first(names: Iterable[str], present: Sequence[str]) -> str | None:
-    return next((name for name in names if name in present), None)
-
-
 def _part(folder: Path, name: str) -> Path | None:
     found = [path for path in sorted(folder.glob(f"{name}.*")) if path.suffix.lower() in SUFFIXES]
     return found[0] if found else None
@@ -145,7 +142,10 @@ def _texts(folder: Path, name: str, ids: tuple[str, ...]) -> "pd.Series[str]":
             f"The folder {folder} must hold a file {name}.*", "there is none", f"Add it ({', '.join(SUFFIXES)})"
         )
     table = read_file(path)
-    key, text = _first(ids, list(table.columns)), _first(("text", "query", "contents"), list(table.columns))
+    key, text = (
+        first_of(ids, list(table.columns)),
+        first_of(("text", "query", "contents"), list(table.columns)),
+    )
     if key is None or text is None:
         raise InvalidDataError(
             f"{path} must have the columns {ids[0]} and text", f"it has {listed(table.columns)}", "Rename its columns"
@@ -183,8 +183,8 @@ def _judged(
 ) -> Mapping[str, dict[str, float]]:
     """Query -> document -> relevance, at least 0, of judgments whose query and document are there."""
     names = list(table.columns)
-    query, document = _first(_QUERY_IDS, names), _first(_DOCUMENT_IDS, names)
-    value = _first(_RELEVANCE_NAMES, names)
+    query, document = first_of(_QUERY_IDS, names), first_of(_DOCUMENT_IDS, names)
+    value = first_of(_RELEVANCE_NAMES, names)
     if query is None or document is None or value is None:
         raise InvalidDataError(
             f"{path} must have the columns query_id, doc_id and relevance", f"it has {listed(names)}", "Rename them"

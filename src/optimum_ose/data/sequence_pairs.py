@@ -2,17 +2,17 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from datasets import Dataset, Features, Value
 
+from optimum_ose.data.columns import first_of
 from optimum_ose.data.overlaps import text_keys, told_overlaps
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.splits import HELD_OUT_SHARE, Splits
-from optimum_ose.data.targets import has_surrogates
+from optimum_ose.data.targets import is_text
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.wording import listed, shown
 
@@ -80,8 +80,8 @@ def _pairs(table: pd.DataFrame, request: DataRequest, split: str, notes: list[st
     table = _with_languages(table, request)
     present = [str(name) for name in table.columns]
     chosen = {
-        SOURCE: request.columns.text or _first(_SOURCES, present),
-        TARGET: request.columns.label or _first(_TARGETS, present),
+        SOURCE: request.columns.text or first_of(_SOURCES, present),
+        TARGET: request.columns.label or first_of(_TARGETS, present),
     }
     for role, name in chosen.items():
         if name is None or name not in present:
@@ -99,7 +99,7 @@ def _pairs(table: pd.DataFrame, request: DataRequest, split: str, notes: list[st
             "Name other columns (--source-column, --target-column)",
         )
     pairs = pd.DataFrame({role: table[name].to_list() for role, name in chosen.items()}, dtype=object)
-    kept = pairs[pairs[SOURCE].map(_is_text) & pairs[TARGET].map(_is_text)].reset_index(drop=True)
+    kept = pairs[pairs[SOURCE].map(is_text) & pairs[TARGET].map(is_text)].reset_index(drop=True)
     if kept.empty:
         raise InvalidDataError(
             f"Columns {listed(map(shown, chosen.values()))} must hold texts",
@@ -124,14 +124,6 @@ def _with_languages(table: pd.DataFrame, request: DataRequest) -> pd.DataFrame:
         if items.map(lambda item: isinstance(item, Mapping) and set(named) <= item.keys()).all():
             return pd.DataFrame({language: [item[language] for item in items] for language in named}, dtype=object)
     return table
-
-
-def _first(names: tuple[str, ...], present: list[str]) -> str | None:
-    return next((name for name in names if name in present), None)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not has_surrogates(value)
 
 
 def _hold_out(tables: Tables, split: str, seed: int, notes: list[str]) -> None:

@@ -201,6 +201,11 @@ def has_surrogates(text: str) -> bool:
     return _SURROGATE.search(text) is not None
 
 
+def is_text(value: Any) -> bool:
+    """Whether a value is a text that is not blank and can be written."""
+    return isinstance(value, str) and bool(value.strip()) and not has_surrogates(value)
+
+
 def _is_ignored(value: Any) -> bool:
     return isinstance(value, int | np.integer) and value == NO_CLASS
 

@@ -1,7 +1,6 @@
 """Data sets of speech: sounds with what is said in them."""
 
 import logging
-from typing import Any
 
 import pandas as pd
 from datasets import Dataset, Features, Value
@@ -11,7 +10,7 @@ from optimum_ose.data.media import FILE, KEY, readable_tables, with_files
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.sounds import SOUNDS
 from optimum_ose.data.splits import HELD_OUT_SHARE, Splits
-from optimum_ose.data.targets import has_surrogates
+from optimum_ose.data.targets import is_text
 from optimum_ose.exceptions import InvalidDataError, MissingDependencyError
 from optimum_ose.serving.sounds import require_soundfile
 from optimum_ose.wording import listed, shown
@@ -63,7 +62,7 @@ def _said(table: pd.DataFrame, request: DataRequest, split: str) -> pd.DataFrame
             "Name the right one (--label-column), or write it into metadata.csv as text",
         )
     found = pd.DataFrame({KEY: table[KEY], FILE: table[FILE], TEXT: table[column]})
-    kept = found[found[TEXT].map(_is_text)].reset_index(drop=True)
+    kept = found[found[TEXT].map(is_text)].reset_index(drop=True)
     if kept.empty:
         raise InvalidDataError(
             f"Column {shown(column)} must hold what is said in the sounds",
@@ -75,10 +74,6 @@ def _said(table: pd.DataFrame, request: DataRequest, split: str) -> pd.DataFrame
             "%d of %d rows of %s are left out: nothing is said in them", len(found) - len(kept), len(found), split
         )
     return kept
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not has_surrogates(value)
 
 
 def _hold_out(table: pd.DataFrame, split: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -10,6 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.export.past import PAST, PRESENT, cache_tensors
+from optimum_ose.modeling.trial import is_pair
 
 STATES, MASK = "encoder_hidden_states", "encoder_attention_mask"
 """What a decoder takes of the encoder."""
@@ -19,9 +20,7 @@ STACKS = ("decoder", "encoder")
 
 def writes_sequences(model: PreTrainedModel) -> bool:
     """Whether a model reads with an encoder and writes with a decoder, token after token."""
-    config: Any = model.config
-    is_pair = bool(getattr(config, "is_encoder_decoder", False))
-    return is_pair and "encoder_outputs" in inspect.signature(model.forward).parameters and model.can_generate()
+    return is_pair(model) and "encoder_outputs" in inspect.signature(model.forward).parameters
 
 
 def cache_names(prefix: str, num_layers: int, stacks: tuple[str, ...] = STACKS) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from optimum_ose.configuration.latency import LatencySetting
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.export.example_inputs import timing_inputs
 from optimum_ose.export.latency_probe import Block, TimedFile, export_for_timing, random_model, time_block
-from optimum_ose.export.machine import describe_machine, usable_cores
+from optimum_ose.export.machine import describe_machine
 from optimum_ose.journal import Journal
+from optimum_ose.processes import num_usable_cores
 from optimum_ose.progress import Listener
 
 LATENCY_BLOCK = "latency block"
@@ -135,7 +136,7 @@ def conditions(setting: LatencySetting, sequence_length: int) -> dict[str, Any]:
     """What a latency depends on besides the machine, with the number of threads decided."""
     return {
         "batch_size": setting.batch_size,
-        "num_threads": setting.num_threads or usable_cores(),
+        "num_threads": setting.num_threads or num_usable_cores(),
         "precision": setting.precision,
         "sequence_length": sequence_length,
     }

@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from optimum_ose.processes import num_usable_cores, usable_cores
+
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 _LIBRARIES = ("torch", "transformers", "optimum", "onnx", "onnxruntime", "numpy", "tokenizers")
 
@@ -24,7 +26,7 @@ def describe_machine() -> dict[str, Any]:
         "cpu": cpu.get("model name") or platform.processor() or None,
         "cpu_flags": [flag for flag in _FLAGS if flag in flags] or None,
         "num_cores": os.cpu_count(),
-        "num_usable_cores": usable_cores(),
+        "num_usable_cores": num_usable_cores(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "system": platform.system(),
         "architecture": platform.machine(),
@@ -45,11 +47,6 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     return installed
 
 
-def usable_cores() -> int:
-    """Cores that this process may use, at least one."""
-    return len(_usable_cores())
-
-
 def foreign_cpu_seconds() -> float | None:
     """CPU time that all other processes have used on our cores since the system started, up to a constant.
 
@@ -58,17 +55,11 @@ def foreign_cpu_seconds() -> float | None:
     path = Path("/proc/stat")
     if not path.is_file():
         return None
-    names = {f"cpu{core}" for core in _usable_cores()}
+    names = {f"cpu{core}" for core in usable_cores()}
     rows = (line.split() for line in path.read_text().splitlines())
     # user, nice, system, idle, iowait, irq, softirq, steal
     ticks = sum(sum(int(row[column]) for column in (1, 2, 3, 6, 7, 8)) for row in rows if row[:1] and row[0] in names)
     return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
-
-
-def _usable_cores() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return set(os.sched_getaffinity(0))
-    return set(range(os.cpu_count() or 1))
 
 
 def _read_cpu_info(path: Path) -> dict[str, str]:

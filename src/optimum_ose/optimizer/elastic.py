@@ -24,7 +24,7 @@ from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_ma
 from optimum_ose.modeling.importance import require_inheritable
 from optimum_ose.modeling.initialization import from_scratch
 from optimum_ose.modeling.reconfiguration import reconfigure
-from optimum_ose.optimizer.size_bounds import small_enough
+from optimum_ose.optimizer.size_bounds import small_candidates
 from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
@@ -58,7 +58,7 @@ def trained_elastic(
         UnsupportedModelError: if candidates are no parts of shared weights, or cannot be measured.
     """
     require_measurable(task.problem)
-    candidates = space.candidates.take(np.flatnonzero(small_enough(space, settings)))
+    candidates = small_candidates(space, settings)
     sizes = _common_sizes(task, space, candidates)
     values = {axis: np.unique(found).tolist() for axis, found in candidates.columns.items()}
     rows = task.rows(train_dataset)
@@ -80,7 +80,7 @@ def require_views(task: TeacherTask, space: SearchSpace, settings: SearchConfig)
         UnsupportedModelError: if answers are not compared one by one, or candidates are no parts of shared weights.
     """
     require_measurable(task.problem)
-    candidates = space.candidates.take(np.flatnonzero(small_enough(space, settings)))
+    candidates = small_candidates(space, settings)
     sizes = _common_sizes(task, space, candidates)
     shared = build_on_meta(reconfigure(task.teacher.config, sizes), task.task)
     _make_some_views(_student(task, shared, sizes), candidates)
@@ -128,9 +128,7 @@ def _trained(
     question: Mapping[str, Any],
 ) -> ElasticStudent:
     rows = task.answered_rows(train_dataset)
-    maker = StudentMaker(
-        task.teacher, task.tokenizer, task=task.task, rows=rows, layer_selection=settings.layer_selection
-    )
+    maker = StudentMaker(task.teacher, task.tokenizer, task=task.task, rows=rows)
     shared = maker.ordered(sizes, is_teacher=_holds(candidates, space.maximum_point))
     student = _student(task, shared, sizes)
     _make_some_views(student, candidates)  # refused before any training

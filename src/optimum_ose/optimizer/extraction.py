@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, final
 
 from datasets import Dataset
 
@@ -17,7 +17,7 @@ from optimum_ose.core.keep_question import require_answerable, rows_to_show
 from optimum_ose.core.results import SearchResult
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.data.groups import whole_groups
-from optimum_ose.distillation.candidates import CandidateSetting, Initialize, ModelScore
+from optimum_ose.distillation.candidates import CandidateSetting, Initialize, Measurer, ModelScore
 from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import OSEError
 from optimum_ose.guards import folder_or_none, require_config
@@ -37,6 +37,23 @@ _FEW = "rows to show a share"
 """Said once, as `TeacherTask` remembers it."""
 _ALPHA = 0.05
 """Accepted probability that a statement on all rows is wrong."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """How the candidates of a search are measured."""
+
+    derive_space: Callable[[], SearchSpace]
+    rows: Dataset
+    """To distil on."""
+    initialize: Initialize
+    question: Callable[[], Mapping[str, Any]]
+    """That the journal answers."""
+    measurer: Measurer | None = None
+    """None: each candidate is trained for a short while."""
+    wanted: Wanted | None = None
+    """What is asked of a candidate's score."""
 
 
 class Extraction(TeacherTask):
@@ -90,20 +107,33 @@ class Extraction(TeacherTask):
         settings = self._keepable(settings, eval_dataset)
         states = folder_or_none(elastic_folder, "elastic_folder")
         with torch_threads(search_threads(settings.num_threads)):
-            rows, part = self.rows(eval_dataset), self.rows(eval_dataset).shuffle(seed=settings.seed)
-            part = whole_groups(part, settings.num_eval_rows)
+            rows = self.rows(eval_dataset)
+            part = whole_groups(rows.shuffle(seed=settings.seed), settings.num_eval_rows)
             self._make_student, self._elastic = None, None
-            search = self._by_elastic if settings.method == "elastic" else self._by_short_trainings
-            return search(
-                settings,
-                train_dataset,
-                eval_dataset,
-                eval_rows=rows,
-                part=part,
+            if settings.method == "elastic":
+                plan = self._parts_of_one_training(settings, train_dataset, rows, part, states, least_share)
+            else:
+                plan = self._short_trainings(settings, train_dataset, rows)
+            found = shared_search(
+                plan.derive_space,
+                CandidateSetting(
+                    teacher=self.teacher,
+                    tokenizer=self.tokenizer,
+                    rows=plan.rows,
+                    eval_rows=part,
+                    initialize=plan.initialize,
+                    search=settings,
+                    task=self.task,
+                    score=self._model_score(eval_dataset),
+                ),
+                question=plan.question,
                 journal=journal_path,
-                states=states,
-                least_share=least_share,
+                listener=self.listener,
+                measurer=plan.measurer,
+                wanted=plan.wanted,
             )
+            self.latency, self.choice, self.measured = found.latency, found.choice, found.scores
+            return found.result
 
     def _keepable(self, settings: SearchConfig, eval_dataset: Dataset) -> SearchConfig:
         """The settings, if the share to keep means something on the development rows. The default share is left out
@@ -129,30 +159,27 @@ class Extraction(TeacherTask):
             )
         return settings
 
-    def _by_elastic(
+    def _parts_of_one_training(
         self,
         settings: SearchConfig,
         train_dataset: Dataset,
-        eval_dataset: Dataset,
-        *,
         eval_rows: Dataset,
         part: Dataset,
-        journal: Path | None,
         states: Path | None,
         least_share: float | None,
-    ) -> SearchResult:
-        """The search by parts of shared weights."""
+    ) -> _Plan:
+        """Candidates are measured as parts of shared weights, which are trained here unless they were before."""
         space = self.search_space(settings)
-        student = trained_elastic(self, space, settings, train_dataset=train_dataset, folder=states)
-        self._elastic = student
+        self._elastic = student = trained_elastic(self, space, settings, train_dataset=train_dataset, folder=states)
         measurer = elastic_measurer(self, student, settings, part)
         wanted = None
         if settings.keep and measurer.teacher_score > 0:
             least = first_least_share(settings.keep) if least_share is None else least_share
             wanted = Wanted(keep=settings.keep, least_share=least, teacher_score=measurer.teacher_score)
-        found = shared_search(
-            lambda: space,
-            self._setting(settings, self.rows(train_dataset), part, student.materialize, eval_dataset),
+        return _Plan(
+            derive_space=lambda: space,
+            rows=self.rows(train_dataset),
+            initialize=student.materialize,
             question=partial(
                 measuring_question,
                 self.teacher,
@@ -161,34 +188,20 @@ class Extraction(TeacherTask):
                 eval_rows=eval_rows,
                 benchmark_task=self.benchmark_task,
             ),
-            journal=journal,
-            listener=self.listener,
             measurer=measurer,
             wanted=wanted,
         )
-        self.latency, self.choice, self.measured = found.latency, found.choice, found.scores
-        return found.result
 
-    def _by_short_trainings(
-        self,
-        settings: SearchConfig,
-        train_dataset: Dataset,
-        eval_dataset: Dataset,
-        *,
-        eval_rows: Dataset,
-        part: Dataset,
-        journal: Path | None,
-        **_: Any,
-    ) -> SearchResult:
-        """The search by a short distillation of each candidate."""
+    def _short_trainings(self, settings: SearchConfig, train_dataset: Dataset, eval_rows: Dataset) -> _Plan:
+        """Each candidate is distilled for a short while."""
         rows = self.answered_rows(train_dataset) if self.problem.is_kept else self.rows(train_dataset)
         self._make_student = StudentMaker(
             self.teacher, self.tokenizer, task=self.task, rows=rows, layer_selection=settings.layer_selection
         )
-        derive: Callable[[], SearchSpace] = partial(self.search_space, settings)
-        found = shared_search(
-            derive,
-            self._setting(settings, rows, part, self._make_student, eval_dataset),
+        return _Plan(
+            derive_space=partial(self.search_space, settings),
+            rows=rows,
+            initialize=self._make_student,
             question=partial(
                 search_question,
                 self.teacher,
@@ -197,24 +210,6 @@ class Extraction(TeacherTask):
                 eval_rows=eval_rows,
                 benchmark_task=self.benchmark_task,
             ),
-            journal=journal,
-            listener=self.listener,
-        )
-        self.latency, self.choice, self.measured = found.latency, found.choice, {}
-        return found.result
-
-    def _setting(
-        self, settings: SearchConfig, rows: Dataset, part: Dataset, initialize: Initialize, eval_dataset: Dataset
-    ) -> CandidateSetting:
-        return CandidateSetting(
-            teacher=self.teacher,
-            tokenizer=self.tokenizer,
-            rows=rows,
-            eval_rows=part,
-            initialize=initialize,
-            search=settings,
-            task=self.task,
-            score=self._model_score(eval_dataset),
         )
 
     def _model_score(self, dataset: Dataset) -> ModelScore:

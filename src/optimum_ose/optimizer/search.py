@@ -8,8 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypedDict, final
 
-import numpy as np
-
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import Method, extract
@@ -26,7 +24,7 @@ from optimum_ose.journal import Journal
 from optimum_ose.optimizer.keeping import Wanted
 from optimum_ose.optimizer.latency import LatencyFinding, admitted, fit_latency, latency_meter
 from optimum_ose.optimizer.row_certificate import with_rows
-from optimum_ose.optimizer.size_bounds import small_enough
+from optimum_ose.optimizer.size_bounds import small_candidates, small_enough
 from optimum_ose.optimizer.team import Team
 from optimum_ose.progress import Listener, working
 from optimum_ose.tasks import task_named
@@ -166,7 +164,7 @@ def _extract(
     small = small_enough(space, settings)
     num_candidates = int(small.sum())
     if allowed is not None:
-        num_candidates = len(frozenset(allowed) & frozenset(space.candidates.take(np.flatnonzero(small))))
+        num_candidates = len(frozenset(allowed) & frozenset(small_candidates(space, settings)))
     with working(listener, "extract", settings.budget):
         found = extract(
             space,

@@ -1,6 +1,8 @@
 """Settles what the settings of a search leave open: the method, the share of the score to keep, and a bound on size."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from optimum_ose.configuration import SearchConfig
@@ -26,7 +28,7 @@ def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
     """
     if settings.method is None and task.problem.judge is not None:  # answers are judged as a whole
         return replace(settings, method="certified", keep=settings.keep or 0.0, prefer=None)
-    space = task.search_space(settings)
+    space = cache(lambda: task.search_space(settings))  # derived where something is open
     method = settings.method or _method(task, space, settings)
     if method != "elastic":
         return replace(settings, method=method, keep=settings.keep or 0.0, prefer=None)
@@ -36,15 +38,15 @@ def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
     prefer = settings.prefer or ("size" if settings.keep else "w")
     found = replace(settings, method=method, keep=keep, prefer=prefer if keep else None)
     is_open = settings.max_non_embedding_parameters is None and settings.objective == "w-coefficient"
-    return _bounded(task, space, found) if is_open else found
+    return _bounded(task, space(), found) if is_open else found
 
 
-def _method(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> Method:
+def _method(task: TeacherTask, space: Callable[[], SearchSpace], settings: SearchConfig) -> Method:
     if settings.names_short_trainings:
         task.listener.say(f"search.method is certified: {_OF_SHORT_TRAININGS} were set")
         return "certified"
     try:
-        require_views(task, space, settings)
+        require_views(task, space(), settings)
     except UnsupportedModelError as error:
         task.listener.say(f"search.method is certified, each candidate is trained alone: {error}")
         return "certified"

@@ -4,8 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.core.candidates import Candidates
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import InfeasibleError
+
+
+def small_candidates(space: SearchSpace, settings: SearchConfig) -> Candidates:
+    """The candidates of the space that are `small_enough`."""
+    return space.candidates.take(np.flatnonzero(small_enough(space, settings)))
 
 
 def small_enough(space: SearchSpace, settings: SearchConfig) -> NDArray[np.bool_]:

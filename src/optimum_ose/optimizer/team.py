@@ -9,7 +9,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from optimum_ose.distillation.candidates import CandidateRun, Measurer
 from optimum_ose.distillation.local_process import num_processes, process_state
 from optimum_ose.exceptions import OSEError, ProcessError
-from optimum_ose.export.machine import usable_cores
+from optimum_ose.processes import num_usable_cores
 
 _Entry = dict[str, Any]
 _Found = TypeVar("_Found")
@@ -118,4 +118,4 @@ def search_threads(wanted: int | None) -> int:
     """
     if wanted is not None:
         return wanted
-    return torch.get_num_threads() if num_processes() == 1 else usable_cores()
+    return torch.get_num_threads() if num_processes() == 1 else num_usable_cores()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from optimum_ose.artifact import OSEArtifact
-from optimum_ose.configuration.search import FREE_SEARCH_SETTINGS
+from optimum_ose.configuration.search import FREE_SEARCH_SETTINGS, SIZE_BOUNDS
 from optimum_ose.exceptions import JournalError, OutputFolderError
 from optimum_ose.serialization import digest, plain
 from optimum_ose.wording import listed, shown
@@ -17,7 +17,6 @@ Stage = Literal["teacher", "extract", "distill", "finetune", "export", "benchmar
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """In their order."""
 _DATA = ("train", "validation")
-_BOUNDS = ("max_parameters", "max_non_embedding_parameters")
 _MODEL = ("task", "model", "max_length", "benchmark_task")
 _MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
 _PREPROCESSOR_FILES = (
@@ -233,7 +232,7 @@ def _taken_over(artifact: OSEArtifact, question: Mapping[str, Any]) -> str:
     kept = [(artifact.question.get(name), question.get(name)) for name in (*_MODEL, *_DATA)]
     old, new = (dict(asked.get("config", {}).get("search", {})) for asked in (artifact.question, plain(question)))
     kept += [(old.get(name), new.get(name)) for name in (old.keys() | new.keys()) - FREE_SEARCH_SETTINGS]
-    elastic = (*_BOUNDS, "method", "elastic", "axes") if "elastic" in (old.get("method"), new.get("method")) else ()
+    elastic = (*SIZE_BOUNDS, "method", "elastic", "axes") if "elastic" in (old.get("method"), new.get("method")) else ()
     kept += [(old.get(name), new.get(name)) for name in elastic]  # other shared weights would be trained
     if artifact.stage("extract") is None or any(before != now for before, now in kept):
         return ""

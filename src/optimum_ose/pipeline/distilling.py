@@ -10,13 +10,13 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from optimum_ose.configuration import SearchConfig
-from optimum_ose.core.architecture import Architecture
+from optimum_ose.core.architecture import Architecture, sizes_in_words
 from optimum_ose.core.results import SearchResult
-from optimum_ose.modeling.loading import load_config, load_teacher
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.keeping import Tried, next_least_share
+from optimum_ose.optimizer.scored import Scored
 from optimum_ose.optimizer.verbs import Verbs
-from optimum_ose.pipeline.run import Run
+from optimum_ose.pipeline.run import Run, load_model
 from optimum_ose.records import read_search
 from optimum_ose.serialization import canonical_json, plain, read_json, result_to_dict, write_atomic
 
@@ -40,10 +40,7 @@ def search_record(optimizer: Verbs, config: SearchConfig, result: SearchResult) 
     if optimizer.latency is not None:
         content["latency"] = optimizer.latency.to_dict(space, result.architecture)
     if optimizer.measured:
-        content["scores"] = {
-            ", ".join(f"{axis}={value}" for axis, value in architecture.items()): score
-            for architecture, score in optimizer.measured.items()
-        }
+        content["scores"] = {sizes_in_words(architecture): score for architecture, score in optimizer.measured.items()}
     if optimizer.choice is not None:
         content["keep"] = {**plain(optimizer.choice), "statement": optimizer.choice.statement}
     return content
@@ -60,19 +57,19 @@ def distilled_score(run: Run, student: PreTrainedModel, folder: Path) -> float:
 def distill_measured(run: Run, student: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Distill a student from its measured weights, and keep whichever of the two is better on the development rows."""
     optimizer = run.optimizer
-    measured = optimizer.score(student, run.rows.validation)
-    weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
+    before = Scored.now(optimizer, student, run.rows.validation)
     score = distilled_score(run, student, folder)
-    if score < measured:
+    if score < before.score:
         optimizer.listener.say(
-            f"distillation took the student from {measured:.4f} to {score:.4f} on validation rows: it stays as it was"
+            f"distillation took the student from {before.score:.4f} to {score:.4f} on validation rows: it stays as it "
+            "was"
         )
-        student.load_state_dict(weights)
+        student.load_state_dict(before.weights)
     return student, {
-        "validation_score": max(score, measured),
+        "validation_score": max(score, before.score),
         "metric": optimizer.metric_name(run.rows.validation),
-        "extracted_score": measured,
-        "kept": "distilled" if score >= measured else "extracted",
+        "extracted_score": before.score,
+        "kept": "distilled" if score >= before.score else "extracted",
     }
 
 
@@ -98,7 +95,7 @@ def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[st
     if place:
         write_atomic(artifact.choice, canonical_json(taken["search"]))
     told = [{name: one[name] for name in ("architecture", "measured", "finished")} for one in tries]
-    return _load(run, folder / f"try-{place + 1}"), {
+    return load_model(run, folder / f"try-{place + 1}"), {
         **taken["record"],
         "tries": told,
         "keeps": taken["finished"] >= keep,
@@ -110,7 +107,7 @@ def _try(
 ) -> dict[str, Any]:
     """Distill one candidate; what it kept before and after."""
     optimizer, architecture = run.optimizer, Architecture(content["winner"]["architecture"])
-    student = optimizer.initialize(architecture) if number > 1 else _load(run, run.artifact.extracted)
+    student = optimizer.initialize(architecture) if number > 1 else load_model(run, run.artifact.extracted)
     state = folder / f"state-{number}"
     student, record = distill_measured(run, student, state)
     if record["validation_score"] < keep * teacher_score:
@@ -120,7 +117,7 @@ def _try(
         shutil.rmtree(left, ignore_errors=True)
     finished = record["validation_score"] / teacher_score
     optimizer.listener.say(
-        f"{', '.join(f'{axis}={value}' for axis, value in architecture.items())} keeps {finished:.1%} of the teacher's "
+        f"{sizes_in_words(architecture)} keeps {finished:.1%} of the teacher's "
         f"{record['metric']} on the development rows, after {record['extracted_score'] / teacher_score:.1%} as measured"
     )
     return {
@@ -193,7 +190,3 @@ def _search_again(run: Run, least_share: float) -> dict[str, Any]:
         least_share=least_share,
     )
     return search_record(optimizer, config, result)
-
-
-def _load(run: Run, folder: Path) -> PreTrainedModel:
-    return load_teacher(str(folder), load_config(str(folder)), task=run.optimizer.task)

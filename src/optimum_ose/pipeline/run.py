@@ -8,12 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from datasets import Dataset
+from transformers import PreTrainedModel
 
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.configuration import OSEConfig
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.elastic.state import STATE_FILE
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.modeling.loading import load_config, load_teacher
 from optimum_ose.optimizer.augmentation import require_copyable
 from optimum_ose.optimizer.settling import settled
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
@@ -119,6 +121,11 @@ def take_over(run: Run, earlier: Path) -> None:
             shutil.copyfile(state, temporary)
             temporary.replace(copy)
     wait_for_all()
+
+
+def load_model(run: Run, folder: Path) -> PreTrainedModel:
+    """A model of the run's task that a stage has saved."""
+    return load_teacher(str(folder), load_config(str(folder)), task=run.optimizer.task)
 
 
 def winner(artifact: OSEArtifact) -> Architecture:

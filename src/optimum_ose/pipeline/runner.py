@@ -20,11 +20,10 @@ from optimum_ose.pipeline.dependencies import (
 )
 from optimum_ose.pipeline.evaluation import measure
 from optimum_ose.pipeline.preflight import check_labeler_of, preflight
-from optimum_ose.pipeline.run import Run
+from optimum_ose.pipeline.run import Run, load_model
 from optimum_ose.pipeline.stages import (
     STAGE_FUNCTIONS,
     bound_check,
-    load_model,
     teacher_export,
     use_finished_teacher,
 )

@@ -14,7 +14,6 @@ from optimum_ose.artifact import OSEArtifact
 from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.exceptions import OtherQuestionError
 from optimum_ose.finetuning.trainer import takes_agora
-from optimum_ose.modeling.loading import load_config, load_teacher
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.judging import judge_teacher
 from optimum_ose.optimizer.latency import check_bound
@@ -24,7 +23,7 @@ from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_ar
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
 from optimum_ose.pipeline.distilling import distill_measured, distill_until_kept, distilled_score, search_record
 from optimum_ose.pipeline.evaluation import compare, share_kept
-from optimum_ose.pipeline.run import Run, winner
+from optimum_ose.pipeline.run import Run, load_model, winner
 from optimum_ose.pipeline.sample_answers import sample_answers
 from optimum_ose.records import read_search
 from optimum_ose.report.keep_text import keep_sentence
@@ -263,11 +262,6 @@ def use_finished_teacher(run: Run) -> None:
     if record.get("finetuned_here"):
         run.optimizer.teacher = load_model(run, run.artifact.teacher)
         run.optimizer.has_head = True
-
-
-def load_model(run: Run, folder: Path) -> PreTrainedModel:
-    """A model of the run's task that a stage has saved."""
-    return load_teacher(str(folder), load_config(str(folder)), task=run.optimizer.task)
 
 
 STAGE_FUNCTIONS: Mapping[Stage, Callable[[Run], dict[str, Any]]] = {

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.search import SIZE_BOUNDS
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.results import SearchResult
@@ -26,7 +27,6 @@ Sizes = int | tuple[int, ...] | Literal["pareto"]
 other candidate beats in size and score."""
 RECORD = "students.json"
 _NEEDED = ("model.safetensors", "config.json", "onnx/model.onnx")
-_BOUNDS = ("max_parameters", "max_non_embedding_parameters")
 
 
 @final
@@ -167,14 +167,14 @@ def _asked(run: Run, changes: Mapping[str, Any]) -> SearchConfig:
             f"{run.artifact.path} holds {'none' if run.artifact.stage('extract') is None else trained.method}",
             "Run `ose run` or `ose extract` with search.method elastic",
         )
-    other = changes.keys() & {*_BOUNDS, "max_latency_ms", "max_error", "objective"}
+    other = changes.keys() & {*SIZE_BOUNDS, "max_latency_ms", "max_error", "objective"}
     asked = dict(changes)
     if "keep" in changes:
         asked = {"prefer": None, **asked}
     elif changes.get("objective") == "error" or (is_default_keep(trained) and other):
         asked = {"keep": 0.0, "prefer": None, **asked}  # as of a run that was asked so
     found = replace(trained, **asked)
-    for name in _BOUNDS:
+    for name in SIZE_BOUNDS:
         before, now = getattr(trained, name), getattr(found, name)
         if before is not None and (now is None or now > before):
             raise InvalidConfigError(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from optimum_ose.core.architecture import sizes_in_words
 from optimum_ose.report.search_table import cost_unit, score_name
 
 WIDTH, HEIGHT = 760, 380
@@ -62,7 +63,7 @@ def _candidates(search: Mapping[str, Any]) -> list[dict[str, Any]]:
         objectives = item["objectives"]
         if item.get("failed") or not all(isinstance(value, int | float) for value in objectives.values()):
             continue
-        name = ", ".join(f"{axis}={value}" for axis, value in item["architecture"].items())
+        name = sizes_in_words(item["architecture"])
         found.pop(name, None)
         found[name] = {
             "name": name,

@@ -1,5 +1,6 @@
 """A search space as text."""
 
+from optimum_ose.core.architecture import sizes_in_words
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import UnsupportedModelError
 
@@ -16,7 +17,7 @@ def space_table(space: SearchSpace, *, sequence_length: int) -> str:
         operations = f"{int(space.multiply_adds([largest], sequence_length=sequence_length)[0]):,} multiply-adds"
     except UnsupportedModelError as error:
         operations = f"multiply-adds unknown ({error.actual})"
-    described = ", ".join(f"{axis}={value}" for axis, value in largest.items())
+    described = sizes_in_words(largest)
     lines.append(
         f"T: {described}: {size:,} parameters ({inner:,} without embeddings), {operations} at {sequence_length} tokens"
     )

@@ -12,7 +12,8 @@ from optimum_ose.wording import listed, shown
 FILE = "generation_config.json"
 _DEFAULT_LENGTH = 21
 """Tokens of what is written, the start token among them, where no file names a number: as in Transformers 5."""
-_MOST_BEAMS = 64
+MOST_BEAMS = 64
+"""Beginnings that are kept, at most."""
 _CHANGING: Mapping[str, tuple[Any, ...]] = {
     "do_sample": (False,),
     "num_beam_groups": (1,),
@@ -101,7 +102,7 @@ def generation_settings(given: Mapping[str, Any], config: Mapping[str, Any]) -> 
         start_id=start,
         end_ids=_tokens(found, "eos_token_id"),
         pad_id=_token(found, "pad_token_id") or 0,
-        num_beams=_number(found, "num_beams", 1, lambda value: 1 <= value <= _MOST_BEAMS, f"1 to {_MOST_BEAMS}"),
+        num_beams=_number(found, "num_beams", 1, lambda value: 1 <= value <= MOST_BEAMS, f"1 to {MOST_BEAMS}"),
         max_length=_max_length(found),
         min_length=_number(found, "min_length", 0, lambda value: value >= 0, "0 or more"),
         min_new_tokens=_number(found, "min_new_tokens", 0, lambda value: value >= 0, "0 or more"),

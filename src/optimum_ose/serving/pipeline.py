@@ -10,14 +10,13 @@ from tokenizers import Encoding
 
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OutputFolderError, UnsupportedModelError
 from optimum_ose.serving.folder import read_object
+from optimum_ose.serving.generation_settings import MOST_BEAMS
 from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, text_pairs
 from optimum_ose.serving.loading import LoadedTask, default_file, load_model, model_task
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS, check_threads
 from optimum_ose.serving.served_task import DirectTask, Options, RowTask
 from optimum_ose.wording import can_name_a_file, shown
-
-_MOST_BEAMS = 64
 
 
 @final
@@ -143,10 +142,8 @@ class OnnxPipeline:
         _check_positive("batch_size", batch_size)
         _check_positive("max_new_tokens", 1 if max_new_tokens is None else max_new_tokens)
         _check_positive("num_beams", 1 if num_beams is None else num_beams)
-        if num_beams is not None and num_beams > _MOST_BEAMS:
-            raise InvalidDataError(
-                f"num_beams must be at most {_MOST_BEAMS}", f"got {num_beams}", "Ask for fewer beams"
-            )
+        if num_beams is not None and num_beams > MOST_BEAMS:
+            raise InvalidDataError(f"num_beams must be at most {MOST_BEAMS}", f"got {num_beams}", "Ask for fewer beams")
         if aggregation_strategy not in AGGREGATIONS:
             raise InvalidDataError(
                 f"aggregation_strategy must be one of {', '.join(AGGREGATIONS)}",

@@ -1,7 +1,6 @@
 """Counts the tokens of a corpus, on all cores, in memory that does not grow with the corpus."""
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from optimum_ose.exceptions import InvalidDataError
+from optimum_ose.processes import num_usable_cores
 from optimum_ose.progress import Listener, working
 
 _SAMPLED_CHARACTERS = 2_000
@@ -100,7 +100,7 @@ def in_threads(
         items: read as they are needed.
         workers: threads; None: one per core.
     """
-    number = workers or available_cores()
+    number = workers or num_usable_cores()
     waiting: deque[tuple[_Given, Future[_Made]]] = deque()
     with ThreadPoolExecutor(number) as pool:
         try:
@@ -114,11 +114,6 @@ def in_threads(
                 yield given, made.result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def encode_plainly(backend: Tokenizer, texts: Sequence[str]) -> list[list[int]]:

@@ -1,8 +1,11 @@
 """Whether the answers of two models can be compared."""
 
+from typing import cast
+
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.preprocessing import Preprocessor
 
 
 def require_common_vocabulary(
@@ -33,6 +36,16 @@ def require_common_vocabulary(
             f"the student has {sizes[0]}, the teacher {sizes[1]}",
             "Choose a student with the teacher's vocabulary",
         )
+
+
+def require_same_words(
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    preprocessor: Preprocessor,
+    teacher_tokenizer: PreTrainedTokenizerBase | None,
+) -> None:
+    """`require_common_vocabulary`, of whatever makes the inputs of a task of texts."""
+    require_common_vocabulary(student, teacher, cast(PreTrainedTokenizerBase, preprocessor), teacher_tokenizer)
 
 
 def any_sizes(*_: object) -> None:

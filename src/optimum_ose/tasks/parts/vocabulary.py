@@ -3,12 +3,12 @@
 from typing import Any, cast
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from optimum_ose.data.targets import NO_CLASS
 from optimum_ose.data.tokenization import language_collator
 from optimum_ose.preprocessing import Collate, Preprocessor
-from optimum_ose.tasks.parts.comparing import require_common_vocabulary
+from optimum_ose.tasks.parts.comparing import require_same_words
 from optimum_ose.tasks.parts.losses import class_label_loss, class_loss, logits_divergence
 from optimum_ose.tasks.parts.problem import Batch, Problem
 from optimum_ose.tasks.parts.token_judges import MaskedTokenJudge, NextTokenJudge
@@ -49,15 +49,6 @@ def _masked_collator(tokenizer: Preprocessor, seed: int) -> Collate:
     return language_collator(cast(PreTrainedTokenizerBase, tokenizer), masked=True, seed=seed)
 
 
-def _same_vocabulary(
-    student: PreTrainedModel,
-    teacher: PreTrainedModel,
-    preprocessor: Preprocessor,
-    teacher_tokenizer: PreTrainedTokenizerBase | None,
-) -> None:
-    require_common_vocabulary(student, teacher, cast(PreTrainedTokenizerBase, preprocessor), teacher_tokenizer)
-
-
 NEXT_TOKENS = Problem(
     name="next-tokens",
     mismatch=_mismatch,
@@ -66,7 +57,7 @@ NEXT_TOKENS = Problem(
     judge=NextTokenJudge(),
     answers=_next_answers,
     collator=_next_collator,
-    require_comparable=_same_vocabulary,
+    require_comparable=require_same_words,
     is_kept=False,
     has_classes=False,
 )
@@ -79,7 +70,7 @@ MASKED_TOKENS = Problem(
     judge=MaskedTokenJudge(),
     answers=_masked_answers,
     collator=_masked_collator,
-    require_comparable=_same_vocabulary,
+    require_comparable=require_same_words,
     is_kept=False,
     without_masks=NEXT_TOKENS,
     has_classes=False,
