@@ -1,4 +1,4 @@
-"""Owns the benchmark of an elastic training: what its candidates score on development rows, by size, and what it takes.
+"""Elastic training: what its candidates score on development rows, by size, and how long it takes.
 
 The teacher is a fine-tuned folder, such as `teacher/` of a run. Candidates of all sizes are measured as parts of the
 shared weights; with --alone some of them are then distilled on their own, from their own inheritance, for equally many

@@ -1,5 +1,5 @@
-"""Owns the benchmark of plain runs on six data sets: is epsilon met, is the share of the teacher's score kept on test
-rows, and how small and how dear is the student.
+"""Plain runs on six data sets: whether epsilon is met, which share of the teacher's score is kept on test rows, how
+small the student is, and how long the run takes.
 
 Each run is the product's own command, `ose run --model M --dataset D --epsilon 0.05`, and what `--keep` and
 `--prefer` add. A finished folder is read, not made again, so the same command goes on after a kill.
@@ -49,7 +49,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True, help="folder of the bare encoder")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds trec6/ and so on")
-    parser.add_argument("--work", type=Path, required=True, help="folder of the runs; gone on from")
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs; the same command resumes in it")
     parser.add_argument("--sets", nargs="+", choices=students.AIMS, default=list(students.AIMS), help="default: all")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--keep", type=float, help="as of `ose run` (default: the product's)")

@@ -102,7 +102,12 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--model", required=True, help="folder of the bare encoder")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds trec6/ and so on")
-    parser.add_argument("--work", type=Path, required=True, help="folder for teachers, searches and rows; gone on from")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        required=True,
+        help="folder for teachers, searches and rows; the same command resumes in it",
+    )
     parser.add_argument("--sets", nargs="+", choices=AIMS, default=list(AIMS), help="default: all")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="seeds per arm (default: 3)")

@@ -1,4 +1,4 @@
-"""Owns the benchmark of `ose trim`: what a real encoder keeps, and what counting and trimming cost.
+"""`ose trim`: what a real encoder keeps, and the time and memory of counting and trimming.
 
 - full: every token that a corpus has stays; trimmed in memory the outputs are the same on many of its lines.
 - half: half of the vocabulary stays; Spearman on STS-B, before and after.

@@ -7,12 +7,13 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset
 
+from optimum_ose.data.batching import language_collator, pad_rows
 from optimum_ose.data.columns import Columns
 from optimum_ose.data.labels import align_labels, class_names
 from optimum_ose.data.reading import read_tables
 from optimum_ose.data.splits import make_splits
 from optimum_ose.data.targets import Kind, kind_of_values
-from optimum_ose.data.tokenization import TEACHER_LOGITS, language_collator, pad_rows, tokenize, unlabeled_rows
+from optimum_ose.data.tokenization import TEACHER_LOGITS, tokenize, unlabeled_rows
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
 from themes import VOCABULARY, teacher_config, word_tokenizer

@@ -13,9 +13,9 @@ from datasets import Dataset
 from transformers import BertForQuestionAnswering, BertModel, PreTrainedTokenizerFast
 
 from optimum_ose import Architecture, OSEOptimizer
+from optimum_ose.data.batching import pad_rows
 from optimum_ose.data.columns import Columns
 from optimum_ose.data.request import DataRequest
-from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.exceptions import InvalidConfigError, InvalidDataError
 from optimum_ose.optimizer.augmentation import require_copyable
 from optimum_ose.optimizer.token_rows import join_unlabeled

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
+from transformers import AutoModelForSeq2SeqLM, PreTrainedModel, TrainingArguments
 
 import reversals
 from optimum_ose import DistillationConfig, ExportConfig, OSEOptimizer, SearchConfig
@@ -218,6 +218,13 @@ def test_shared_weights_are_searched(teacher: Path) -> None:
     optimizer.distill(student, rows, DistillationConfig(num_steps=5, batch_size=16))
     assert 0 <= before <= 1
     assert student.generation_config.max_length == optimizer.teacher.generation_config.max_length
+
+
+def test_the_score_of_a_fine_tuned_teacher_is_that_of_what_it_writes(teacher: Path, tmp_path: Path) -> None:
+    optimizer = OSEOptimizer.from_pretrained(teacher, task=TASK, max_length=16)
+    rows, few = reversals.pairs(16, seed=1), reversals.pairs(8, seed=2)
+    args = TrainingArguments(str(tmp_path), max_steps=1, report_to=[], use_cpu=True, save_strategy="no")
+    assert optimizer.finetune_teacher(rows, few, args) == optimizer.scores(optimizer.teacher, few)
 
 
 def test_a_student_of_the_teachers_size_writes_what_the_teacher_writes(teacher: Path, tmp_path: Path) -> None:

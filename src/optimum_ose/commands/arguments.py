@@ -166,7 +166,7 @@ def add_question(parser: ArgumentParser) -> None:
         "--keep",
         type=number_or_none,
         metavar="X",
-        help="share of the teacher's validation score that the finished student shall keep, in (0, 1], or none "
+        help="share of the teacher's validation score that the finished student must keep, in (0, 1], or none "
         "(default: 0.97 where neither size, latency nor error is bounded, else none); missed: exit code 2",
     )
     parser.add_argument(

@@ -44,7 +44,7 @@ class KeepChoice:
     """What was chosen, and what the neighbors on the front of cost and score would cost and bring.
 
     Attributes:
-        keep: share of the teacher's score that the finished student shall keep.
+        keep: share of the teacher's score that the finished student must keep.
         least_share: share that a candidate's measured weights must have; they gain from the distillation that follows.
         prefer: what is least or highest among those that have it.
         teacher_score: on the same rows.
@@ -103,7 +103,7 @@ def choose(
         found: of a search by measured candidates.
         scores: of the candidates with finite errors, on the same rows.
         teacher_score: of the teacher on these rows, > 0.
-        keep: share that the finished student shall keep.
+        keep: share that the finished student must keep.
         least_share: share that a candidate's weights must have as they were measured.
         prefer: what is least or highest.
         max_error: error that no candidate may exceed.

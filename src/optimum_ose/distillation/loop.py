@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from optimum_ose.configuration import DistillationConfig
-from optimum_ose.data.tokenization import training_batches
+from optimum_ose.data.batching import training_batches
 from optimum_ose.distillation.checkpoints import load_latest, save
 from optimum_ose.distillation.local_process import LocalProcess, num_processes
 from optimum_ose.distillation.pupil import Pupil, require_one_stack, require_tokens, show_attentions, wanted_internals

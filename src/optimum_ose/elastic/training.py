@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from optimum_ose.configuration import DistillationConfig
 from optimum_ose.configuration.elastic import ElasticSetting
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.data.tokenization import training_batches
+from optimum_ose.data.batching import training_batches
 from optimum_ose.distillation.local_process import num_processes
 from optimum_ose.distillation.loop import endless_batches, parameter_groups
 from optimum_ose.distillation.pupil import Lesson, Pupil

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.data.tokenization import pad_rows
+from optimum_ose.data.batching import pad_rows
 from optimum_ose.export.computation import is_per_token
 from optimum_ose.export.decoders import writes_sequences
 from optimum_ose.export.example_inputs import example_inputs

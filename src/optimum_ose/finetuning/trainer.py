@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from optimum_ose.configuration import AgoraConfig
+from optimum_ose.data.batching import pad_rows
 from optimum_ose.data.given import plain_dataset, require_known_classes
 from optimum_ose.data.groups import without_groups
-from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.exceptions import InvalidConfigError, ProcessError
 from optimum_ose.finetuning.arguments import refused_arguments, require_startable, require_usable_arguments
 from optimum_ose.finetuning.callback import AgoraCallback
@@ -104,28 +104,21 @@ def build_trainer(
     for role, rows in datasets_by_role.items():
         if rows is not None or role != "test_dataset":
             _require_rows(rows, model, task, role)
+    problem = definition.problem(model.config)
     require_usable_arguments(
         args,
         num_rows=len(train_dataset),
         metric=metric,
-        labels_are_classes=definition.problem(model.config).labels_are_classes,
+        labels_are_classes=problem.labels_are_classes,
         callbacks=callbacks,
     )
-    collator: Any
+    collator = _collator(tokenizer, train_dataset, problem)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
-        collator, args = without_lengths(pad_rows(tokenizer)), _for_raw_rows(args)
-    else:
-        per_token = definition.problem(model.config).labels_tokens
-        collator = (DataCollatorForTokenClassification if per_token else DataCollatorWithPadding)(tokenizer)
-        has_choices = len(train_dataset) > 0 and holds_choices(train_dataset[0].get("input_ids") or ())
-        if has_choices or WRITTEN in train_dataset.column_names:
-            collator = pad_rows(tokenizer)
-    problem = definition.problem(model.config)
+        args = _for_raw_rows(args)
     agora_callbacks, loss = list[TrainerCallback](), partial(_own_loss, problem) if problem.has_own_loss else None
     if agora is not None:
         if not isinstance(tokenizer, PreTrainedTokenizerBase) or not takes_agora(task, model.config):
-            found = labeled_task(task)
-            kind = f"kind {found.problem(model.config).name} and its inputs {found.inputs.name}"
+            kind = f"kind {problem.name} and its inputs {definition.inputs.name}"
             raise InvalidConfigError(
                 "Agora makes new rows of texts with a class each, or a class for each word",
                 f"the labels of this model are of the {kind}",
@@ -170,6 +163,16 @@ def build_trainer(
     require_startable(trainer)
     trainer.model_accepts_loss_kwargs = False
     return trainer
+
+
+def _collator(tokenizer: Preprocessor, train_dataset: datasets.Dataset, problem: Problem) -> Any:
+    """Makes batches of rows: of texts padded, of choices and of texts with targets by our own padding."""
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        return without_lengths(pad_rows(tokenizer))
+    has_choices = len(train_dataset) > 0 and holds_choices(train_dataset[0].get("input_ids") or ())
+    if has_choices or WRITTEN in train_dataset.column_names:
+        return pad_rows(tokenizer)
+    return (DataCollatorForTokenClassification if problem.labels_tokens else DataCollatorWithPadding)(tokenizer)
 
 
 def _own_loss(problem: Problem, output: Any, labels: Any, **_: Any) -> Any:

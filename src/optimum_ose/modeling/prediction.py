@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, SequenceFeatureExtractor
 
+from optimum_ose.data.batching import pad_rows
 from optimum_ose.data.groups import GROUP_COLUMNS
-from optimum_ose.data.tokenization import TEACHER_LOGITS, pad_rows
+from optimum_ose.data.tokenization import TEACHER_LOGITS
 from optimum_ose.preprocessing import NO_INPUTS, WRITTEN_MASK, Preprocessor
 from optimum_ose.tasks.parts.pooling import SentencePooling, pooling_of
 from optimum_ose.tasks.parts.spans import span_logits

@@ -57,7 +57,7 @@ class _Plan:
 
 
 class Extraction(TeacherTask):
-    """The search of one teacher's student. Arguments: those of `TeacherTask`."""
+    """The search of one teacher's student. Arguments: those of `TeacherRows`."""
 
     latency: LatencyFinding | None = None
     """What the last `extract` learned of latency, if it was bounded or the cost."""

@@ -17,7 +17,7 @@ class Wanted:
     """What is asked of a candidate's score."""
 
     keep: float
-    """Share of the teacher's score that the finished student shall keep."""
+    """Share of the teacher's score that the finished student must keep."""
     least_share: float
     """Share that its measured weights must have."""
     teacher_score: float

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from optimum_ose.configuration import LayerSelection
 from optimum_ose.core.architecture import Architecture
-from optimum_ose.data.tokenization import evaluation_batches
+from optimum_ose.data.batching import evaluation_batches
 from optimum_ose.distillation.layer_scores import Batches, block_influence, losses_when_dropped
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, KV_HEADS, LAYERS

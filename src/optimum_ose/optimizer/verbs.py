@@ -41,7 +41,7 @@ from optimum_ose.tasks import labeled_task
 
 
 class Verbs(Extraction):
-    """What is done with one teacher, a verb for each stage. Arguments: those of `TeacherTask`."""
+    """What is done with one teacher, a verb for each stage. Arguments: those of `TeacherRows`."""
 
     def initialize(
         self,

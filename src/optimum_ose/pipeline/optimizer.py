@@ -19,7 +19,7 @@ from optimum_ose.processes import require_single_process
 
 @final
 class OSEOptimizer(Verbs):
-    """Finds, trains and exports the small student of one teacher. Arguments: those of `TeacherTask`."""
+    """Finds, trains and exports the small student of one teacher. Arguments: those of `TeacherRows`."""
 
     def optimize(
         self,

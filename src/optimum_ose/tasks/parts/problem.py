@@ -9,7 +9,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.data.tokenization import pad_rows
+from optimum_ose.data.batching import pad_rows
 from optimum_ose.preprocessing import Collate, Preprocessor
 from optimum_ose.tasks.parts.comparing import require_same_answers
 from optimum_ose.tasks.parts.judge import Judge

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import or_
 from typing import Any, cast, final
 
 from datasets import Dataset
@@ -11,6 +12,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from optimum_ose.data.request import DataRequest
 from optimum_ose.data.sequence_pairs import SOURCE, TARGET, pair_splits
 from optimum_ose.data.splits import Splits
+from optimum_ose.data.tokenization import are_cut
 from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.preprocessing import WRITTEN, WRITTEN_MASK
 from optimum_ose.serving.pipeline import OnnxPipeline
@@ -51,9 +53,10 @@ class SourceInputs:
         tokenizer = cast(PreTrainedTokenizerBase, settings.preprocessor)
         limit = {"truncation": True, "max_length": settings.max_length}
         sources = tokenizer(dataset[SOURCE][:], **limit)
-        targets = [_ended(ids, settings) for ids in tokenizer(text_target=dataset[TARGET][:], **limit)["input_ids"]]
+        written = tokenizer(text_target=dataset[TARGET][:], **limit)
+        targets = [_ended(ids, settings) for ids in written["input_ids"]]
         if settings.on_cut is not None:
-            settings.on_cut(_num_cut(tokenizer, dataset, settings.max_length))
+            settings.on_cut(sum(map(or_, are_cut(sources), are_cut(written))))
         begin = begin_token(settings.model)
         made = {
             "input_ids": sources["input_ids"],
@@ -119,13 +122,6 @@ def _ended(ids: list[int], settings: RowSettings) -> list[int]:
     if not isinstance(end, int) or (ids and ids[-1] == end) or len(ids) >= settings.max_length:
         return ids
     return [*ids, end]
-
-
-def _num_cut(tokenizer: PreTrainedTokenizerBase, dataset: Dataset, limit: int) -> int:
-    """Rows whose source or target has more tokens than the limit."""
-    sources = tokenizer(dataset[SOURCE][:])["input_ids"]
-    targets = tokenizer(text_target=dataset[TARGET][:])["input_ids"]
-    return sum(max(len(first), len(second)) > limit for first, second in zip(sources, targets, strict=True))
 
 
 SOURCES = SourceInputs()

@@ -11,8 +11,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from optimum_ose.data.batching import MASKED_SHARE
 from optimum_ose.data.targets import NO_CLASS
-from optimum_ose.data.tokenization import MASKED_SHARE
 from optimum_ose.exceptions import InvalidDataError, UnsupportedModelError
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline

@@ -5,8 +5,8 @@ from typing import Any, cast
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from optimum_ose.data.batching import language_collator
 from optimum_ose.data.targets import NO_CLASS
-from optimum_ose.data.tokenization import language_collator
 from optimum_ose.preprocessing import Collate, Preprocessor
 from optimum_ose.tasks.parts.comparing import require_same_words
 from optimum_ose.tasks.parts.losses import class_label_loss, class_loss, logits_divergence

@@ -17,8 +17,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from optimum_ose.data.batching import pad_rows
 from optimum_ose.data.targets import NO_CLASS
-from optimum_ose.data.tokenization import pad_rows
 from optimum_ose.exceptions import MissingDependencyError
 from optimum_ose.preprocessing import WRITTEN_MASK, Preprocessor
 from optimum_ose.tasks.parts.comparing import require_same_words
