@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from optimum_ose.exceptions import JournalError
 from optimum_ose.journal import Journal
 
+OF_NO_KIND = st.text(max_size=5).map("any {}".format)
+"""Names that no entry of a training or of a timing block has: what those lack is another test's."""
 ENTRIES = st.lists(
-    st.dictionaries(
-        st.text(max_size=5), st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
-    ),
+    st.dictionaries(OF_NO_KIND, st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)),
     max_size=6,
 )
 

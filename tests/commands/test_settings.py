@@ -122,12 +122,14 @@ def test_without_a_file_every_seed_is_zero_as_with_the_flag_at_zero() -> None:
     ],
 )
 def test_a_wrong_argument_is_refused_in_few_lines_before_anything_is_read(
-    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     printed = refused(monkeypatch, capsys, ["run", *NEEDED, *words])
     assert told in printed
     assert len(printed.splitlines()) <= 10
     assert len(printed) < 1_500
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("verb", ["run", "extract"])
