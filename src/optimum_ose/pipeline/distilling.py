@@ -1,9 +1,10 @@
-"""The stage `distill` of an elastic search: the winner starts from its measured weights; others follow where it misses
-the share of the teacher's score that was asked for.
+"""The stage `distill` of an elastic search: the winner, and others where it misses the share of the teacher's score
+that was asked for.
 """
 
 import shutil
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from transformers import PreTrainedModel
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture, sizes_in_words
 from optimum_ose.core.results import SearchResult
+from optimum_ose.exceptions import UnsupportedModelError
+from optimum_ose.modeling.dimension_map import derive_dimension_map
+from optimum_ose.modeling.importance import require_inheritable
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.keeping import Tried, next_least_share
 from optimum_ose.optimizer.scored import Scored
@@ -25,6 +29,7 @@ MAX_TRIES = 3
 _WORTH_TRYING = 0.8
 """A smaller candidate is tried after one that keeps the share, if it has at most so much of its cost."""
 _TRIES = "tries.json"
+_STARTS = {"inherited": "what it inherits alone", "measured": "its measured weights"}
 
 
 def search_record(optimizer: Verbs, config: SearchConfig, result: SearchResult) -> dict[str, Any]:
@@ -54,23 +59,55 @@ def distilled_score(run: Run, student: PreTrainedModel, folder: Path) -> float:
     return run.optimizer.score(student, run.rows.validation)
 
 
-def distill_measured(run: Run, student: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Distill a student from its measured weights, and keep whichever of the two is better on the development rows."""
-    optimizer = run.optimizer
-    before = Scored.now(optimizer, student, run.rows.validation)
-    score = distilled_score(run, student, folder)
-    if score < before.score:
+def distill_winner(
+    run: Run, architecture: Architecture, measured: PreTrainedModel, folder: Path, *, least_score: float = 0.0
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Distill a candidate of an elastic search from what it inherits alone, and from its measured weights where that
+    falls short; the best on the development rows is kept, its measured weights as they are among them.
+
+    Args:
+        run: the run.
+        architecture: of the candidate.
+        measured: its measured weights.
+        folder: of checkpoints, to go on after a kill.
+        least_score: that is enough on the development rows.
+    """
+    optimizer, rows = run.optimizer, run.rows.validation
+    metric, before = optimizer.metric_name(rows), Scored.now(optimizer, measured, rows)
+    scores, best, kept = {"extracted": before.score}, measured, "extracted"
+    for start in _starts(run):
+        if start == "inherited":
+            student = optimizer.initialize(architecture, calibration_dataset=run.rows.train)
+        else:
+            student = deepcopy(measured)
+        scores[start] = distilled_score(run, student, folder / start)
+        if scores[start] >= scores[kept]:
+            best, kept = student, start
         optimizer.listener.say(
-            f"distillation took the student from {before.score:.4f} to {score:.4f} on validation rows: it stays as it "
-            "was"
+            f"distilled from {_STARTS[start]}: {metric} {scores[start]:.4f} on the development rows; measured weights "
+            f"as they are: {before.score:.4f}"
         )
-        student.load_state_dict(before.weights)
-    return student, {
-        "validation_score": max(score, before.score),
-        "metric": optimizer.metric_name(run.rows.validation),
+        if scores[kept] >= least_score:
+            break
+    return best, {
+        "validation_score": scores[kept],
+        "metric": metric,
         "extracted_score": before.score,
-        "kept": "distilled" if score >= before.score else "extracted",
+        "scores": scores,
+        "kept": kept,
     }
+
+
+def _starts(run: Run) -> tuple[str, ...]:
+    """What the winner is distilled from, in this order. Weights that many candidates share have seen few rows too often
+    and end behind what a candidate inherits alone (docs/elastic.md); types that inherit fronts only start from them.
+    """
+    optimizer = run.optimizer
+    try:
+        require_inheritable(derive_dimension_map(optimizer.teacher.config, optimizer.task))
+    except UnsupportedModelError:
+        return ("measured",)
+    return ("inherited", "measured")
 
 
 def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -107,14 +144,11 @@ def _try(
 ) -> dict[str, Any]:
     """Distill one candidate; what it kept before and after."""
     optimizer, architecture = run.optimizer, Architecture(content["winner"]["architecture"])
-    student = optimizer.initialize(architecture) if number > 1 else load_model(run, run.artifact.extracted)
+    measured = optimizer.initialize(architecture) if number > 1 else load_model(run, run.artifact.extracted)
     state = folder / f"state-{number}"
-    student, record = distill_measured(run, student, state)
-    if record["validation_score"] < keep * teacher_score:
-        student, record = _from_inheritance(run, architecture, student, record, folder / f"inherited-{number}")
+    student, record = distill_winner(run, architecture, measured, state, least_score=keep * teacher_score)
     save_as(student, optimizer.tokenizer, folder / f"try-{number}", max_length=optimizer.saved_length)
-    for left in (state, folder / f"inherited-{number}"):
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(state, ignore_errors=True)
     finished = record["validation_score"] / teacher_score
     optimizer.listener.say(
         f"{sizes_in_words(architecture)} keeps {finished:.1%} of the teacher's "
@@ -127,24 +161,6 @@ def _try(
         "record": record,
         "search": content,
     }
-
-
-def _from_inheritance(
-    run: Run, architecture: Architecture, student: PreTrainedModel, record: Mapping[str, Any], state: Path
-) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Distill the same architecture from what it inherits alone: on few rows, weights that many candidates have shared
-    have seen them too often. Whichever is better on the development rows is kept.
-    """
-    optimizer = run.optimizer
-    other = optimizer.initialize(architecture, calibration_dataset=run.rows.train)
-    score = distilled_score(run, other, state)
-    optimizer.listener.say(
-        f"from its own inheritance the same architecture has {record['metric']} {score:.4f} on the development rows, "
-        f"from its measured weights {record['validation_score']:.4f}"
-    )
-    if score <= record["validation_score"]:
-        return student, dict(record)
-    return other, {**record, "validation_score": score, "kept": "inherited"}
 
 
 def _next_share(tries: Sequence[Mapping[str, Any]], keep: float) -> float | None:

@@ -21,7 +21,7 @@ from optimum_ose.optimizer.scored import Scored
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
-from optimum_ose.pipeline.distilling import distill_measured, distill_until_kept, distilled_score, search_record
+from optimum_ose.pipeline.distilling import distill_until_kept, distill_winner, distilled_score, search_record
 from optimum_ose.pipeline.evaluation import compare, share_kept
 from optimum_ose.pipeline.run import Run, load_model, winner
 from optimum_ose.pipeline.sample_answers import sample_answers
@@ -101,7 +101,7 @@ def _distill(run: Run) -> dict[str, Any]:
     if "keep" in read_search(artifact.search):
         student, found = distill_until_kept(run, folder)
     elif run.config.search.method == "elastic":
-        student, found = distill_measured(run, load_model(run, artifact.extracted), folder)
+        student, found = distill_winner(run, winner(artifact), load_model(run, artifact.extracted), folder)
     else:
         student, found = _distill_inherited(run, folder)
     save_as(student, optimizer.tokenizer, artifact.checkpoints / "distilled", max_length=optimizer.saved_length)

@@ -17,7 +17,7 @@ from optimum_ose.elastic.state import STATE_FILE, kept_state
 from optimum_ose.exceptions import InvalidConfigError, OutputFolderError
 from optimum_ose.optimizer.settling import is_default_keep
 from optimum_ose.optimizer.verbs import Verbs
-from optimum_ose.pipeline.distilling import distill_measured
+from optimum_ose.pipeline.distilling import distill_winner
 from optimum_ose.pipeline.run import Run
 from optimum_ose.pipeline.stages import use_finished_teacher
 from optimum_ose.serialization import canonical_json, digest, plain, read_json, write_atomic
@@ -138,7 +138,7 @@ def _write(run: Run, member: Member, folder: Path, *, distills: bool) -> dict[st
     student = optimizer.initialize(member.architecture)
     if distills:
         state = folder.with_name(f".{folder.name}.partial")
-        student, _ = distill_measured(run, student, state)
+        student, _ = distill_winner(run, member.architecture, student, state)
         shutil.rmtree(state, ignore_errors=True)
     optimizer.export(student, folder, run.config.export, calibration_dataset=rows.train)
     metric = optimizer.metric_name(rows.test)

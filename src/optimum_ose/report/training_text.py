@@ -79,24 +79,23 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
         return f"{start} ({changes}); the {distill['kept']} weights were kept."
     text = f"{start} ({metric} {before:.4f} on the development rows)"
     if "extracted_score" in distill:
-        first = distill["extracted_score"]
-        change = _CHANGES[distill["kept"]]
-        text = (
-            f"The student started from its measured weights ({metric} {first:.4f} on the development rows) and was "
-            f"distilled{length}{change} ({before:.4f})"
-        )
+        text = _of_measured(distill, before, metric, length)
     if after is None:
         return f"{text}."
     agora = " with Agora" if config.get("agora") and finetune.get("agora", True) else ""
     return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune.get('kept', 'better')} one was kept."
 
 
-_CHANGES = {
-    "distilled": "",
-    "extracted": ", which lowered that and was undone",
-    "inherited": "; one of the same sizes that was distilled from its own inheritance was better and was kept",
-}
-"""What followed, by the weights that were kept."""
+def _of_measured(distill: dict[str, Any], score: float, metric: str, length: str) -> str:
+    """The student of an elastic search; `scores` are missing from records of older versions."""
+    measured = f"its measured weights had {distill['extracted_score']:.4f}"
+    if distill["kept"] == "extracted":
+        tried = [f"{found:.4f}" for name, found in distill.get("scores", {}).items() if name != "extracted"]
+        ended = f", which ended at {' and '.join(tried)}" if tried else ""
+        kept = f"The student has its measured weights ({metric} {score:.4f} on the development rows)"
+        return f"{kept}: distillation{length}{ended} did not better them"
+    start = "what it inherits alone" if distill["kept"] == "inherited" else "its measured weights"
+    return f"The student was distilled{length} from {start} ({metric} {score:.4f} on the development rows; {measured})"
 
 
 def _score(record: dict[str, Any]) -> float | None:
