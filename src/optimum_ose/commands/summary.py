@@ -5,7 +5,7 @@ from optimum_ose.core.architecture import sizes_in_words
 from optimum_ose.exceptions import LatencyBoundError, ScoreBoundError
 from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.examples import answer_line
-from optimum_ose.report.keep_text import keep_sentence
+from optimum_ose.report.keep_text import keep_sentences
 from optimum_ose.report.latency_text import bound_sentence
 from optimum_ose.report.older_records import reading_records
 from optimum_ose.report.table import comparison_table
@@ -23,8 +23,8 @@ def _summary(artifact: OSEArtifact) -> str:
     benchmark, search = read_benchmark(artifact.benchmark), read_search(artifact.chosen)
     chosen = sizes_in_words(search["winner"]["architecture"])
     lines = [comparison_table(benchmark), f"\nArchitecture: {chosen}\n{search['certificate']['statement']}"]
-    if "keep" in benchmark:
-        lines.append(f"{keep_sentence(benchmark['keep'])} {search['keep']['statement']}.")
+    if kept := keep_sentences(search, benchmark):
+        lines.append(" ".join(kept))
     examples = (artifact.stage("benchmark") or {}).get("examples", [])
     if examples:
         lines.append("\nRows of the test split, answered by the default ONNX file:")

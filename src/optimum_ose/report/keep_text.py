@@ -1,4 +1,4 @@
-"""What the finished student keeps of its teacher's score, in one sentence."""
+"""What the finished student keeps of its teacher's score, and what its neighbors would."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,3 +13,11 @@ def keep_sentence(kept: Mapping[str, Any]) -> str:
         f"{kept['validation_share']:.1%} of it on {kept['num_validation_rows']:,} development rows, which chose "
         f"it, and {test} on {kept['num_test_rows']:,} test rows, which chose nothing."
     )
+
+
+def keep_sentences(search: Mapping[str, Any], benchmark: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same, and what a cheaper and a better candidate would cost and bring; none where no share was asked for."""
+    if "keep" not in benchmark:
+        return ()
+    told = (f"{search['keep']['statement']}.",) if "keep" in search else ()
+    return (keep_sentence(benchmark["keep"]), *told)

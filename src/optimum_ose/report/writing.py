@@ -15,6 +15,7 @@ from optimum_ose.hub.repository import require_repository
 from optimum_ose.records import read_benchmark, read_search
 from optimum_ose.report.carbon import read_carbon
 from optimum_ose.report.card_file import write_card
+from optimum_ose.report.keep_text import keep_sentences
 from optimum_ose.report.latency_text import bound_sentence, prediction_sentence
 from optimum_ose.report.leaderboard import other_scores
 from optimum_ose.report.older_records import reading_records
@@ -82,7 +83,7 @@ def _write(artifact: OSEArtifact) -> Path:
         title=artifact.path.resolve().name,
         examples=examples,
         plot=plot,
-        training=training_sentences(artifact, search),
+        training=(*training_sentences(artifact, search), *keep_sentences(search, benchmark)),
     )
     write_atomic(artifact.page, page)
     return write_card(artifact, build_model_card(_facts(artifact, search, benchmark)))
@@ -130,7 +131,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
             inference_cost=search["maximum_point"][1],
         ),
         plot=artifact.pareto_plot.relative_to(artifact.path).as_posix(),
-        training=training_sentences(artifact, search),
+        training=(*training_sentences(artifact, search), *keep_sentences(search, benchmark)),
         carbon=_carbon(artifact),
         score_name=score_name(search),
         versions=installed_versions(_PACKAGES),
