@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from datasets import Dataset
+from numpy.typing import NDArray
 from transformers import PretrainedConfig
 
+from optimum_ose.core import keep
+from optimum_ose.core.keep import ScoreParts, score_parts
 from optimum_ose.data.labels import head_names
 from optimum_ose.data.targets import kind_of_rows
 from optimum_ose.exceptions import ExportError
@@ -14,15 +18,18 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks import task_named
 from optimum_ose.tasks.parts.benchmark_metrics import benchmark_metric
 from optimum_ose.tasks.parts.by_problem_type import require_fitting_head
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 
+LEAST_GROUPS = 30
+"""Rows, or groups of rows that are judged together, below which nothing is said of all rows like them."""
 MAX_DIFFERENCE = 0.002
 """By how much a served score may differ from the score of the model in memory."""
 
 
-def served_scores(
+def served_answers(
     folder: Path, dataset: Dataset, *, task: str, file_name: str | None, benchmark_task: str | None = None
-) -> dict[str, float]:
-    """All scores of a folder on raw rows, as `OnnxPipeline` serves it.
+) -> ServedAnswers:
+    """What a folder answers to raw rows, as `OnnxPipeline` serves it, decided and ready to be judged.
 
     Args:
         folder: an exported model.
@@ -42,7 +49,32 @@ def served_scores(
     judge = found.metric(config)
     if benchmark_task is not None and found.inputs.labels_name_outputs:
         judge = benchmark_metric(benchmark_task, head_names(config))
-    return found.inputs.served_scores(pipeline, dataset, problem=found.problem(config), metric=judge, config=config)
+    return found.inputs.served_answers(pipeline, dataset, problem=found.problem(config), metric=judge, config=config)
+
+
+def proven_share(student: ServedAnswers, teacher: ServedAnswers, *, alpha: float) -> float | None:
+    """Share of the teacher's score that a student is shown to keep on all rows like these, which chose neither.
+
+    Args:
+        student: its answers.
+        teacher: those of the teacher to the same rows.
+        alpha: accepted probability that it keeps less.
+
+    Returns:
+        None where there are too few rows to say anything, `LEAST_GROUPS`, or the teacher has no score.
+    """
+    groups, name = student.groups, student.metric.name
+    if len(groups) < LEAST_GROUPS or len(teacher.groups) != len(groups):
+        return None
+
+    def score(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        rows = np.concatenate([groups[group] for group in chosen])
+        return np.array([judged.of(rows).scores()[name] for judged in (teacher, student)])
+
+    parts = score_parts(score, len(groups))
+    if not np.isfinite(parts).all() or not parts[0].mean() > 0:
+        return None
+    return keep.proven_share(ScoreParts(teacher=parts[0], candidates=parts[1:], range=None), 0, alpha=alpha)
 
 
 def _head_of(folder: Path) -> PretrainedConfig:

@@ -29,7 +29,7 @@ from optimum_ose.optimizer.guards import (
     require_student,
     require_training,
 )
-from optimum_ose.optimizer.served import served_scores
+from optimum_ose.optimizer.served import served_answers
 from optimum_ose.optimizer.teacher_rows import TeacherRows
 from optimum_ose.optimizer.token_rows import give_head
 from optimum_ose.optimizer.training import scores, train
@@ -39,6 +39,7 @@ from optimum_ose.tasks import labeled_task
 from optimum_ose.tasks.parts.benchmark_metrics import benchmark_metric
 from optimum_ose.tasks.parts.judge import Answers, Judge, Questions
 from optimum_ose.tasks.parts.problem import Metric
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 
 
 class TeacherTask(TeacherRows):
@@ -87,13 +88,20 @@ class TeacherTask(TeacherRows):
     def served_scores(
         self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None
     ) -> dict[str, float]:
-        """All scores of an exported folder on raw rows, as `OnnxPipeline` serves it; see `served.served_scores`."""
+        """All scores of an exported folder on raw rows, as `OnnxPipeline` serves it; arguments of `served_score`."""
+        if self.problem.judge is None:
+            return self.served_answers(folder, dataset, file_name=file_name).scores()
         self.require_head()
-        if self.problem.judge is not None:
-            pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
-            dataset = plain_dataset(dataset, "dataset")
-            return self._judged(dataset, lambda judge, asked: judge.served(pipeline, asked))
-        return served_scores(
+        pipeline = OnnxPipeline.from_pretrained(folder, file_name=file_name)
+        dataset = plain_dataset(dataset, "dataset")
+        return self._judged(dataset, lambda judge, asked: judge.served(pipeline, asked))
+
+    def served_answers(
+        self, folder: str | os.PathLike[str], dataset: Dataset, *, file_name: str | None = None
+    ) -> ServedAnswers:
+        """What an exported folder of a task with labels answers to raw rows; see `served.served_answers`."""
+        self.require_head()
+        return served_answers(
             Path(folder), dataset, task=self.task, file_name=file_name, benchmark_task=self.benchmark_task
         )
 

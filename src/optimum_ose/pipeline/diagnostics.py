@@ -7,7 +7,7 @@ from datasets import Dataset
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.data.benchmark_tasks import named_benchmark_task
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.optimizer.served import served_scores
+from optimum_ose.optimizer.served import served_answers
 from optimum_ose.output_folder import writing
 from optimum_ose.pipeline.dependencies import Stage, files_of, inputs_of
 from optimum_ose.pipeline.evaluation import FORMATS
@@ -59,7 +59,9 @@ def score_diagnostic(artifact: OSEArtifact, name: str, rows: Dataset) -> dict[st
     folders = {"teacher": teacher_export(artifact), "student": artifact.path}
     scores = {
         role: {
-            label: served_scores(folder, rows, task=task, file_name=main_file(folder, ending), benchmark_task=name)
+            label: served_answers(
+                folder, rows, task=task, file_name=main_file(folder, ending), benchmark_task=name
+            ).scores()
             for label, ending in FORMATS.items()
             if (folder / main_file(folder, ending)).is_file()
         }

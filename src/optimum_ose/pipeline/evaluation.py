@@ -13,13 +13,15 @@ from optimum_ose.data.benchmark_tasks import named_benchmark_task
 from optimum_ose.export.benchmark import benchmark_formats
 from optimum_ose.export.example_inputs import described_input, frames_of
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.optimizer.served import require_same_score
+from optimum_ose.optimizer.served import proven_share, require_same_score
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.preprocessing import SOUND, WRITTEN, num_answers, row_lengths
 from optimum_ose.serving.graphs import FULL, INT8, main_file
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": FULL, "onnx-int8": INT8}
 """Format -> the ending of its file's name; see `serving.graphs`."""
+CONFIDENCE = 0.95
+"""With which it is said what is kept on all rows like the test rows."""
 _SHARE_OF_ROWS = 0.95
 """Latency is measured at the length that so many of the test rows do not exceed."""
 
@@ -77,7 +79,13 @@ def compare(
 
 
 def share_kept(
-    content: Mapping[str, Any], folder: Path, *, keep: float, teacher_score: float, num_validation_rows: int
+    content: Mapping[str, Any],
+    folder: Path,
+    *,
+    keep: float,
+    teacher_score: float,
+    num_validation_rows: int,
+    proven: float | None = None,
 ) -> dict[str, Any]:
     """The share of the teacher's score that the file keeps which is served by default.
 
@@ -87,6 +95,7 @@ def share_kept(
         keep: share that was asked for.
         teacher_score: on the development rows.
         num_validation_rows: these.
+        proven: share on all rows like the test rows, with probability `CONFIDENCE`; None: nothing can be said.
     """
     files = {main_file(folder, ending): label for label, ending in FORMATS.items()}
     label, metric = files[content["default_file"]], content["metric"]
@@ -100,8 +109,29 @@ def share_kept(
         "num_validation_rows": num_validation_rows,
         "test_share": scores["student"][label][metric] / judged if judged > 0 else None,
         "num_test_rows": content["num_test_rows"],
+        "proven_share": proven,
+        "confidence": CONFIDENCE,
         "kept": share >= keep,
     }
+
+
+def proven_by_test(optimizer: Verbs, folders: Mapping[str, Path], file: str, test: Dataset) -> float | None:
+    """The share of the teacher's score, as both are served, that the student keeps on all rows like the test rows, with
+    probability `CONFIDENCE`; None: nothing can be said.
+
+    Args:
+        optimizer: knows the task.
+        folders: of `teacher` and `student`.
+        file: of the student that is served.
+        test: raw rows.
+    """
+    if optimizer.problem.judge is not None:
+        return None
+    teacher = optimizer.served_answers(
+        folders["teacher"], test, file_name=main_file(folders["teacher"], FORMATS["onnx-fp32"])
+    )
+    student = optimizer.served_answers(folders["student"], test, file_name=file)
+    return proven_share(student, teacher, alpha=1 - CONFIDENCE)
 
 
 def _all_scores(optimizer: Verbs, model: PreTrainedModel, folder: Path, rows: Dataset) -> dict[str, dict[str, float]]:

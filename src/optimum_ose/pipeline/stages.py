@@ -22,7 +22,7 @@ from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
 from optimum_ose.pipeline.distilling import distill_until_kept, distill_winner, distilled_score, search_record
-from optimum_ose.pipeline.evaluation import compare, share_kept
+from optimum_ose.pipeline.evaluation import compare, proven_by_test, share_kept
 from optimum_ose.pipeline.run import Run, load_model, winner
 from optimum_ose.pipeline.sample_answers import sample_answers
 from optimum_ose.records import read_search
@@ -216,6 +216,12 @@ def keep_check(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
         keep=keep,
         teacher_score=(run.artifact.stage("teacher") or {})["validation_score"],
         num_validation_rows=len(run.rows.validation),
+        proven=proven_by_test(
+            run.optimizer,
+            {"teacher": teacher_export(run.artifact), "student": run.artifact.path},
+            content["default_file"],
+            run.rows.test,
+        ),
     )
     run.optimizer.listener.say(keep_sentence(found))
     return {"keep": found}

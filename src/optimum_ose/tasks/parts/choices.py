@@ -18,6 +18,7 @@ from optimum_ose.exceptions import InvalidDataError
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 
 
 @final
@@ -56,12 +57,14 @@ class ChoiceInputs:
         """By the answers to the questions."""
         return metric.scores(answers, rows)
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the answers to the questions."""
         dataset = usable_choices(dataset)
-        return metric.judged(problem.served(pipeline(_asked(dataset)), ()), dataset[ANSWER][:])
+        return ServedAnswers(
+            metric=metric, predictions=problem.served(pipeline(_asked(dataset)), ()), references=dataset[ANSWER][:]
+        )
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """The places of the right choices."""

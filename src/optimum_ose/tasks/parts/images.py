@@ -21,6 +21,7 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import labels_in_words, labels_of_files, true_label
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 from optimum_ose.tasks.parts.token_rows import row_references
 
 
@@ -50,13 +51,15 @@ class ImageInputs:
         """By the labels of the rows."""
         return metric.scores(answers, rows)
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the labels of the rows."""
         rows = image_rows(dataset, config)
         answers = labels_of_files(pipeline, rows, image_inputs)
-        return metric.judged(problem.served(answers, head_names(config)), rows["labels"][:])
+        return ServedAnswers(
+            metric=metric, predictions=problem.served(answers, head_names(config)), references=rows["labels"][:]
+        )
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """Classes, sets of classes or numbers."""

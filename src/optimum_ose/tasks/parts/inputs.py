@@ -13,6 +13,7 @@ from optimum_ose.data.splits import Splits
 from optimum_ose.preprocessing import Preprocessor
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 
 
 @final
@@ -90,10 +91,10 @@ class Inputs(Protocol):
             settings: with which the rows were made; the config is the teacher's.
         """
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
-        """All scores of what a folder serves.
+    ) -> ServedAnswers:
+        """What a folder serves, decided, and what is right.
 
         Args:
             pipeline: of the folder.

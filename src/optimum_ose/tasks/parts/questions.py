@@ -19,6 +19,7 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.serving.tasks.question_answering import SpanFinder
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 
 _NO_SPAN = (0, 0)
 """First and last token where the answer does not stand in a window: the token before every text."""
@@ -83,12 +84,14 @@ class QuestionInputs:
         texts = [str(items[0]["answer"]) if items else "" for items in found]
         return metric.judged(texts, _right(dataset))
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the texts of the spans."""
         dataset = usable_questions(dataset)
-        return metric.judged(problem.served(_served(pipeline, dataset), ()), _right(dataset))
+        return ServedAnswers(
+            metric=metric, predictions=problem.served(_served(pipeline, dataset), ()), references=_right(dataset)
+        )
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """All right answers of each question."""

@@ -18,6 +18,7 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.grouped import GroupMetric
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 from optimum_ose.tasks.parts.texts import text_inputs, with_served_tokens
 from optimum_ose.tasks.parts.token_rows import token_rows
 
@@ -56,16 +57,17 @@ class RankingInputs:
         """By the relevance of the documents of each query."""
         return metric.scores(answers, rows)
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the relevance of the documents of each query."""
         dataset = ranked_rows(dataset)
         kept, inputs = with_served_tokens(pipeline, dataset, text_inputs(dataset))
         pipeline.check(inputs)
         judge = cast(GroupMetric, metric)
         answers = pipeline.answers(inputs, pipeline.rows(inputs))
-        return judge.judged(judge.served(answers, ()), kept["label"][:], kept)
+        predictions = judge.served(answers, ())
+        return ServedAnswers(metric=metric, predictions=predictions, references=kept["label"][:], rows=kept)
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """Relevance and query of each row."""

@@ -17,6 +17,7 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import labels_in_words, labels_of_files, true_label
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 from optimum_ose.tasks.parts.token_rows import row_references
 
 
@@ -50,12 +51,16 @@ class SoundInputs:
         """By the labels of the rows."""
         return metric.scores(answers, rows)
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the labels of the rows."""
         answers = labels_of_files(pipeline, dataset, sound_inputs)
-        return metric.judged(problem.served(answers, head_names(config)), self.references(dataset, config))
+        return ServedAnswers(
+            metric=metric,
+            predictions=problem.served(answers, head_names(config)),
+            references=self.references(dataset, config),
+        )
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """Classes, sets of classes or numbers."""

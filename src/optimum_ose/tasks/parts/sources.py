@@ -18,6 +18,7 @@ from optimum_ose.preprocessing import WRITTEN, WRITTEN_MASK
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 from optimum_ose.tasks.parts.written import require_chrf
 from optimum_ose.wording import listed
 
@@ -79,11 +80,13 @@ class SourceInputs:
         )
         return metric.judged(list(answers), right)
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the right texts."""
-        return metric.judged(problem.served(pipeline(dataset[SOURCE][:]), ()), dataset[TARGET][:])
+        return ServedAnswers(
+            metric=metric, predictions=problem.served(pipeline(dataset[SOURCE][:]), ()), references=dataset[TARGET][:]
+        )
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """The right texts."""

@@ -19,6 +19,7 @@ from optimum_ose.preprocessing import SOUND
 from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 from optimum_ose.tasks.parts.transcription import collapsed, num_frames
 
 
@@ -72,13 +73,15 @@ class SpeechInputs:
         said = [" ".join(tokenizer.decode(row, group_tokens=False).split()) for row in tokens]
         return metric.judged(said, written_like(dataset[TEXT][:], processor))
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the texts, in the case of the vocabulary."""
         said = problem.served(pipeline(sound_inputs(dataset)), ())
         letters = pipeline.direct_task.letters if pipeline.direct_task is not None else ""
-        return metric.judged(said, [_in_case_of(text, letters) for text in dataset[TEXT]])
+        return ServedAnswers(
+            metric=metric, predictions=said, references=[_in_case_of(text, letters) for text in dataset[TEXT]]
+        )
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """What is said."""

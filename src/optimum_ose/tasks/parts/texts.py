@@ -17,6 +17,7 @@ from optimum_ose.tasks.parts.grouped import GroupMetric
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import labels_in_words, true_label
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 from optimum_ose.tasks.parts.token_rows import row_references, token_rows
 
 COLUMN = "text"
@@ -48,17 +49,18 @@ class TextInputs:
         """By the labels of the rows."""
         return metric.scores(answers, rows)
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the labels of the rows that have a token."""
         aligned, inputs = with_served_tokens(pipeline, align_labels(dataset, config), text_inputs(dataset))
         pipeline.check(inputs)
         answers = pipeline.answers(inputs, pipeline.rows(inputs))
         names, labels = head_names(config), row_labels(aligned)
         if isinstance(metric, GroupMetric):
-            return metric.judged(metric.served(answers, names), labels, aligned)
-        return metric.judged(problem.served(answers, names), labels)
+            found = metric.served(answers, names)
+            return ServedAnswers(metric=metric, predictions=found, references=labels, rows=aligned)
+        return ServedAnswers(metric=metric, predictions=problem.served(answers, names), references=labels)
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """Classes, sets of classes or numbers."""

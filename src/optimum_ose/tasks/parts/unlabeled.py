@@ -61,7 +61,7 @@ class UnlabeledTexts:
         """Refused: there are no labels."""
         raise _no_labels()
 
-    def served_scores(self, *_: object, **__: object) -> NoReturn:
+    def served_answers(self, *_: object, **__: object) -> NoReturn:
         """Refused: there are no labels."""
         raise _no_labels()
 

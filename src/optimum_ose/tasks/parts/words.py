@@ -19,6 +19,7 @@ from optimum_ose.serving.pipeline import OnnxPipeline
 from optimum_ose.tasks.parts.inputs import RowSettings
 from optimum_ose.tasks.parts.problem import Metric, Problem
 from optimum_ose.tasks.parts.samples import entities_in_words
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 from optimum_ose.tasks.parts.texts import with_served_tokens
 from optimum_ose.tasks.parts.token_labels import NO_TAG, OUTSIDE, word_tags
 from optimum_ose.tasks.parts.token_rows import token_rows
@@ -65,13 +66,13 @@ class WordInputs:
         found = word_tags(answers, rows, dataset, tokenizer, max_length=settings.max_length)
         return metric.judged(found, align_labels(dataset, settings.config)["label"][:])
 
-    def served_scores(
+    def served_answers(
         self, pipeline: OnnxPipeline, dataset: Dataset, *, problem: Problem, metric: Metric, config: PretrainedConfig
-    ) -> dict[str, float]:
+    ) -> ServedAnswers:
         """By the tags of the words of rows that have a token."""
         aligned, inputs = with_served_tokens(pipeline, align_labels(dataset, config), word_inputs(dataset))
         found = _served_tags(pipeline, aligned[COLUMN][:], inputs, head_names(config))
-        return metric.judged(found, aligned["label"][:])
+        return ServedAnswers(metric=metric, predictions=found, references=aligned["label"][:])
 
     def references(self, dataset: Dataset, config: PretrainedConfig) -> Sequence[Any]:
         """The tags of each row."""
