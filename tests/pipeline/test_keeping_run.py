@@ -70,6 +70,8 @@ def test_the_student_keeps_the_share_and_the_records_say_what_was_tried(
         assert "candidates have at least" in told
     assert "the winner has the least parameters of" in printed
     assert record["keeps"]
+    assert {"extracted", "inherited"} <= record["scores"].keys()
+    assert record["validation_score"] == record["scores"][record["kept"]] == max(record["scores"].values())
     assert 1 <= len(record["tries"]) <= 3
     chosen = read_search(artifact.chosen)
     assert chosen["winner"]["architecture"] in [one["architecture"] for one in record["tries"]]
