@@ -86,6 +86,8 @@ LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
         InvalidConfigError,
         "eval_f2",
     ),
+    ({"student_arguments": {"lr_scheduler_kwargs": {"foo": 1}}}, InvalidConfigError, "^student_arguments must hold"),
+    ({"student_arguments": {"lr_scheduler_type": "warmup_stable_decay"}}, InvalidConfigError, "^student_arguments must"),
     ({"student_arguments": {"save_strategy": "best"}}, InvalidConfigError, "metric_for_best_model"),
     ({"student_arguments": {"per_device_eval_batch_size": 0}, "agora": None}, InvalidConfigError, "batch_size"),
     ({"student_arguments": {"max_steps": 1}}, InvalidConfigError, "long enough for one round of Agora"),
