@@ -136,6 +136,14 @@ def test_numbers_without_sense_are_refused_everywhere(kind: type, name: str) -> 
         ),
         ({"student_arguments": {"weight_decay": -1}}, "student_arguments.weight_decay must not be negative"),
         ({"student_arguments": {"max_grad_norm": -1.0}}, "student_arguments.max_grad_norm must not be negative"),
+        ({"student_arguments": {"learning_rate": 0}}, r"student_arguments.learning_rate must lie in \(0, 1\]; got 0"),
+        ({"teacher_arguments": {"learning_rate": "1e30"}}, r"teacher_arguments.learning_rate must lie in \(0, 1\]"),
+        ({"student_arguments": {"adam_beta1": 2}}, r"student_arguments.adam_beta1 must lie in \[0, 1\); got 2"),
+        ({"student_arguments": {"adam_epsilon": 0.0}}, "student_arguments.adam_epsilon must be positive; got 0"),
+        (
+            {"student_arguments": {"dataloader_num_workers": 100_000}},
+            "student_arguments.dataloader_num_workers must be at most 1,024",
+        ),
         (
             {"student_arguments": {"resume_from_checkpoint": "out"}},
             "student_arguments.resume_from_checkpoint must be left out: a run resumes",

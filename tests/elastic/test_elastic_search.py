@@ -59,6 +59,18 @@ def test_the_winner_has_the_weights_that_were_measured(teacher_folder: Path, tmp
     assert "errors of parts of one set of weights, trained together for 6 steps, on 40 rows" in str(result)
 
 
+@pytest.mark.parametrize("axes", [{"hidden_size": (15,)}, {"hidden_size": (5, 7)}, {"hidden_size": (1,)}], ids=str)
+def test_widths_that_only_one_head_divides_are_searched_too(
+    teacher_folder: Path, tmp_path: Path, axes: dict[str, tuple[int, ...]]
+) -> None:
+    optimizer = opened(teacher_folder)
+    search = SearchConfig(**{**vars_of(SEARCH), "axes": {**axes, "num_hidden_layers": (1, 2)}})
+    result = optimizer.extract(search, **splits(), elastic_folder=tmp_path)
+    student = optimizer.initialize(result)
+    assert student.config.hidden_size == result.architecture["hidden_size"] in axes["hidden_size"]
+    assert student.config.num_attention_heads == result.architecture["num_attention_heads"]
+
+
 def test_a_killed_search_goes_on_and_finds_the_same(teacher_folder: Path, tmp_path: Path) -> None:
     alone, resumed = (tmp_path / name for name in ("alone", "resumed"))
     expected = opened(teacher_folder).extract(SEARCH, **splits(), journal=alone / "journal.jsonl", elastic_folder=alone)

@@ -13,10 +13,19 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from optimum_ose import OSEConfig, OSEOptimizer
 from optimum_ose.configuration.reading import config_from_dict
-from optimum_ose.exceptions import ExportError, InvalidConfigError, LabelerError, OSEError, OutputFolderError
+from optimum_ose.exceptions import (
+    ExportError,
+    InvalidConfigError,
+    InvalidDataError,
+    LabelerError,
+    OSEError,
+    OutputFolderError,
+)
+from optimum_ose.optimizer.judging import MIN_ROWS
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.pipeline.preflight import preflight
 from optimum_ose.pipeline.run import Rows, Run, open_run
+from optimum_ose.pipeline.runner import run_stages
 from themes import THEMES, theme_table
 
 BASE: dict[str, Any] = {
@@ -41,11 +50,11 @@ def optimizer(teacher_folder: Path) -> OSEOptimizer:
     return OSEOptimizer.from_pretrained(teacher_folder, max_length=32)
 
 
-def opened(optimizer: OSEOptimizer, folder: Path, changes: dict[str, Any]) -> Run:
+def opened(optimizer: OSEOptimizer, folder: Path, changes: dict[str, Any], rows: Rows = ROWS) -> Run:
     values = {
         name: {**BASE.get(name, {}), **value} if isinstance(value, dict) else value for name, value in changes.items()
     }
-    return open_run(optimizer, folder / "out", ROWS, config_from_dict(OSEConfig, {**BASE, **values}))
+    return open_run(optimizer, folder / "out", rows, config_from_dict(OSEConfig, {**BASE, **values}))
 
 
 CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
@@ -86,6 +95,12 @@ LESS_CHEAP: list[tuple[dict[str, Any], type[OSEError], str]] = [
         InvalidConfigError,
         "eval_f2",
     ),
+    ({"student_arguments": {"lr_scheduler_kwargs": {"foo": 1}}}, InvalidConfigError, "^student_arguments must hold"),
+    (
+        {"student_arguments": {"lr_scheduler_type": "warmup_stable_decay"}},
+        InvalidConfigError,
+        "^student_arguments must",
+    ),
     ({"student_arguments": {"save_strategy": "best"}}, InvalidConfigError, "metric_for_best_model"),
     ({"student_arguments": {"per_device_eval_batch_size": 0}, "agora": None}, InvalidConfigError, "batch_size"),
     ({"student_arguments": {"max_steps": 1}}, InvalidConfigError, "long enough for one round of Agora"),
@@ -125,15 +140,26 @@ def test_precision_that_this_machine_lacks_is_refused(
         preflight(opened(optimizer, tmp_path, changes))
 
 
-def test_a_labeler_that_will_not_do_is_refused_before_the_search(
-    optimizer: OSEOptimizer, teacher_folder: Path, tmp_path: Path
-) -> None:
-    poor = OSEOptimizer.from_pretrained(teacher_folder, max_length=32)
+def poor_teacher(folder: Path) -> OSEOptimizer:
+    poor = OSEOptimizer.from_pretrained(folder, max_length=32)
     with torch.no_grad():
         poor.teacher.classifier.weight.zero_()
-    with pytest.raises(LabelerError, match="the labeler must be right"):
-        preflight(opened(poor, tmp_path / "default", {}))
-    preflight(opened(poor, tmp_path / "without", {"agora": None}))
+    return poor
+
+
+def test_a_labeler_that_will_not_do_is_refused_before_the_search(teacher_folder: Path, tmp_path: Path) -> None:
+    few = Rows(train=ROWS.train, validation=themes(MIN_ROWS - 5, 2), test=ROWS.test)  # too few to judge a teacher by
+    for _ in range(2):  # the same command again
+        run = opened(poor_teacher(teacher_folder), tmp_path, {}, few)
+        with pytest.raises(LabelerError, match="the labeler must be right"):
+            run_stages(run)
+        assert run.artifact.stage("extract") is None
+    preflight(opened(poor_teacher(teacher_folder), tmp_path, {"agora": None}, few))
+
+
+def test_a_teacher_that_answers_by_chance_is_refused_as_a_teacher(teacher_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidDataError, match="The teacher must be better than a constant answer"):
+        run_stages(opened(poor_teacher(teacher_folder), tmp_path, {}))
 
 
 @pytest.mark.parametrize("strategy", ["epoch", "steps", "best"])

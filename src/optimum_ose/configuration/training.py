@@ -8,7 +8,12 @@ from optimum_ose.configuration.rules import Rule
 
 _NOT_NEGATIVE = Bounds(least=0)
 _BOUNDS = {
+    "adam_beta1": Bounds(least=0, below=1),
+    "adam_beta2": Bounds(least=0, below=1),
+    "adam_epsilon": Bounds(above=0),
+    "dataloader_num_workers": Bounds(least=0, cap=1024),
     "label_smoothing_factor": Bounds(least=0, below=1),
+    "learning_rate": Bounds(above=0, most=1),
     "max_grad_norm": _NOT_NEGATIVE,
     "neftune_noise_alpha": _NOT_NEGATIVE,
     "weight_decay": _NOT_NEGATIVE,

@@ -63,6 +63,7 @@ def build_trainer(
     callbacks: Sequence[TrainerCallback] = (),
     task: str = DEFAULT_TASK,
     metric: Metric | None = None,
+    owner: str = "args",
 ) -> Trainer:
     """A `transformers.Trainer` for sequences, tokens or images with labels, with Agora if `agora` is given.
 
@@ -89,6 +90,7 @@ def build_trainer(
         callbacks: further callbacks of the Trainer.
         task: whose rows have labels.
         metric: how answers are judged; None: as the task says.
+        owner: the setting that `args` come from, for messages.
 
     Raises:
         InvalidConfigError: if `agora` comes without a labeler, or with `args` that keep new rows out of all batches; or
@@ -111,6 +113,7 @@ def build_trainer(
         metric=metric,
         labels_are_classes=problem.labels_are_classes,
         callbacks=callbacks,
+        owner=owner,
     )
     collator = _collator(tokenizer, train_dataset, problem)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
@@ -157,10 +160,10 @@ def build_trainer(
             callbacks=[*(agora_callbacks or [EpochStart()]), *callbacks],
         )
     except (ValueError, TypeError, ImportError) as error:
-        raise refused_arguments("args", error) from error
+        raise refused_arguments(owner, error) from error
     if isinstance(metric, GroupMetric):
         trainer.compute_metrics = partial(_judged_in_order, trainer, metric, eval_dataset)
-    require_startable(trainer)
+    require_startable(trainer, owner)
     trainer.model_accepts_loss_kwargs = False
     return trainer
 

@@ -107,10 +107,12 @@ def elastic_measurer(
 
 
 def _common_sizes(task: TeacherTask, space: SearchSpace, candidates: Candidates) -> Architecture:
-    """The largest value of each axis; the teacher's, if no model has these."""
+    """The largest value of each axis; the teacher's, if no model has these, or axes cannot be told in one that does."""
     sizes = Architecture({axis: int(values.max()) for axis, values in candidates.columns.items()})
     try:
-        build_on_meta(reconfigure(task.teacher.config, sizes), task.task)
+        config = reconfigure(task.teacher.config, sizes)
+        build_on_meta(config, task.task)
+        reconfigure(config, sizes)  # candidates are made from it: one head of an odd width is no axis any more
     except (InvalidArchitectureError, UnsupportedModelError):  # heads of one candidate, width of another
         return space.maximum_point
     return sizes

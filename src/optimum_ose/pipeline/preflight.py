@@ -54,7 +54,7 @@ def preflight(run: Run) -> None:
     if {"distill", "extract"} & to_do.keys() and run.config.distillation.attention_weight:
         show_attentions(run.optimizer.teacher)
     if "student_arguments" in arguments:
-        _check_agora(run, arguments["student_arguments"])
+        _check_agora(run, arguments["student_arguments"], to_do)
     if num_processes() == 1:
         _rehearse(run, to_do, arguments)
 
@@ -185,8 +185,11 @@ def _check_disk(run: Run, to_do: Mapping[Stage, str]) -> None:
         )
 
 
-def _check_agora(run: Run, arguments: TrainingArguments) -> None:
-    """Agora that was asked for must fit the task; the default one that does not is left out, and said to be."""
+def _check_agora(run: Run, arguments: TrainingArguments, to_do: Mapping[Stage, str]) -> None:
+    """Agora that was asked for must fit the task; the default one that does not is left out, and said to be.
+
+    The labeler is examined here only if the teacher was judged before: what is wrong with it as a teacher comes first.
+    """
     optimizer, agora = run.optimizer, run.config.agora
     if agora is None:
         return
@@ -205,7 +208,7 @@ def _check_agora(run: Run, arguments: TrainingArguments) -> None:
     epoch = math.ceil(batches / arguments.gradient_accumulation_steps)
     steps = arguments.max_steps if arguments.max_steps >= 0 else math.ceil(arguments.num_train_epochs * epoch)
     plan_rounds(agora, arguments, num_train_rows=num_rows, max_steps=steps)
-    if optimizer.has_head:
+    if "teacher" not in to_do:
         check_labeler_of(run)
 
 

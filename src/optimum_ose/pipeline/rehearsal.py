@@ -81,6 +81,7 @@ def rehearse_training(
             tokenizer=task.tokenizer,
             task=task.task,
             metric=task.metric,
+            owner=name,
         )
         AcceleratorState._reset_state(reset_partial_state=False)  # an earlier Trainer may have had another precision
         try:
