@@ -69,6 +69,7 @@ def test_health_and_readiness_are_told(port: int) -> None:
     [
         (b"", 400, "the body is not JSON"),
         (b"{", 400, "the body is not JSON"),
+        (b'{"inputs": "a", "inputs": "b"}', 400, "an object of the body has a name twice"),
         (b"\xff\xfe", 400, "the body is not JSON"),
         (b"[" * 1900, 400, "the body is not JSON"),
         (b'{"inputs": "a", "parameters": {"top_k": ' + b"9" * 1900 + b"}}", 200, ""),

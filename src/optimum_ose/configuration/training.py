@@ -11,7 +11,7 @@ _BOUNDS = {
     "adam_beta1": Bounds(least=0, below=1),
     "adam_beta2": Bounds(least=0, below=1),
     "adam_epsilon": Bounds(above=0),
-    "dataloader_num_workers": Bounds(least=0, cap=1024),
+    "dataloader_num_workers": Bounds(least=0, cap=64),
     "label_smoothing_factor": Bounds(least=0, below=1),
     "learning_rate": Bounds(above=0, most=1),
     "max_grad_norm": _NOT_NEGATIVE,

@@ -125,12 +125,21 @@ def parse_json(body: bytes) -> Any:
     """Any JSON value.
 
     Raises:
-        RequestError: 400 if it is none, or nested too deeply.
+        RequestError: 400 if it is none, nested too deeply, or an object has a name twice.
     """
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=_object)
+    except RequestError:
+        raise
     except (ValueError, RecursionError) as error:
         raise bad_request(f"the body is not JSON ({type(error).__name__})") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise bad_request("an object of the body has a name twice")
+    return found
 
 
 def checked_pairs(inputs: list[Any], limits: ServerLimits) -> list[TextPair]:
