@@ -26,6 +26,7 @@ class View(torch.nn.Module):
 
     Attributes:
         config: of the candidate, as models of Transformers have it.
+        fronts: as given.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class View(torch.nn.Module):
         super().__init__()
         self.skeleton = skeleton
         self.config = skeleton.config
-        self._fronts, self._shared = fronts, shared
+        self.fronts, self._shared = fronts, shared
         self._leaves: dict[str, torch.Tensor] = {}
 
     @property
@@ -49,23 +50,23 @@ class View(torch.nn.Module):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The candidate's tensors by name, parts of the shared ones, without gradients."""
-        return {name: front.of(self._shared[front.name].detach()) for name, front in self._fronts.items()}
+        return {name: front.of(self._shared[front.name].detach()) for name, front in self.fronts.items()}
 
     def watch(self) -> None:
         """Let the passes that follow compute gradients, until `collect`."""
         self._leaves = {
-            name: tensor.requires_grad_() if self._shared[self._fronts[name].name].requires_grad else tensor
+            name: tensor.requires_grad_() if self._shared[self.fronts[name].name].requires_grad else tensor
             for name, tensor in self.tensors().items()
         }
 
     def collect(self, *, keeps: bool = True) -> None:
         """Add the gradients to those of the shared tensors, unless they are not to be kept."""
         for name, leaf in self._leaves.items():
-            shared = self._shared[self._fronts[name].name]
+            shared = self._shared[self.fronts[name].name]
             if keeps and leaf.grad is not None:
                 if shared.grad is None:
                     shared.grad = torch.zeros_like(shared)
-                shared.grad[self._fronts[name].index] += leaf.grad
+                shared.grad[self.fronts[name].index] += leaf.grad
         self._leaves = {}
 
     def gradients(self) -> list[torch.Tensor]:
