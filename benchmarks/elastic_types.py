@@ -1,7 +1,7 @@
 """Owns the benchmark of elastic students of any model type: for every type that the installed transformers registers
 with AutoModel, at tiny sizes and with a random teacher T, three claims are tried.
 
-- identity: the view at T's size answers as T does, bit for bit, or within rounding where channels were put in order;
+- identity: the view at T's size answers as T does, bit for bit, or within rounding; the row says which;
 - counts: the largest, the smallest and a random view have exactly the parameters that the search space says;
 - learning: a few steps of AdamW on the sum of these views' losses, each relative to its first value, lower the loss of
   each on the fixed batch. They imitate T; the shared weights are perturbed first, so that the largest has to learn too.
@@ -21,6 +21,7 @@ from every_type import (
     answer,
     examine_type,
     find_pairs,
+    inherited,
     inputs_of,
     loss_on,
     output_of,
@@ -28,11 +29,10 @@ from every_type import (
     with_gradients,
 )
 from model_types import one_line, parse, tensors_of, walk
-from word_tokenizer import word_tokenizer
 
 FIELDS = (
-    "type", "verdict", "largest", "smallest", "random", "start", "identity", "counts", "output", "before", "after",
-    "steps", "reason",
+    "type", "verdict", "largest", "smallest", "random", "identity", "counts", "output", "before", "after", "steps",
+    "reason",
 )  # fmt: skip
 MAX_NUMBERS = 1_500_000_000
 """In memory at once: T, the shared weights with gradients, two moments and a copy, and the gradients of a view."""
@@ -96,7 +96,7 @@ def examine_sizes(config: Any, space: Any, large: Any, small: Any) -> dict[str, 
         settle_norms(teacher, example.choice)
         target, inputs = answer(teacher, example.choice), inputs_of(teacher, example.choice)
         stage = "student"
-        make, shared, row["start"] = elastic_start(teacher, large, inputs)
+        make, shared = elastic_start(teacher, config, large)
         student = make(shared)
         stage = "identity"
         row["identity"] = identity_of(ask(student.view(large), inputs), target)
@@ -115,21 +115,14 @@ def examine_sizes(config: Any, space: Any, large: Any, small: Any) -> dict[str, 
     return row | {"verdict": "passed" if is_same and row["counts"] == "exact" and row["has_learned"] else "failed"}
 
 
-def elastic_start(teacher: Any, sizes: Any, inputs: Mapping[str, Any]) -> tuple[Callable[[Any], Any], Any, str]:
-    """What the product makes of a teacher at its own size.
-
-    Returns:
-        What makes an elastic student of shared weights, the shared weights, and how they begin: "ordered", channels in
-        the order of their importance, where the product knows it and the batch is texts, else "fronts", as they are.
+def elastic_start(teacher: Any, config: Any, sizes: Any) -> tuple[Callable[[Any], Any], Any]:
+    """What makes an elastic student of shared weights, and the shared weights that the product takes of a teacher at
+    its own size: of models without a head all, in their order, for another order of channels were another answer.
     """
     from optimum_ose.elastic.student import ElasticStudent
-    from optimum_ose.modeling.slicing import inherit_fronts
 
-    dimension_map = known_map(teacher.config)
-    make = partial(ElasticStudent, sizes=sizes, task=None, dimension_map=dimension_map)
-    if dimension_map is None or {*inputs} - {"attention_mask", "use_cache"} != {"input_ids"}:
-        return make, inherit_fronts(teacher, sizes, task=None), "fronts"
-    return make, ordered(teacher, sizes, inputs["input_ids"]), "ordered"
+    make = partial(ElasticStudent, sizes=sizes, task=None, dimension_map=known_map(config), config=config)
+    return make, inherited(teacher, config, sizes, sizes)
 
 
 def known_map(config: Any) -> Any:
@@ -144,18 +137,6 @@ def known_map(config: Any) -> Any:
     except UnsupportedModelError:
         return None
     return found
-
-
-def ordered(teacher: Any, sizes: Any, ids: Any) -> Any:
-    """The teacher with its most important parts in front."""
-    from datasets import Dataset
-
-    from optimum_ose.optimizer.students import StudentMaker
-    from optimum_ose.tasks import HEADLESS_TASK
-
-    rows = Dataset.from_dict({"input_ids": ids.tolist(), "attention_mask": [[1] * len(row) for row in ids]})
-    tokenizer = word_tokenizer(teacher.config.get_text_config().vocab_size)
-    return StudentMaker(teacher, tokenizer, task=HEADLESS_TASK, rows=rows).ordered(sizes, is_teacher=True)
 
 
 def ask(view: Any, inputs: Mapping[str, Any]) -> Any:

@@ -31,6 +31,7 @@ from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.model_inputs import run_example
+from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.modeling.search_space import derive_search_space
 
 WIDTHS = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 32}
@@ -151,6 +152,21 @@ def test_tied_embeddings_stay_tied() -> None:
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
     with torch.no_grad():
         assert torch.equal(student.view(architecture)(**inputs).logits, model(**inputs).logits)
+
+
+def test_sizes_are_those_of_the_teachers_axes_where_shared_weights_are_as_deep_in_each_stage() -> None:
+    config = SwinConfig(embed_dim=8, depths=[2, 3], num_heads=[2, 2], image_size=16, patch_size=2, window_size=2)
+    sizes = Architecture({**derive_search_space(config).maximum_point, "depths.1": 2})
+    shared = AutoModel.from_config(reconfigure(config, sizes)).eval()
+    student = ElasticStudent(shared, sizes, task=None, dimension_map=None, config=config)
+    inputs = run_example(shared).inputs
+    for first in (1, 2):
+        architecture = Architecture({**sizes, "depths.0": first})
+        with torch.no_grad():
+            found, expected = (
+                model(**inputs)[0] for model in (student.view(architecture), student.materialize(architecture))
+            )
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_candidate_that_is_no_part_of_the_shared_weights_is_refused() -> None:

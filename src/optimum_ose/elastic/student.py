@@ -5,12 +5,12 @@ from typing import Any, final
 
 import torch
 from accelerate import init_empty_weights
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.elastic.fronts import Front, find_fronts, tensors_of
 from optimum_ose.modeling.dimension_map import DimensionMap
-from optimum_ose.modeling.initialization import from_scratch
+from optimum_ose.modeling.initialization import random_model
 from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.tasks import HEADLESS_TASK, task_named
 
@@ -83,14 +83,23 @@ class ElasticStudent:
         sizes: of the shared model.
         task: what it does; None: it has no head.
         dimension_map: of its model type, if it can be derived.
+        config: whose axes the sizes are of, the teacher's; None: the shared model's own. A smaller config may have
+            other axes: numbers that are equal by chance count as one.
     """
 
     def __init__(
-        self, shared: PreTrainedModel, sizes: Architecture, *, task: str | None, dimension_map: DimensionMap | None
+        self,
+        shared: PreTrainedModel,
+        sizes: Architecture,
+        *,
+        task: str | None,
+        dimension_map: DimensionMap | None,
+        config: PretrainedConfig | None = None,
     ) -> None:
         self.shared = shared
         self.sizes = sizes
         self._task = task
+        self._config = shared.config if config is None else config
         self._dimension_map = dimension_map
         self._views: dict[Architecture, View] = {}
 
@@ -121,7 +130,8 @@ class ElasticStudent:
 
     def materialize(self, architecture: Architecture) -> PreTrainedModel:
         """An ordinary model with the weights of a candidate, which computes what its view does."""
-        student = from_scratch(self.shared, architecture, task=self._task, seed=0)
+        config = reconfigure(self._config, architecture)
+        student = random_model(config, task=self._task, seed=0, written_as=self.shared)
         target = tensors_of(student)
         with torch.no_grad():
             for name, tensor in self.view(architecture).tensors().items():
@@ -130,7 +140,7 @@ class ElasticStudent:
         return student
 
     def _skeleton(self, architecture: Architecture) -> PreTrainedModel:
-        config = reconfigure(self.shared.config, architecture)
+        config = reconfigure(self._config, architecture)
         auto_class = task_named(self._task or HEADLESS_TASK).auto_class
         with init_empty_weights(include_buffers=False):
             skeleton: PreTrainedModel = auto_class.from_config(config, dtype=torch.float32)
