@@ -51,7 +51,7 @@ NUM_DRAWS = 4
 
 def main() -> int:
     """Run the benchmark; the exit code is 1 if a full run falls short."""
-    options = parse(__doc__.split("\n\n", maxsplit=1)[0], output="elastic_types.csv", timeout=240)
+    options = parse(__doc__.split("\n\n", maxsplit=1)[0], output="elastic_types.csv", timeout=900)
     rows, is_full = walk(examine, options, fields=FIELDS, detail="identity")
     return summarize(rows, is_full=is_full)
 

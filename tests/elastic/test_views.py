@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AfmoeConfig,
     AlbertConfig,
     AutoModel,
     AutoModelForMaskedLM,
@@ -141,6 +142,13 @@ def test_heads_that_share_keys_and_values_stay_with_them() -> None:
     heads = torch.tensor([0, 1, 2, 3, 8, 9, 10, 11])  # the first of each group; a head is 4 channels wide
     assert torch.equal(attention.q_proj.weight, whole.q_proj.weight[heads][:, :8])
     assert torch.equal(attention.k_proj.weight, whole.k_proj.weight[:, :8])
+
+
+def test_a_type_whose_tensors_come_and_go_with_an_axis_has_no_dimension_map() -> None:
+    experts = {"moe_intermediate_size": 8, "num_experts": 2, "num_experts_per_tok": 1, "num_dense_layers": 1}
+    config = AfmoeConfig(**SHARED_HEADS, **experts, head_dim=4)
+    with pytest.raises(UnsupportedModelError, match="num_dense_layers decides whether it is there"):
+        derive_dimension_map(config)
 
 
 def test_tied_embeddings_stay_tied() -> None:
