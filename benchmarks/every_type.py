@@ -37,6 +37,9 @@ LEAST_INITIAL, USUAL_INITIAL = 1e-3, 0.02
 """Standard deviation of first weights below which a config is taken to mean that a checkpoint is loaded anyway, and
 what is drawn instead: some types are all but zero by default, and their random teacher says nothing."""
 
+Fits = Callable[[int, int], bool]
+"""Whether a teacher and a student of so many parameters can be tried together in memory."""
+
 
 def main() -> int:
     """Run the benchmark; the exit code is 1 if a full run falls short."""
@@ -46,7 +49,17 @@ def main() -> int:
 
 
 def examine(name: str) -> dict[str, Any]:
-    """The row of one model type: with few words and usual first weights where that goes, else as it comes."""
+    """The row of one model type."""
+    return examine_type(name, examine_config)
+
+
+def examine_type(name: str, examine_config: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """The row of one model type: with few words and usual first weights where that goes, else as it comes.
+
+    Args:
+        name: of the type.
+        examine_config: gives the row of a config, but for its type.
+    """
     from transformers import AutoConfig
 
     try:
@@ -111,26 +124,37 @@ def tame(content: Any) -> bool:
 
 def examine_config(config: Any) -> dict[str, Any]:
     """The row of one config, but for its type."""
-    from optimum_ose import derive_search_space
-    from optimum_ose.exceptions import OSEError
-    from optimum_ose.modeling.axes import derive_axes
-
-    row: dict[str, Any] = {"verdict": "refused", "reason": ""}
-    try:
-        space = derive_search_space(config)
-        freely = [name for name, axis in derive_axes(config).items() if axis.role in ("layers", "intermediate")]
-        pairs = [*choose_pairs(space), *full_width_pairs(space, freely)]
-    except OSEError as error:
-        return row | {"reason": str(error)}
-    except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
-        return row | {"verdict": "failed", "reason": f"space: {one_line(error)}"}
-    if not pairs:
-        return row | {"reason": TOO_LARGE}
+    row, _, pairs = find_pairs(config, small_enough)
     for large, small in pairs:
         row = {"teacher": dict(large), "student": dict(small)} | examine_pair(config, large, small)
         if not row["reason"].startswith("teacher") and row.get("before", 1.0) > SAME_ANSWER:
             break
     return row
+
+
+def find_pairs(config: Any, fits: Fits) -> tuple[dict[str, Any], Any, list[tuple[Any, Any]]]:
+    """A config's space, and the sizes of teachers and their students to try, in that order.
+
+    Args:
+        config: any.
+        fits: see `Fits`.
+
+    Returns:
+        The row that holds if there are no pairs, the space, and the pairs.
+    """
+    from optimum_ose import derive_search_space
+    from optimum_ose.exceptions import OSEError
+    from optimum_ose.modeling.axes import derive_axes
+
+    row: dict[str, Any] = {"verdict": "refused", "reason": TOO_LARGE}
+    try:
+        space = derive_search_space(config)
+        freely = [name for name, axis in derive_axes(config).items() if axis.role in ("layers", "intermediate")]
+        return row, space, [*choose_pairs(space, fits), *full_width_pairs(space, freely, fits)]
+    except OSEError as error:
+        return row | {"reason": str(error)}, None, []
+    except Exception as error:  # noqa: BLE001 - any failure is a finding of the benchmark
+        return row | {"verdict": "failed", "reason": f"space: {one_line(error)}"}, None, []
 
 
 def examine_pair(config: Any, large: Any, small: Any) -> dict[str, Any]:
@@ -158,7 +182,7 @@ def examine_pair(config: Any, large: Any, small: Any) -> dict[str, Any]:
     return row | {"verdict": "passes" if row["identity"] == "exact" and has_learned else "failed"}
 
 
-def choose_pairs(space: Any) -> list[tuple[Any, Any]]:
+def choose_pairs(space: Any, fits: Fits) -> list[tuple[Any, Any]]:
     """Teachers that are not too large, each with the smallest candidate as its student.
 
     First the one that is larger in most axes, next the one that is so in half as many, last the nearest ones: a space
@@ -173,14 +197,14 @@ def choose_pairs(space: Any) -> list[tuple[Any, Any]]:
     ladder = {int(num_larger[index]): index for index in reversed(above)}  # of each number of axes the smallest
     chosen = [ladder[number] for number in sorted(ladder, reverse=True)]
     *counts, least = space.parameter_size([space.candidates[index] for index in (*chosen, *above[:2], smallest)])
-    is_tiny = [_fits(count, least) for count in counts]
-    fitting = [index for index, fits in zip(chosen, is_tiny, strict=False) if fits]
-    nearest = [index for index, fits in zip(above[:2], is_tiny[len(chosen) :], strict=True) if fits]
+    is_tiny = [fits(count, least) for count in counts]
+    fitting = [index for index, is_one in zip(chosen, is_tiny, strict=False) if is_one]
+    nearest = [index for index, is_one in zip(above[:2], is_tiny[len(chosen) :], strict=True) if is_one]
     teachers = dict.fromkeys([*fitting[:1], *fitting[len(fitting) // 2 :][:1], *nearest])
     return [(space.candidates[index], space.candidates[smallest]) for index in teachers]
 
 
-def full_width_pairs(space: Any, freely: Collection[str]) -> list[tuple[Any, Any]]:
+def full_width_pairs(space: Any, freely: Collection[str], fits: Fits) -> list[tuple[Any, Any]]:
     """A teacher and its student that are as wide as T and differ in depth and inner sizes only, if they are not too
     large: some types compute with widths that no weight shows, and do not run at the smallest candidate.
     """
@@ -193,11 +217,11 @@ def full_width_pairs(space: Any, freely: Collection[str]) -> list[tuple[Any, Any
     first, *others = counts.argsort(kind="stable").tolist()
     small = wide[first]
     above = [index for index in others if all(wide[index][name] >= small[name] for name in small)]
-    fitting = [index for index in above if _fits(counts[index], counts[first])]
+    fitting = [index for index in above if fits(counts[index], counts[first])]
     return [(wide[index], small) for index in fitting[:1]]
 
 
-def _fits(teacher_size: int, student_size: int) -> bool:
+def small_enough(teacher_size: int, student_size: int) -> bool:
     """Whether a teacher beside its copy, or beside a student with its gradients and optimizer, is small enough."""
     return teacher_size + max(teacher_size, 5 * student_size) <= MAX_NUMBERS
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AfmoeConfig,
     AlbertConfig,
     AutoModel,
     AutoModelForMaskedLM,
@@ -31,6 +32,7 @@ from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.model_inputs import run_example
+from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.modeling.search_space import derive_search_space
 
 WIDTHS = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 32}
@@ -142,6 +144,13 @@ def test_heads_that_share_keys_and_values_stay_with_them() -> None:
     assert torch.equal(attention.k_proj.weight, whole.k_proj.weight[:, :8])
 
 
+def test_a_type_whose_tensors_come_and_go_with_an_axis_has_no_dimension_map() -> None:
+    experts = {"moe_intermediate_size": 8, "num_experts": 2, "num_experts_per_tok": 1, "num_dense_layers": 1}
+    config = AfmoeConfig(**SHARED_HEADS, **experts, head_dim=4)
+    with pytest.raises(UnsupportedModelError, match="num_dense_layers decides whether it is there"):
+        derive_dimension_map(config)
+
+
 def test_tied_embeddings_stay_tied() -> None:
     teacher = AutoModelForMaskedLM.from_config(KINDS["bert"]).eval()
     space = derive_search_space(teacher.config, task="fill-mask")
@@ -151,6 +160,21 @@ def test_tied_embeddings_stay_tied() -> None:
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
     with torch.no_grad():
         assert torch.equal(student.view(architecture)(**inputs).logits, model(**inputs).logits)
+
+
+def test_sizes_are_those_of_the_teachers_axes_where_shared_weights_are_as_deep_in_each_stage() -> None:
+    config = SwinConfig(embed_dim=8, depths=[2, 3], num_heads=[2, 2], image_size=16, patch_size=2, window_size=2)
+    sizes = Architecture({**derive_search_space(config).maximum_point, "depths.1": 2})
+    shared = AutoModel.from_config(reconfigure(config, sizes)).eval()
+    student = ElasticStudent(shared, sizes, task=None, dimension_map=None, config=config)
+    inputs = run_example(shared).inputs
+    for first in (1, 2):
+        architecture = Architecture({**sizes, "depths.0": first})
+        with torch.no_grad():
+            found, expected = (
+                model(**inputs)[0] for model in (student.view(architecture), student.materialize(architecture))
+            )
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_candidate_that_is_no_part_of_the_shared_weights_is_refused() -> None:

@@ -5,12 +5,12 @@ from typing import Any, final
 
 import torch
 from accelerate import init_empty_weights
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.elastic.fronts import Front, find_fronts, tensors_of
 from optimum_ose.modeling.dimension_map import DimensionMap
-from optimum_ose.modeling.initialization import from_scratch
+from optimum_ose.modeling.initialization import random_model
 from optimum_ose.modeling.reconfiguration import reconfigure
 from optimum_ose.tasks import HEADLESS_TASK, task_named
 
@@ -26,6 +26,7 @@ class View(torch.nn.Module):
 
     Attributes:
         config: of the candidate, as models of Transformers have it.
+        fronts: as given.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class View(torch.nn.Module):
         super().__init__()
         self.skeleton = skeleton
         self.config = skeleton.config
-        self._fronts, self._shared = fronts, shared
+        self.fronts, self._shared = fronts, shared
         self._leaves: dict[str, torch.Tensor] = {}
 
     @property
@@ -49,23 +50,23 @@ class View(torch.nn.Module):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The candidate's tensors by name, parts of the shared ones, without gradients."""
-        return {name: front.of(self._shared[front.name].detach()) for name, front in self._fronts.items()}
+        return {name: front.of(self._shared[front.name].detach()) for name, front in self.fronts.items()}
 
     def watch(self) -> None:
         """Let the passes that follow compute gradients, until `collect`."""
         self._leaves = {
-            name: tensor.requires_grad_() if self._shared[self._fronts[name].name].requires_grad else tensor
+            name: tensor.requires_grad_() if self._shared[self.fronts[name].name].requires_grad else tensor
             for name, tensor in self.tensors().items()
         }
 
     def collect(self, *, keeps: bool = True) -> None:
         """Add the gradients to those of the shared tensors, unless they are not to be kept."""
         for name, leaf in self._leaves.items():
-            shared = self._shared[self._fronts[name].name]
+            shared = self._shared[self.fronts[name].name]
             if keeps and leaf.grad is not None:
                 if shared.grad is None:
                     shared.grad = torch.zeros_like(shared)
-                shared.grad[self._fronts[name].index] += leaf.grad
+                shared.grad[self.fronts[name].index] += leaf.grad
         self._leaves = {}
 
     def gradients(self) -> list[torch.Tensor]:
@@ -82,14 +83,23 @@ class ElasticStudent:
         sizes: of the shared model.
         task: what it does; None: it has no head.
         dimension_map: of its model type, if it can be derived.
+        config: whose axes the sizes are of, the teacher's; None: the shared model's own. A smaller config may have
+            other axes: numbers that are equal by chance count as one.
     """
 
     def __init__(
-        self, shared: PreTrainedModel, sizes: Architecture, *, task: str | None, dimension_map: DimensionMap | None
+        self,
+        shared: PreTrainedModel,
+        sizes: Architecture,
+        *,
+        task: str | None,
+        dimension_map: DimensionMap | None,
+        config: PretrainedConfig | None = None,
     ) -> None:
         self.shared = shared
         self.sizes = sizes
         self._task = task
+        self._config = shared.config if config is None else config
         self._dimension_map = dimension_map
         self._views: dict[Architecture, View] = {}
 
@@ -120,7 +130,8 @@ class ElasticStudent:
 
     def materialize(self, architecture: Architecture) -> PreTrainedModel:
         """An ordinary model with the weights of a candidate, which computes what its view does."""
-        student = from_scratch(self.shared, architecture, task=self._task, seed=0)
+        config = reconfigure(self._config, architecture)
+        student = random_model(config, task=self._task, seed=0, written_as=self.shared)
         target = tensors_of(student)
         with torch.no_grad():
             for name, tensor in self.view(architecture).tensors().items():
@@ -129,7 +140,7 @@ class ElasticStudent:
         return student
 
     def _skeleton(self, architecture: Architecture) -> PreTrainedModel:
-        config = reconfigure(self.shared.config, architecture)
+        config = reconfigure(self._config, architecture)
         auto_class = task_named(self._task or HEADLESS_TASK).auto_class
         with init_empty_weights(include_buffers=False):
             skeleton: PreTrainedModel = auto_class.from_config(config, dtype=torch.float32)

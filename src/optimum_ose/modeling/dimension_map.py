@@ -118,6 +118,9 @@ def derive_dimension_map(config: PretrainedConfig, task: str | None = None) -> D
         for axis in attributes
         if axis != LAYERS
     }
+    for axis, shapes in doubled.items():
+        if changing := sorted(before.keys() ^ shapes.keys()):
+            raise _unlike(config, changing[0], f"{axis} decides whether it is there")
     streams = _streams(base)
     embeddings = embedding_names(base)
     prefix = _layer_prefix(config, task, attributes, before)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.modeling.inheritance import Origin
@@ -24,11 +24,24 @@ def from_scratch(
         task: which head it gets.
         seed: seed of the draw; the global generator is left as it was.
     """
-    config = reconfigure(teacher.config, architecture)
+    return random_model(reconfigure(teacher.config, architecture), task=task, seed=seed, written_as=teacher)
+
+
+def random_model(
+    config: PretrainedConfig, *, task: str | None, seed: int, written_as: PreTrainedModel
+) -> PreTrainedModel:
+    """A model with random weights, in float32 whatever the config names.
+
+    Args:
+        config: its sizes.
+        task: which head it gets.
+        seed: seed of the draw; the global generator is left as it was.
+        written_as: whose settings of generation it gets a copy of.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student: PreTrainedModel = task_named(task or HEADLESS_TASK).auto_class.from_config(config, dtype=torch.float32)
-    written: Any = getattr(teacher, "generation_config", None)
+    written: Any = getattr(written_as, "generation_config", None)
     if written is not None:  # how it writes is no matter of size
         student.generation_config = copy.deepcopy(written)
     return student

@@ -181,7 +181,7 @@ def _reused(task: TeacherTask, path: Path, sizes: Architecture) -> ElasticStuden
 
 
 def _student(task: TeacherTask, shared: PreTrainedModel, sizes: Architecture) -> ElasticStudent:
-    return ElasticStudent(shared, sizes, task=task.task, dimension_map=_known_map(task))
+    return ElasticStudent(shared, sizes, task=task.task, dimension_map=_known_map(task), config=task.teacher.config)
 
 
 def _known_map(task: TeacherTask) -> DimensionMap | None:
