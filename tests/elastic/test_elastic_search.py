@@ -38,11 +38,24 @@ def splits() -> dict[str, Dataset]:
     return {"train_dataset": rows.select(range(80)), "eval_dataset": rows.select(range(80, 120))}
 
 
-def test_the_winner_has_the_weights_that_were_measured(teacher_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "weights"),
+    [
+        ("elastic", "parts of one set of weights, trained together for 6 steps,"),
+        (
+            "inherited",
+            "weights as each inherits them from the teacher, ranked and repaired, without training, on 40 rows",
+        ),
+    ],
+)
+def test_the_winner_has_the_weights_that_were_measured(
+    method: str, weights: str, teacher_folder: Path, tmp_path: Path
+) -> None:
     optimizer = opened(teacher_folder)
     journal = tmp_path / "journal.jsonl"
-    result = optimizer.extract(SEARCH, **splits(), journal=journal, elastic_folder=tmp_path)
-    space = optimizer.search_space(SEARCH)
+    search = SearchConfig(**{**vars_of(SEARCH), "method": method})
+    result = optimizer.extract(search, **splits(), journal=journal, elastic_folder=tmp_path)
+    space = optimizer.search_space(search)
     assert result.certificate.num_evaluations == len(space)
     assert result.certificate.satisfied
     measured = row_measures(entries(journal), num_rows=40)
@@ -56,7 +69,8 @@ def test_the_winner_has_the_weights_that_were_measured(teacher_folder: Path, tmp
     divergence = float((answers.exp() * (answers - found)).sum(-1).mean())
     assert divergence + EXCESS_FLOOR == pytest.approx(result.objectives.error, rel=1e-4)
     assert result.certificate.sample is not None
-    assert "errors of parts of one set of weights, trained together for 6 steps, on 40 rows" in str(result)
+    assert f"errors of {weights} on 40 rows" in str(result)
+    assert (tmp_path / STATE_FILE).is_file() == (method == "elastic")
 
 
 @pytest.mark.parametrize("axes", [{"hidden_size": (15,)}, {"hidden_size": (5, 7)}, {"hidden_size": (1,)}], ids=str)

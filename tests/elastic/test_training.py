@@ -87,7 +87,7 @@ def weights(student: ElasticStudent) -> torch.Tensor:
 
 def measurer(student: ElasticStudent, teacher: PreTrainedModel, rows: Dataset) -> ElasticMeasurer:
     return ElasticMeasurer(
-        student,
+        student.view,
         teacher,
         tokenizer=word_tokenizer(),
         eval_rows=rows,

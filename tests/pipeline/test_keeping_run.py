@@ -82,6 +82,26 @@ def test_the_student_keeps_the_share_and_the_records_say_what_was_tried(
     assert artifact.chosen.read_bytes() == before
 
 
+def test_a_search_without_training_keeps_the_share_too(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    artifact = OSEArtifact(tmp_path / "out")
+    config = settings(tmp_path, method="inherited")
+    run(monkeypatch, arguments(artifact.path, model=teacher_folder, config=config, keep=0.5))
+    record, chosen = artifact.stage("distill") or {}, read_search(artifact.chosen)
+    assert record["scores"].keys() == {"extracted", "measured"}
+    assert chosen["certificate"]["assumption"] == "exhaustive"
+    assert "each with the weights that it inherits from the teacher" in artifact.card.read_text("utf-8")
+    assert read_benchmark(artifact.benchmark)["keep"]["kept"]
+    assert not artifact.elastic.exists()
+    message = refused(monkeypatch, capsys, ["students", str(artifact.path), "--sizes", "2"])
+    assert "method elastic" in message
+
+
 def test_a_share_that_is_missed_ends_with_2_after_everything_is_written(
     arguments: Arguments,
     teacher_folder: Path,

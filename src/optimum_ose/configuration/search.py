@@ -56,6 +56,11 @@ _HYPERPARAMETERS: dict[str, Any] = {"learning_rate": 1e-4}
 """Of each short training, where none are named."""
 
 
+Method = Literal["elastic", "inherited", "certified", "stride", "exhaustive"]
+WITHOUT_SHORT_TRAININGS: tuple[Method, ...] = ("elastic", "inherited")
+"""Methods that measure candidates by forward passes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
     """How an architecture is extracted. Source of the method: de Wynter, arXiv:2010.08512; epsilon: our reading."""
@@ -64,10 +69,12 @@ class SearchConfig:
 
     epsilon: Annotated[float, Bounds(above=0, below=1)] = 0.05
     """Relative shortfall from the best W that the user accepts, in (0, 1)."""
-    method: Literal["elastic", "certified", "stride", "exhaustive"] | None = None
+    method: Method | None = None
     """How candidates are measured: `elastic` trains one set of shared weights, of which every candidate is a part, and
-    measures the parts without training them alone; the others train candidates for a short while, chosen one after the
-    other, at a stride, or all. None: `elastic` where it can be done with the task and the model, else `certified`."""
+    measures the parts without training them alone; `inherited` measures each with the weights that it inherits from the
+    teacher, ranked and repaired, and trains nothing; the others train candidates for a short while, chosen one after
+    the other, at a stride, or all. None: `elastic` where it can be done with the task and the model, else `certified`.
+    """
     elastic: ElasticSetting = field(default_factory=ElasticSetting)
     """How the shared weights are trained (only `elastic`)."""
     objective: Literal["w-coefficient", "error"] = "w-coefficient"
@@ -134,7 +141,12 @@ class SearchConfig:
     @property
     def measured_error(self) -> str:
         """The error that is measured."""
-        return self.error or ("divergence" if self.method in (None, "elastic") else "cross-entropy")
+        return self.error or ("cross-entropy" if self.trains_candidates else "divergence")
+
+    @property
+    def trains_candidates(self) -> bool:
+        """Whether candidates are trained for a short while, each alone; not where the method is left open."""
+        return self.method not in (None, *WITHOUT_SHORT_TRAININGS)
 
     @property
     def is_bounded(self) -> bool:
@@ -167,8 +179,8 @@ class SearchConfig:
                 self.objective,
             ),
             (
-                not self.keep or self.method in (None, "elastic"),
-                "keep needs the method elastic: a short training does not predict the score of the finished student",
+                not self.keep or not self.trains_candidates,
+                "keep needs the method elastic or inherited: a short training does not predict the finished student's score",
                 self.method,
             ),
             (
@@ -183,7 +195,7 @@ class SearchConfig:
                 self.keep,
             ),
             (
-                self.method != "elastic" or not self.names_short_trainings,
+                self.method not in WITHOUT_SHORT_TRAININGS or not self.names_short_trainings,
                 "hyperparameters, noise, max_training_steps, batch_size, interval_size and layer_selection are of "
                 "short trainings; the settings of the method elastic are in search.elastic",
                 self.method,
@@ -194,8 +206,8 @@ class SearchConfig:
                 self.prefer,
             ),
             (
-                self.error != "divergence" or self.method in (None, "elastic"),
-                "error divergence needs the method elastic (short trainings are compared by their cross-entropy)",
+                self.error != "divergence" or not self.trains_candidates,
+                "error divergence needs the method elastic or inherited; short trainings are compared by cross-entropy",
                 self.method,
             ),
             *(rule for theta in self.hyperparameters for rule in _theta_rules(theta)),

@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.distillation.candidates import CandidateRun, Score
 from optimum_ose.elastic.long_answers import LongAnswers
-from optimum_ose.elastic.student import ElasticStudent
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.prediction import (
     answers_in_order,
@@ -47,10 +46,10 @@ class RowMeasures:
 
 @final
 class ElasticMeasurer:
-    """Measures candidates of an elastic student; each is one journal entry.
+    """Measures candidates: parts of an elastic student, or students as they inherit; each is one journal entry.
 
     Args:
-        student: trained.
+        view: the candidate of an architecture, on the teacher's device.
         teacher: not changed.
         tokenizer: pads; of images their processor.
         eval_rows: development rows.
@@ -66,7 +65,7 @@ class ElasticMeasurer:
 
     def __init__(
         self,
-        student: ElasticStudent,
+        view: Callable[[Architecture], torch.nn.Module],
         teacher: PreTrainedModel,
         *,
         tokenizer: Preprocessor,
@@ -76,10 +75,9 @@ class ElasticMeasurer:
         score: Score,
         clock: Callable[[], float],
     ) -> None:
-        student.move(teacher.device)  # a training left the student on the CPU and the teacher elsewhere
         self._problem = task_named(task).problem(teacher.config)
         self._excess = require_measurable(self._problem)
-        self._student, self._rows, self._error, self._score, self._clock = student, eval_rows, error, score, clock
+        self._view, self._rows, self._error, self._score, self._clock = view, eval_rows, error, score, clock
         self._batches = list(length_sorted_batches(teacher, eval_rows, tokenizer=tokenizer, batch_size=_BATCH_SIZE))
         self._long: LongAnswers | None = None
         if self._problem.kept_of_batch is not None:  # a vocabulary for each token
@@ -118,7 +116,7 @@ class ElasticMeasurer:
     def _compared(self, architecture: Architecture) -> tuple[NDArray[Any], NDArray[np.float32], float]:
         """Answers, the excess of each row, and the problem's error."""
         if self._long is not None:
-            found = self._long.compare(self._student.view(architecture))
+            found = self._long.compare(self._view(architecture))
             return found.chosen, found.excess, found.error
         answers = self._run(architecture)
         doubled = torch.from_numpy(answers).double()
@@ -127,7 +125,7 @@ class ElasticMeasurer:
 
     def _run(self, architecture: Architecture) -> NDArray[np.float32]:
         """Answers to all rows, in their order, those of tokens row after row."""
-        view = self._student.view(architecture)
+        view = self._view(architecture)
 
         def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
             return answers_of(view(**batch), batch).float().cpu()

@@ -1,11 +1,13 @@
 """The elastic student of a search: made of the teacher at the largest candidate's size, trained, resumed, reused."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 
@@ -87,15 +89,21 @@ def require_views(task: TeacherTask, space: SearchSpace, settings: SearchConfig)
 
 
 def elastic_measurer(
-    task: TeacherTask, student: ElasticStudent, settings: SearchConfig, eval_rows: Dataset
+    task: TeacherTask, student: ElasticStudent | StudentMaker, settings: SearchConfig, eval_rows: Dataset
 ) -> ElasticMeasurer:
-    """Measures candidates on development rows.
+    """Measures candidates on development rows: parts of an elastic student, or students as they inherit.
 
     Raises:
         UnsupportedModelError: if the task's answers cannot be compared one by one.
     """
+    device = task.teacher.device
+    if isinstance(student, ElasticStudent):
+        student.move(device)  # a training left it on the CPU and the teacher elsewhere
+        view: Callable[[Architecture], torch.nn.Module] = student.view
+    else:
+        view = partial(_made, student, device)
     return ElasticMeasurer(
-        student,
+        view,
         task.teacher,
         tokenizer=task.tokenizer,
         eval_rows=eval_rows,
@@ -104,6 +112,10 @@ def elastic_measurer(
         score=task.metric.score,
         clock=time.perf_counter,
     )
+
+
+def _made(make: StudentMaker, device: torch.device, architecture: Architecture) -> torch.nn.Module:
+    return torch.nn.Module.to(make(architecture), device)
 
 
 def _common_sizes(task: TeacherTask, space: SearchSpace, candidates: Candidates) -> Architecture:

@@ -31,7 +31,7 @@ from optimum_ose.optimizer.settling import is_default_keep, settled
 from optimum_ose.optimizer.students import StudentMaker
 from optimum_ose.optimizer.teacher_task import TeacherTask
 from optimum_ose.optimizer.team import search_threads
-from optimum_ose.question import measuring_question, model_digest, search_question
+from optimum_ose.question import measuring_question, model_digest, rows_digest, search_question
 
 _FEW = "rows to show a share"
 """Said once, as `TeacherTask` remembers it."""
@@ -112,6 +112,8 @@ class Extraction(TeacherTask):
             self._make_student, self._elastic = None, None
             if settings.method == "elastic":
                 plan = self._parts_of_one_training(settings, train_dataset, rows, part, states, least_share)
+            elif settings.method == "inherited":
+                plan = self._as_inherited(settings, train_dataset, rows, part, least_share)
             else:
                 plan = self._short_trainings(settings, train_dataset, rows)
             found = shared_search(
@@ -172,10 +174,6 @@ class Extraction(TeacherTask):
         space = self.search_space(settings)
         self._elastic = student = trained_elastic(self, space, settings, train_dataset=train_dataset, folder=states)
         measurer = elastic_measurer(self, student, settings, part)
-        wanted = None
-        if settings.keep and measurer.teacher_score > 0:
-            least = first_least_share(settings.keep) if least_share is None else least_share
-            wanted = Wanted(keep=settings.keep, least_share=least, teacher_score=measurer.teacher_score)
         return _Plan(
             derive_space=lambda: space,
             rows=self.rows(train_dataset),
@@ -189,7 +187,37 @@ class Extraction(TeacherTask):
                 benchmark_task=self.benchmark_task,
             ),
             measurer=measurer,
-            wanted=wanted,
+            wanted=_wanted(settings, least_share, teacher_score=measurer.teacher_score),
+        )
+
+    def _as_inherited(
+        self,
+        settings: SearchConfig,
+        train_dataset: Dataset,
+        eval_rows: Dataset,
+        part: Dataset,
+        least_share: float | None,
+    ) -> _Plan:
+        """Candidates are measured with what each inherits alone."""
+        rows = self.rows(train_dataset)
+        self._make_student = make = StudentMaker(self.teacher, self.tokenizer, task=self.task, rows=rows)
+        if make.refusal is not None:
+            raise make.refusal
+        measurer = elastic_measurer(self, make, settings, part)
+        return _Plan(
+            derive_space=partial(self.search_space, settings),
+            rows=rows,
+            initialize=make,
+            question=partial(
+                measuring_question,
+                self.teacher,
+                settings,
+                weights=f"inherited by {rows_digest(rows)}",
+                eval_rows=eval_rows,
+                benchmark_task=self.benchmark_task,
+            ),
+            measurer=measurer,
+            wanted=_wanted(settings, least_share, teacher_score=measurer.teacher_score),
         )
 
     def _short_trainings(self, settings: SearchConfig, train_dataset: Dataset, eval_rows: Dataset) -> _Plan:
@@ -218,3 +246,11 @@ class Extraction(TeacherTask):
             return lambda student, _: self.score(student, dataset)
         metric, tokenizer = self.metric, self.tokenizer
         return lambda student, rows: metric.score(predict_logits(student, rows, tokenizer=tokenizer), rows)
+
+
+def _wanted(settings: SearchConfig, least_share: float | None, *, teacher_score: float) -> Wanted | None:
+    """What is asked of a candidate's measured weights, where a share of the teacher's score is to be kept."""
+    if not settings.keep or not teacher_score > 0:
+        return None
+    least = first_least_share(settings.keep) if least_share is None else least_share
+    return Wanted(keep=settings.keep, least_share=least, teacher_score=teacher_score)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.search import WITHOUT_SHORT_TRAININGS
 from optimum_ose.core.measured import with_sampled_rows
 from optimum_ose.core.results import SearchResult
 from optimum_ose.core.row_errors import MIN_ROWS
@@ -32,11 +33,13 @@ def with_rows(
             not, and tell nothing of all rows like these.
     """
     weights = f"short trainings of {settings.max_training_steps} steps"
+    if settings.method == "inherited":
+        weights = "weights as each inherits them from the teacher, ranked and repaired, without training,"
     if settings.method == "elastic":
         weights = f"parts of one set of weights, trained together for {settings.elastic.num_steps} steps,"
     is_whole = found.certificate.assumption == "exhaustive" and settings.measured_error == "divergence"
     is_whole &= not found.certificate.among  # who belongs to them was seen on the same rows
-    if settings.method != "elastic" or not is_whole or not are_independent or num_rows < MIN_ROWS:
+    if settings.method not in WITHOUT_SHORT_TRAININGS or not is_whole or not are_independent or num_rows < MIN_ROWS:
         return replace(found, certificate=replace(found.certificate, weights=weights, num_rows=num_rows))
     measures = row_measures([entry for entry in entries if "excess" in entry], num_rows=num_rows)
     places = {architecture: place for place, architecture in enumerate(measures.architectures)}

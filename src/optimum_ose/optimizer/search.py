@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, cast, final
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.search import WITHOUT_SHORT_TRAININGS
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.fptas import Method, extract
 from optimum_ose.core.keep_choice import KeepChoice, choose
@@ -208,11 +209,11 @@ class _Choice(TypedDict):
 
 
 def _choice(settings: SearchConfig, *, num_candidates: int) -> _Choice:
-    """Views of shared weights are measured without noise: all of them, unless there are too many."""
-    if settings.method != "elastic":
+    """What is measured by forward passes has no noise: all candidates, unless there are too many."""
+    if settings.method not in WITHOUT_SHORT_TRAININGS:
         thetas: list[Theta] = [dict(theta) for theta in settings.hyperparameters]
         return _Choice(
-            method=settings.method or "certified",
+            method=cast(Method, settings.method or "certified"),
             hyperparameters=thetas,
             noise=settings.noise,
             max_evaluations=settings.budget,

@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from typing import Literal
 
 from optimum_ose.configuration import SearchConfig
-from optimum_ose.configuration.search import DEFAULT_KEEP, LARGEST_SHARE
+from optimum_ose.configuration.search import DEFAULT_KEEP, LARGEST_SHARE, WITHOUT_SHORT_TRAININGS, Method
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.optimizer.elastic import require_views
 from optimum_ose.optimizer.teacher_task import TeacherTask
 
 _OF_SHORT_TRAININGS = "settings that only short trainings have (max_training_steps, hyperparameters, noise, ...)"
-Method = Literal["elastic", "certified", "stride", "exhaustive"]
 
 
 def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
@@ -30,7 +28,7 @@ def settled(task: TeacherTask, settings: SearchConfig) -> SearchConfig:
         return replace(settings, method="certified", keep=settings.keep or 0.0, prefer=None)
     space = cache(lambda: task.search_space(settings))  # derived where something is open
     method = settings.method or _method(task, space, settings)
-    if method != "elastic":
+    if method not in WITHOUT_SHORT_TRAININGS:
         return replace(settings, method=method, keep=settings.keep or 0.0, prefer=None)
     keep = settings.keep
     if keep is None:

@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.search import WITHOUT_SHORT_TRAININGS
 from optimum_ose.data.given import plain_dataset
 from optimum_ose.data.labels import head_names, same_classes
 from optimum_ose.exceptions import InvalidConfigError, UnsupportedModelError
@@ -191,9 +192,9 @@ class TeacherTask(TeacherRows):
                 f"a {type(self.teacher).__name__} writes token after token",
                 "Leave out max_latency_ms and inference_cost='latency': benchmark.json has the latency of the student",
             )
-        if settings.method == "elastic" and self.problem.judge is not None:
+        if settings.method in WITHOUT_SHORT_TRAININGS and self.problem.judge is not None:
             raise InvalidConfigError(
-                "search.method elastic needs answers that are compared one by one",
+                f"search.method {settings.method} needs answers that are compared one by one",
                 f"those of {self.task} are judged as a whole",
                 "Choose certified, stride or exhaustive",
             )

@@ -103,6 +103,8 @@ def _starts(run: Run) -> tuple[str, ...]:
     and end behind what a candidate inherits alone (docs/elastic.md); types that inherit fronts only start from them.
     """
     optimizer = run.optimizer
+    if run.config.search.method == "inherited":
+        return ("measured",)
     try:
         require_inheritable(derive_dimension_map(optimizer.teacher.config, optimizer.task))
     except UnsupportedModelError:

@@ -164,7 +164,7 @@ def _check_search(run: Run, to_do: Mapping[Stage, str]) -> None:
     config = run.config
     if "extract" in to_do:
         run.optimizer.require_searchable(config.search)
-    if "extract" in to_do and config.search.method == "elastic":
+    if "extract" in to_do and not config.search.trains_candidates:
         require_measurable(run.optimizer.problem)
         require_precision(config.search.elastic.mixed_precision)
     elif "extract" in to_do:

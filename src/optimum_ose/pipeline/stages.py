@@ -78,8 +78,8 @@ def _extract(run: Run) -> dict[str, Any]:
     try:
         result = search()
     except OtherQuestionError as error:
-        if run.artifact.request.get("search_from") is not None and config.method != "elastic":
-            raise  # the journal of an elastic search is a copy: other weights are measured anew
+        if run.artifact.request.get("search_from") is not None and config.trains_candidates:
+            raise  # else the journal is a copy: other weights are measured anew
         wait_for_all()
         if is_first_process():
             _set_journal_aside(run, error)
@@ -87,7 +87,7 @@ def _extract(run: Run) -> dict[str, Any]:
         result = search()
     content = search_record(optimizer, config, result)
     if is_first_process():
-        if config.method == "elastic":
+        if not config.trains_candidates:
             student = optimizer.initialize(result)
             save_as(student, optimizer.tokenizer, run.artifact.extracted, max_length=optimizer.saved_length)
         write_atomic(run.artifact.search, canonical_json(content))
@@ -100,7 +100,7 @@ def _distill(run: Run) -> dict[str, Any]:
     artifact.choice.unlink(missing_ok=True)
     if "keep" in read_search(artifact.search):
         student, found = distill_until_kept(run, folder)
-    elif run.config.search.method == "elastic":
+    elif not run.config.search.trains_candidates:
         student, found = distill_winner(run, winner(artifact), load_model(run, artifact.extracted), folder)
     else:
         student, found = _distill_inherited(run, folder)

@@ -52,9 +52,10 @@ def draw_pareto(search: Mapping[str, Any], *, dpi: int = 150) -> bytes:
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("parameters (millions, embeddings included)")
-    is_elastic = search["settings"].get("method") == "elastic"
-    done = "measurements" if is_elastic else "trainings"
-    axes.set_ylabel("error inside the elastic student" if is_elastic else "error after a short distillation")
+    measured = {"elastic": "error inside the elastic student", "inherited": "error as inherited, without training"}
+    method = search["settings"].get("method")
+    done = "measurements" if method in measured else "trainings"
+    axes.set_ylabel(measured.get(method, "error after a short distillation"))
     figure.colorbar(points, label=unit)
     axes.set_title(
         f"{len(trained)} {done} of {search['space']['num_architectures']} architectures; proven share of the best: "

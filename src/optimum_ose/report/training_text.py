@@ -47,6 +47,11 @@ def _beside_trivial(record: dict[str, Any]) -> str:
 
 def _search(search: dict[str, Any]) -> str:
     certificate, steps = search["certificate"], search["settings"].get("max_training_steps")
+    if search["settings"].get("method") == "inherited":
+        return (
+            f"The search measured {certificate['num_trained']} of {search['space']['num_architectures']:,} "
+            "architectures, each with the weights that it inherits from the teacher, ranked and repaired, untrained."
+        )
     if is_elastic(search):
         together = search["settings"]["elastic"]["num_steps"]
         return (
