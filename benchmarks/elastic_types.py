@@ -38,8 +38,8 @@ FIELDS = (
     "reason",
 )  # fmt: skip
 MAX_TEACHERS = (30_000_000, 180_000_000)
-"""Parameters of T: the larger bound holds where no T keeps the first. In memory are about eight numbers for each: T, the
-shared weights with gradients, two moments and a copy, and the gradients of a view."""
+"""Parameters of T: the larger bound holds where no T keeps the first. In memory are about eight numbers for each: T,
+the shared weights with gradients, two moments and a copy, and the gradients of a view."""
 NUM_STEPS = 4
 RECIPES = (("float32", 1e-4), ("float32", 1e-6), ("float64", 1e-6), ("float64", 1e-8))
 """Precision and learning rate of the steps, until all losses fall; see `every_type.STEPS`."""
