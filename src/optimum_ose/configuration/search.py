@@ -180,7 +180,7 @@ class SearchConfig:
             ),
             (
                 not self.keep or not self.trains_candidates,
-                "keep needs the method elastic or inherited: a short training does not predict the finished student's score",
+                "keep needs the method elastic or inherited: short trainings do not predict the student's score",
                 self.method,
             ),
             (
