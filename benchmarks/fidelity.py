@@ -152,12 +152,12 @@ def _summarize(rows: list[dict[str, str]], options: argparse.Namespace) -> int:
     print("|---|---|---|---|---|---|---|---|")
     worst = 1.0
     for data in options.sets:
-        found = [row for row in rows if row["data"] == data]
+        found = [row for row in rows if row["data"] == data and row["seed"] == str(options.seed)]
         sizes, elastic, short, inherited, test = (
             np.array([float(row[name]) for row in found]) for name in ("share", "elastic", "short", "inherited", "test")
         )
         foreseen, *others = (-spearmanr(errors, test).statistic for errors in (elastic, short, inherited))
-        worst = min(worst, foreseen)
+        worst = min(worst, foreseen if np.isfinite(foreseen) else -1.0)
         print(
             f"| {data} | {len(found)} | {sizes.max() / sizes.min():.0f}x | {elastic.max() / elastic.min():.1f}x | "
             f"{test.min():.4f} to {test.max():.4f} | {foreseen:.2f} | {others[0]:.2f} | {others[1]:.2f} |"

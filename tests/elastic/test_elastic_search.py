@@ -44,7 +44,7 @@ def splits() -> dict[str, Dataset]:
         ("elastic", "parts of one set of weights, trained together for 6 steps,"),
         (
             "inherited",
-            "weights as each inherits them from the teacher, ranked and repaired, without training, on 40 rows",
+            "weights as each inherits them from the teacher, ranked and repaired, without training,",
         ),
     ],
 )

@@ -179,7 +179,7 @@ def test_an_unknown_task_is_refused() -> None:
         (T5Config(), "t5"),
         (AlbertConfig(), "albert"),
         (BartConfig(), "bart"),
-        (SwinConfig(), "it follows hidden_size, mlp_ratio"),
+        (SwinConfig(), "depths.0 decides"),
     ],
     ids=lambda value: getattr(value, "model_type", None),
 )

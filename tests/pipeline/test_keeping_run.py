@@ -68,6 +68,7 @@ def test_the_student_keeps_the_share_and_the_records_say_what_was_tried(
     for told in (printed, unescape(artifact.page.read_text("utf-8")), artifact.card.read_text("utf-8")):
         assert "The student keeps 50.0% of the teacher's accuracy" in told
         assert "candidates have at least" in told
+        assert "with 95% confidence it keeps at least" in told
     assert "the winner has the least parameters of" in printed
     assert record["keeps"]
     assert {"extracted", "inherited"} <= record["scores"].keys()
@@ -115,6 +116,7 @@ def test_a_share_that_is_missed_ends_with_2_after_everything_is_written(
     assert "keeps 100.0% of the teacher's score; the nearest that was found keeps" in message
     assert not read_benchmark(artifact.benchmark)["keep"]["kept"]
     tries = (artifact.stage("distill") or {})["tries"]
+    assert (artifact.stage("distill") or {})["scores"].keys() == {"extracted", "inherited", "measured"}
     assert len({str(one["architecture"]) for one in tries}) == len(tries) >= 1
     best = max(tries, key=lambda one: one["finished"])
     assert read_search(artifact.chosen)["winner"]["architecture"] == best["architecture"]

@@ -103,6 +103,6 @@ def test_what_does_not_fit_into_the_queue_is_refused_and_what_takes_too_long_giv
     exported(AutoModelForCausalLM, GPT2, tmp_path)
     limits = ServerLimits(answer_seconds=0.0001, max_queue_texts=1)
     with running(create_server(tmp_path, port=0, num_threads=1, limits=limits)) as port:
-        found = {predict(port, "the cat", max_new_tokens=20)[0] for _ in range(5)}
-    assert found <= {503, 504}
+        found = {predict(port, "the cat", max_new_tokens=200)[0] for _ in range(5)}
+    assert found <= {200, 503, 504}  # 200: on a busy machine the answer was there when the time was looked at
     assert 504 in found

@@ -119,12 +119,10 @@ def _made(make: StudentMaker, device: torch.device, architecture: Architecture) 
 
 
 def _common_sizes(task: TeacherTask, space: SearchSpace, candidates: Candidates) -> Architecture:
-    """The largest value of each axis; the teacher's, if no model has these, or axes cannot be told in one that does."""
+    """The largest value of each axis; the teacher's, if no model has these."""
     sizes = Architecture({axis: int(values.max()) for axis, values in candidates.columns.items()})
     try:
-        config = reconfigure(task.teacher.config, sizes)
-        build_on_meta(config, task.task)
-        reconfigure(config, sizes)  # candidates are made from it: one head of an odd width is no axis any more
+        build_on_meta(reconfigure(task.teacher.config, sizes), task.task)
     except (InvalidArchitectureError, UnsupportedModelError):  # heads of one candidate, width of another
         return space.maximum_point
     return sizes
@@ -193,10 +191,10 @@ def _reused(task: TeacherTask, path: Path, sizes: Architecture) -> ElasticStuden
 
 
 def _student(task: TeacherTask, shared: PreTrainedModel, sizes: Architecture) -> ElasticStudent:
-    return ElasticStudent(shared, sizes, task=task.task, dimension_map=_known_map(task), config=task.teacher.config)
+    return ElasticStudent(shared, sizes, task=task.task, dimension_map=known_map(task), config=task.teacher.config)
 
 
-def _known_map(task: TeacherTask) -> DimensionMap | None:
+def known_map(task: TeacherTask) -> DimensionMap | None:
     """The dimension map, if students inherit through it."""
     try:
         found = derive_dimension_map(task.teacher.config, task.task)

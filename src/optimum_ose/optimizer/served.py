@@ -55,26 +55,47 @@ def served_answers(
 def proven_share(student: ServedAnswers, teacher: ServedAnswers, *, alpha: float) -> float | None:
     """Share of the teacher's score that a student is shown to keep on all rows like these, which chose neither.
 
+    An accuracy is a mean over rows, and the statement holds for every number of them. Other scores have the parts of a
+    jackknife over groups of rows, and it holds the better the more rows there are.
+
     Args:
         student: its answers.
         teacher: those of the teacher to the same rows.
         alpha: accepted probability that it keeps less.
 
     Returns:
-        None where there are too few rows to say anything, `LEAST_GROUPS`, or the teacher has no score.
+        None where nothing can be said: the teacher has no score, there are too few rows, or too few on which the two
+        differ (`LEAST_GROUPS`).
     """
-    groups, name = student.groups, student.metric.name
-    if len(groups) < LEAST_GROUPS or len(teacher.groups) != len(groups):
+    if len(student.groups) < LEAST_GROUPS or len(teacher.groups) != len(student.groups):
         return None
+    rights = [answers.rights for answers in (teacher, student)]
+    if rights[0] is not None and rights[1] is not None:
+        if not rights[0].any():
+            return None
+        parts = ScoreParts(teacher=rights[0], candidates=rights[1][None])
+    else:
+        found = _jackknifed(student, teacher)
+        if found is None:
+            return None
+        parts = found
+    return keep.proven_share(parts, 0, alpha=alpha) or None
+
+
+def _jackknifed(student: ServedAnswers, teacher: ServedAnswers) -> ScoreParts | None:
+    groups, name = student.groups, student.metric.name
 
     def score(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         rows = np.concatenate([groups[group] for group in chosen])
-        return np.array([judged.of(rows).scores()[name] for judged in (teacher, student)])
+        return np.array([answers.of(rows).scores()[name] for answers in (teacher, student)])
 
+    differs = student.differs_from(teacher)
+    if sum(bool(differs[group].any()) for group in groups) < LEAST_GROUPS:
+        return None
     parts = score_parts(score, len(groups))
     if not np.isfinite(parts).all() or not parts[0].mean() > 0:
         return None
-    return keep.proven_share(ScoreParts(teacher=parts[0], candidates=parts[1:], range=None), 0, alpha=alpha)
+    return ScoreParts(teacher=parts[0], candidates=parts[1:], range=None)
 
 
 def _head_of(folder: Path) -> PretrainedConfig:

@@ -16,7 +16,7 @@ from optimum_ose.data.batching import evaluation_batches
 from optimum_ose.distillation.layer_scores import Batches, block_influence, losses_when_dropped
 from optimum_ose.exceptions import UnsupportedModelError
 from optimum_ose.modeling.axes import HEADS, HIDDEN, KV_HEADS, LAYERS
-from optimum_ose.modeling.dimension_map import derive_dimension_map
+from optimum_ose.modeling.dimension_map import DimensionMap, derive_dimension_map
 from optimum_ose.modeling.importance import measure_importance, require_inheritable
 from optimum_ose.modeling.inheritance import Inheritance, Origin, choose, find_origins
 from optimum_ose.modeling.initialization import inherit
@@ -88,7 +88,7 @@ class StudentMaker:
         inputs = rows.select_columns([name for name in _INPUTS if name in rows.column_names])
         calibration = _choices_apart(inputs.select(chosen)).select(range(count))
         self._own_sizes = derive_search_space(teacher.config, task=task).maximum_point
-        self._maximum_point = self._followed(self._own_sizes)
+        self._maximum_point = _followed(self.dimension_map, self._own_sizes)
         ranked = list(evaluation_batches(_evenly_spaced(calibration, _NUM_RANKING_ROWS), tokenizer, batch_size=32))
         self.importance = measure_importance(
             teacher, ranked, dimension_map=self.dimension_map, architecture=self._maximum_point
@@ -107,12 +107,9 @@ class StudentMaker:
         One whose size differs in an axis that the dimension map does not follow, such as the width of a head, inherits
         fronts.
         """
-        if self.refusal is not None:
+        if self.refusal is not None or not can_rank(self.dimension_map, self._own_sizes, architecture):
             return inherit_fronts(self._teacher, architecture, task=self._task)
-        followed = self._followed(architecture)
-        if any(self._own_sizes.get(axis) != architecture[axis] for axis in set(architecture) - set(followed)):
-            return inherit_fronts(self._teacher, architecture, task=self._task)
-        architecture = followed
+        architecture = _followed(self.dimension_map, architecture)
         chosen = choose(architecture, self.importance, layer_scores=self._layer_scores)
         student, origins = self._inherit(architecture, chosen)
         if architecture != self._maximum_point:
@@ -129,10 +126,9 @@ class StudentMaker:
                 order and not rotated, and narrow parts of it are far worse.
         """
         plain = inherit_fronts(self._teacher, architecture, task=self._task)
-        followed = architecture if self.refusal is not None else self._followed(architecture)
-        unfollowed = set(architecture) - set(followed)
-        if self.refusal is not None or any(self._own_sizes.get(axis) != architecture[axis] for axis in unfollowed):
+        if self.refusal is not None or not can_rank(self.dimension_map, self._own_sizes, architecture):
             return plain
+        followed = _followed(self.dimension_map, architecture)
         chosen = choose(
             followed, self.importance, layer_scores=self._layer_scores, in_order=True, keeps_channels=is_teacher
         )
@@ -141,12 +137,6 @@ class StudentMaker:
             repair(student, self._calibration, origins)
             return student
         return student if _answer_alike(student, self._teacher, self._calibration.batch) else plain
-
-    def _followed(self, architecture: Architecture) -> Architecture:
-        """The sizes that the dimension map knows of."""
-        known = {item.axis for tensor in self.dimension_map.tensors for item in tensor.dimensions}
-        known |= {LAYERS, HEADS, KV_HEADS, HIDDEN}
-        return Architecture({axis: value for axis, value in architecture.items() if axis in known})
 
     def _inherit(self, architecture: Architecture, chosen: Inheritance) -> tuple[PreTrainedModel, Mapping[str, Origin]]:
         origins = find_origins(self._teacher, architecture, self.dimension_map, chosen)
@@ -166,6 +156,28 @@ class StudentMaker:
             problem=task_named(self._task).problem(self._teacher.config),
             shortened=(without(layer) for layer in range(num_inner_layers)),
         )
+
+
+def can_rank(dimension_map: DimensionMap | None, own_sizes: Mapping[str, int], architecture: Mapping[str, int]) -> bool:
+    """Whether what a student of an architecture inherits is ranked and repaired: the dimension map follows every axis
+    in which it differs from the teacher.
+
+    Args:
+        dimension_map: of the teacher; None: students inherit fronts.
+        own_sizes: of the teacher.
+        architecture: of the student.
+    """
+    if dimension_map is None:
+        return False
+    unfollowed = set(architecture) - set(_followed(dimension_map, architecture))
+    return all(own_sizes.get(axis) == architecture[axis] for axis in unfollowed)
+
+
+def _followed(dimension_map: DimensionMap, architecture: Mapping[str, int]) -> Architecture:
+    """The sizes that the dimension map knows of."""
+    known = {item.axis for tensor in dimension_map.tensors for item in tensor.dimensions}
+    known |= {LAYERS, HEADS, KV_HEADS, HIDDEN}
+    return Architecture({axis: value for axis, value in architecture.items() if axis in known})
 
 
 def _choices_apart(rows: Dataset) -> Dataset:

@@ -13,12 +13,10 @@ from transformers import PreTrainedModel
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture, sizes_in_words
 from optimum_ose.core.results import SearchResult
-from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.modeling.dimension_map import derive_dimension_map
-from optimum_ose.modeling.importance import require_inheritable
+from optimum_ose.optimizer.elastic import known_map
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.keeping import Tried, next_least_share
-from optimum_ose.optimizer.scored import Scored
+from optimum_ose.optimizer.students import can_rank
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.run import Run, load_model
 from optimum_ose.records import read_search
@@ -73,9 +71,9 @@ def distill_winner(
         least_score: that is enough on the development rows.
     """
     optimizer, rows = run.optimizer, run.rows.validation
-    metric, before = optimizer.metric_name(rows), Scored.now(optimizer, measured, rows)
-    scores, best, kept = {"extracted": before.score}, measured, "extracted"
-    for start in _starts(run):
+    metric, before = optimizer.metric_name(rows), optimizer.score(measured, rows)
+    scores, best, kept = {"extracted": before}, measured, "extracted"
+    for start in _starts(run, architecture):
         if start == "inherited":
             student = optimizer.initialize(architecture, calibration_dataset=run.rows.train)
         else:
@@ -85,29 +83,26 @@ def distill_winner(
             best, kept = student, start
         optimizer.listener.say(
             f"distilled from {_STARTS[start]}: {metric} {scores[start]:.4f} on the development rows; measured weights "
-            f"as they are: {before.score:.4f}"
+            f"as they are: {before:.4f}"
         )
         if scores[kept] >= least_score:
             break
     return best, {
         "validation_score": scores[kept],
         "metric": metric,
-        "extracted_score": before.score,
+        "extracted_score": before,
         "scores": scores,
         "kept": kept,
     }
 
 
-def _starts(run: Run) -> tuple[str, ...]:
-    """What the winner is distilled from, in this order. Weights that many candidates share have seen few rows too often
-    and end behind what a candidate inherits alone (docs/elastic.md); types that inherit fronts only start from them.
+def _starts(run: Run, architecture: Architecture) -> tuple[str, ...]:
+    """What a candidate is distilled from, in this order. Weights that many candidates share have seen few rows too
+    often and end behind what a candidate inherits alone (docs/elastic.md). Where that cannot be ranked and repaired, or
+    was measured, only the measured weights are a start.
     """
-    optimizer = run.optimizer
-    if run.config.search.method == "inherited":
-        return ("measured",)
-    try:
-        require_inheritable(derive_dimension_map(optimizer.teacher.config, optimizer.task))
-    except UnsupportedModelError:
+    own_sizes = run.optimizer.search_space(run.config.search).maximum_point
+    if run.config.search.method == "inherited" or not can_rank(known_map(run.optimizer), own_sizes, architecture):
         return ("measured",)
     return ("inherited", "measured")
 
@@ -129,6 +124,7 @@ def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[st
                 break
         tries.append(_try(run, content, folder, number=len(tries) + 1, keep=keep, teacher_score=teacher_score))
         write_atomic(folder / _TRIES, canonical_json(tries))
+        shutil.rmtree(folder / f"state-{len(tries)}", ignore_errors=True)
     place = _best(tries, keep)
     taken = tries[place]
     if place:
@@ -150,7 +146,6 @@ def _try(
     state = folder / f"state-{number}"
     student, record = distill_winner(run, architecture, measured, state, least_score=keep * teacher_score)
     save_as(student, optimizer.tokenizer, folder / f"try-{number}", max_length=optimizer.saved_length)
-    shutil.rmtree(state, ignore_errors=True)
     finished = record["validation_score"] / teacher_score
     optimizer.listener.say(
         f"{sizes_in_words(architecture)} keeps {finished:.1%} of the teacher's "

@@ -10,7 +10,7 @@ def keep_sentence(kept: Mapping[str, Any]) -> str:
     test = "a teacher without score" if kept["test_share"] is None else f"{kept['test_share']:.1%}"
     proven = kept.get("proven_share")
     sure = (
-        f"; with probability {kept['confidence']:.0%} it keeps at least {proven:.1%} on all rows like them"
+        f"; with {kept['confidence']:.0%} confidence it keeps at least {proven:.1%} on all rows like them"
         if proven
         else ""
     )

@@ -91,6 +91,9 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
     return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune.get('kept', 'better')} one was kept."
 
 
+_STARTS = {"inherited": "what it inherits alone", "measured": "its measured weights"}
+
+
 def _of_measured(distill: dict[str, Any], score: float, metric: str, length: str) -> str:
     """The student of an elastic search; `scores` are missing from records of older versions."""
     measured = f"its measured weights had {distill['extracted_score']:.4f}"
@@ -99,8 +102,16 @@ def _of_measured(distill: dict[str, Any], score: float, metric: str, length: str
         ended = f", which ended at {' and '.join(tried)}" if tried else ""
         kept = f"The student has its measured weights ({metric} {score:.4f} on the development rows)"
         return f"{kept}: distillation{length}{ended} did not better them"
-    start = "what it inherits alone" if distill["kept"] == "inherited" else "its measured weights"
-    return f"The student was distilled{length} from {start} ({metric} {score:.4f} on the development rows; {measured})"
+    start = _STARTS.get(distill["kept"], _STARTS["measured"])  # older records say "distilled"
+    others = [
+        f"; from {_STARTS[name]} it ended at {found:.4f}"
+        for name, found in distill.get("scores", {}).items()
+        if name in _STARTS and name != distill["kept"]
+    ]
+    num_tries = len(distill.get("tries", ()))
+    candidates = f"; {num_tries} candidates were tried" if num_tries > 1 else ""
+    scores = f"{metric} {score:.4f} on the development rows; {measured}{''.join(others)}{candidates}"
+    return f"The student was distilled{length} from {start} ({scores})"
 
 
 def _score(record: dict[str, Any]) -> float | None:

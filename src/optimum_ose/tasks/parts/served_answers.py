@@ -35,12 +35,26 @@ class ServedAnswers:
         return self.metric.judged(self.predictions, self.references, *more)
 
     @property
+    def rights(self) -> NDArray[np.float64] | None:
+        """1 for each right answer, 0 for each wrong one, shape (n,), where the metric that decides is their mean; None:
+        it is not.
+        """
+        if self.metric.name != "accuracy" or self.rows is not None:
+            return None
+        found = _are_equal(self.predictions, self.references)
+        return found.astype(np.float64) if abs(found.mean() - self.scores()["accuracy"]) < 1e-9 else None
+
+    @property
     def groups(self) -> list[NDArray[np.int64]]:
         """Rows that are judged together, each group by its rows' numbers; most often each row is one."""
         if self.rows is None or GROUP not in self.rows.column_names:
             return [np.array([row]) for row in range(len(self.references))]
         names = np.asarray(self.rows[GROUP])
         return [np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())]
+
+    def differs_from(self, other: "ServedAnswers") -> NDArray[np.bool_]:
+        """Which rows another model answers in another way, shape (n,)."""
+        return ~_are_equal(self.predictions, other.predictions)
 
     def of(self, chosen: NDArray[np.int64]) -> "ServedAnswers":
         """The same of some rows."""
@@ -50,6 +64,10 @@ class ServedAnswers:
             references=_of(self.references, chosen),
             rows=None if self.rows is None else self.rows.select(chosen),
         )
+
+
+def _are_equal(first: Sequence[Any], second: Sequence[Any]) -> NDArray[np.bool_]:
+    return np.array([bool(np.all(one == other)) for one, other in zip(first, second, strict=True)])
 
 
 def _of(values: Sequence[Any], chosen: NDArray[np.int64]) -> Any:
