@@ -100,7 +100,10 @@ def test_numbers_without_sense_are_refused_everywhere(kind: type, name: str) -> 
             "search.epsilom must be one of .* SearchConfig; the nearest is epsilon",
         ),
         ({"serch": {}}, "serch must be one of the settings of OSEConfig; the nearest is search"),
-        ({"search": {"method": {"a": "b"}}}, "search.method must be elastic, inherited, certified, stride or exhaustive"),
+        (
+            {"search": {"method": {"a": "b"}}},
+            "search.method must be elastic, inherited, certified, stride or exhaustive",
+        ),
         ({"search": {"axes": [1]}}, "search.axes must be a mapping"),
         ({"search": {"axes": {"hidden_size": 8}}}, "search.axes.hidden_size must be a list; got 8"),
         ({"search": {"axes": {"hidden_size": [8, 0.5]}}}, r"search.axes.hidden_size\[1\] must be a whole number"),
