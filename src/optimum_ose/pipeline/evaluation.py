@@ -17,6 +17,7 @@ from optimum_ose.optimizer.served import proven_share, require_same_score
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.preprocessing import SOUND, WRITTEN, num_answers, row_lengths
 from optimum_ose.serving.graphs import FULL, INT8, main_file
+from optimum_ose.tasks.parts.served_answers import ServedAnswers
 
 FORMATS: Mapping[str, str] = {"onnx-fp32": FULL, "onnx-int8": INT8}
 """Format -> the ending of its file's name; see `serving.graphs`."""
@@ -35,7 +36,8 @@ def compare(
     test: Dataset,
     config: OSEConfig,
     further: Dataset | None = None,
-    least_score: float = 0.0,
+    keep: float = 0.0,
+    teacher_score: float = 0.0,
 ) -> dict[str, Any]:
     """Everything that `benchmark.json` holds.
 
@@ -47,14 +49,16 @@ def compare(
         test: raw rows that judge; used here and nowhere else.
         config: of the run.
         further: raw rows of a benchmark's second development split.
-        least_score: on the development rows; the int8 file is no default if it takes the student below it.
+        keep: share of the teacher's score that was asked for; 0: none. The int8 file is no default if it loses that.
+        teacher_score: on the development rows.
 
     Raises:
         ExportError: if a served folder does not score what its model scores.
     """
     models = {"teacher": optimizer.teacher, "student": student}
     metric = optimizer.metric_name(test)
-    scores = {name: _all_scores(optimizer, model, folders[name], test) for name, model in models.items()}
+    answers = {name: _answers(optimizer, folders[name], test) for name in models}
+    scores = {name: _all_scores(optimizer, model, folders[name], test, answers[name]) for name, model in models.items()}
     steering = {
         label: optimizer.served_scores(
             folders["student"], validation, file_name=main_file(folders["student"], FORMATS[label])
@@ -63,8 +67,8 @@ def compare(
         if label in FORMATS
     }
     latency = measure(optimizer, student, folders=folders, test=optimizer.rows(test), config=config)
-    default, reason = _default_format(steering, latency, config, least_score=least_score)
-    return {
+    default, reason = _default_format(steering, latency, config, least_score=keep * teacher_score)
+    content = {
         "metric": metric,
         "scores": scores,
         "num_test_rows": len(test),
@@ -76,6 +80,20 @@ def compare(
         "default_reason": reason,
         "label_names": _label_names(student) if optimizer.problem.judge is None else [],
     }
+    if not keep:
+        return content
+    proven = None
+    if default in answers["student"]:
+        proven = proven_share(answers["student"][default], answers["teacher"]["onnx-fp32"], alpha=1 - CONFIDENCE)
+    found = share_kept(
+        content,
+        folders["student"],
+        keep=keep,
+        teacher_score=teacher_score,
+        num_validation_rows=len(validation),
+        proven=proven,
+    )
+    return {**content, "keep": found}
 
 
 def share_kept(
@@ -115,32 +133,28 @@ def share_kept(
     }
 
 
-def proven_by_test(optimizer: Verbs, folders: Mapping[str, Path], file: str, test: Dataset) -> float | None:
-    """The share of the teacher's score, as both are served, that the student keeps on all rows like the test rows, with
-    probability `CONFIDENCE`; None: nothing can be said.
-
-    Args:
-        optimizer: knows the task.
-        folders: of `teacher` and `student`.
-        file: of the student that is served.
-        test: raw rows.
-    """
+def _answers(optimizer: Verbs, folder: Path, rows: Dataset) -> dict[str, ServedAnswers]:
+    """What each of a folder's files answers, by format; nothing of tasks without labels."""
     if optimizer.problem.judge is not None:
-        return None
-    teacher = optimizer.served_answers(
-        folders["teacher"], test, file_name=main_file(folders["teacher"], FORMATS["onnx-fp32"])
-    )
-    student = optimizer.served_answers(folders["student"], test, file_name=file)
-    return proven_share(student, teacher, alpha=1 - CONFIDENCE)
+        return {}
+    files = {label: main_file(folder, ending) for label, ending in FORMATS.items()}
+    return {
+        label: optimizer.served_answers(folder, rows, file_name=file)
+        for label, file in files.items()
+        if (folder / file).is_file()
+    }
 
 
-def _all_scores(optimizer: Verbs, model: PreTrainedModel, folder: Path, rows: Dataset) -> dict[str, dict[str, float]]:
-    """Scores of a model in memory and of each of its files, by format."""
+def _all_scores(
+    optimizer: Verbs, model: PreTrainedModel, folder: Path, rows: Dataset, answers: Mapping[str, ServedAnswers]
+) -> dict[str, dict[str, float]]:
+    """Scores of a model in memory and of each of its files, by format; `answers` of files are not asked again."""
     scores = {"pytorch-fp32": optimizer.scores(model, rows)}
     for label, ending in FORMATS.items():
         file = main_file(folder, ending)
         if (folder / file).is_file():
-            scores[label] = optimizer.served_scores(folder, rows, file_name=file)
+            known = answers.get(label)
+            scores[label] = known.scores() if known else optimizer.served_scores(folder, rows, file_name=file)
             if label == "onnx-fp32":
                 computed = scores["pytorch-fp32"]
                 require_same_score(scores[label], computed, metric=optimizer.metric_name(rows), num_rows=len(rows))
@@ -156,7 +170,7 @@ def _of_benchmark(
     found: dict[str, Any] = {"benchmark_task": optimizer.benchmark_task}
     if further is not None:
         name = str(named_benchmark_task(optimizer.benchmark_task).further)
-        scores = {role: _all_scores(optimizer, model, folders[role], further) for role, model in models.items()}
+        scores = {role: _all_scores(optimizer, model, folders[role], further, {}) for role, model in models.items()}
         found["further_scores"] = {name: {"scores": scores, "num_rows": len(further)}}
     return found
 

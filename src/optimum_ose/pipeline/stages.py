@@ -22,7 +22,7 @@ from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
 from optimum_ose.pipeline.distilling import distill_until_kept, distill_winner, distilled_score, search_record
-from optimum_ose.pipeline.evaluation import compare, proven_by_test, share_kept
+from optimum_ose.pipeline.evaluation import compare
 from optimum_ose.pipeline.run import Run, load_model, winner
 from optimum_ose.pipeline.sample_answers import sample_answers
 from optimum_ose.records import read_search
@@ -178,9 +178,12 @@ def _benchmark(run: Run) -> dict[str, Any]:
         test=run.rows.test,
         config=run.config,
         further=run.rows.further,
-        least_score=(run.config.search.keep or 0) * (artifact.stage("teacher") or {}).get("validation_score", 0),
+        keep=(run.config.search.keep or 0.0) if "keep" in read_search(artifact.chosen) else 0.0,
+        teacher_score=(artifact.stage("teacher") or {}).get("validation_score", 0.0),
     )
-    content |= bound_check(run, content["default_file"]) | keep_check(run, content)
+    content |= bound_check(run, content["default_file"])
+    if "keep" in content:
+        optimizer.listener.say(keep_sentence(content["keep"]))
     optimizer.listener.finish()
     write_atomic(artifact.benchmark, canonical_json(content))
     return {"examples": sample_answers(artifact.path, content["default_file"], run.rows.test, task=optimizer.task)}
@@ -203,28 +206,6 @@ def bound_check(run: Run, default_file: str) -> dict[str, Any]:
     if not found["kept"]:
         run.optimizer.listener.say(bound_sentence(found))
     return {"latency_bound": found}
-
-
-def keep_check(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The share of the teacher's score that the finished student's default file keeps, where one was asked for."""
-    keep = run.config.search.keep
-    if not keep or "keep" not in read_search(run.artifact.chosen):
-        return {}
-    found = share_kept(
-        content,
-        run.artifact.path,
-        keep=keep,
-        teacher_score=(run.artifact.stage("teacher") or {})["validation_score"],
-        num_validation_rows=len(run.rows.validation),
-        proven=proven_by_test(
-            run.optimizer,
-            {"teacher": teacher_export(run.artifact), "student": run.artifact.path},
-            content["default_file"],
-            run.rows.test,
-        ),
-    )
-    run.optimizer.listener.say(keep_sentence(found))
-    return {"keep": found}
 
 
 def _report(run: Run) -> dict[str, Any]:
