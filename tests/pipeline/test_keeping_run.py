@@ -96,7 +96,9 @@ def test_a_search_without_training_keeps_the_share_too(
     record, chosen = artifact.stage("distill") or {}, read_search(artifact.chosen)
     assert record["scores"].keys() == {"extracted", "measured"}
     assert chosen["certificate"]["assumption"] == "exhaustive"
-    assert "each with the weights that it inherits from the teacher" in artifact.card.read_text("utf-8")
+    for told in (unescape(artifact.page.read_text("utf-8")), artifact.card.read_text("utf-8")):
+        assert "each with the weights that it inherits from the teacher" in told
+        assert "trainings in all" not in told
     assert read_benchmark(artifact.benchmark)["keep"]["kept"]
     assert not artifact.elastic.exists()
     message = refused(monkeypatch, capsys, ["students", str(artifact.path), "--sizes", "2"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
+from transformers import AlbertConfig, AlbertModel
 
 from optimum_ose import OSEConfig, OSEOptimizer
 from optimum_ose.configuration.reading import config_from_dict
@@ -20,13 +21,14 @@ from optimum_ose.exceptions import (
     LabelerError,
     OSEError,
     OutputFolderError,
+    UnsupportedModelError,
 )
 from optimum_ose.optimizer.judging import MIN_ROWS
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.pipeline.preflight import preflight
 from optimum_ose.pipeline.run import Rows, Run, open_run
 from optimum_ose.pipeline.runner import run_stages
-from themes import THEMES, theme_table
+from themes import THEMES, theme_table, word_tokenizer
 
 BASE: dict[str, Any] = {
     "max_length": 32,
@@ -212,3 +214,17 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path) -> None:
     config = OSEConfig().search
     made = teacher_arguments(tmp_path, config, {"per_device_train_batch_size": 8.0}, num_rows=80)  # type: ignore[arg-type]
     assert made.per_device_train_batch_size == 8
+
+
+def test_what_inherits_fronts_only_is_not_searched_as_inherited(tmp_path: Path) -> None:
+    tokenizer = word_tokenizer()
+    config = AlbertConfig(
+        vocab_size=len(tokenizer), embedding_size=16, hidden_size=32, intermediate_size=64, num_attention_heads=2
+    )
+    AlbertModel(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    optimizer = OSEOptimizer.from_pretrained(tmp_path / "model", num_labels=len(THEMES), max_length=32)
+    search = {"method": "inherited", "num_eval_rows": 16, "sequence_length": 16}
+    run = open_run(optimizer, tmp_path / "out", ROWS, config_from_dict(OSEConfig, {**BASE, "search": search}))
+    with pytest.raises(UnsupportedModelError, match="albert"):
+        preflight(run)

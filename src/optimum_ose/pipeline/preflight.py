@@ -20,7 +20,9 @@ from optimum_ose.finetuning.labeling import answer, answers_per_token, flat_labe
 from optimum_ose.finetuning.pool import labeled_rows
 from optimum_ose.finetuning.schedule import plan_rounds
 from optimum_ose.finetuning.trainer import takes_agora
+from optimum_ose.modeling.dimension_map import derive_dimension_map
 from optimum_ose.modeling.health import require_precision
+from optimum_ose.modeling.importance import require_inheritable
 from optimum_ose.optimizer.trainer_arguments import student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, stages_to_do
 from optimum_ose.pipeline.rehearsal import rehearse_export, rehearse_training, smallest_student
@@ -167,6 +169,8 @@ def _check_search(run: Run, to_do: Mapping[Stage, str]) -> None:
     if "extract" in to_do and not config.search.trains_candidates:
         require_measurable(run.optimizer.problem)
         require_precision(config.search.elastic.mixed_precision)
+        if config.search.method == "inherited":
+            require_inheritable(derive_dimension_map(run.optimizer.teacher.config, run.optimizer.task))
     elif "extract" in to_do:
         for theta in config.search.hyperparameters:
             short_run(config.search, theta, 0)

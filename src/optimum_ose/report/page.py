@@ -11,10 +11,14 @@ from optimum_ose.report.examples import answer_told, text_told
 from optimum_ose.report.latency_text import prediction_sentence
 from optimum_ose.report.search_table import search_rows
 from optimum_ose.report.table import comparison_notes, comparison_rows
-from optimum_ose.report.training_text import is_elastic
 from optimum_ose.wording import one_line
 
 _NUM_CANDIDATES = 16
+_MEASURED = {
+    "elastic": "as parts of weights that were trained together",
+    "inherited": "as each inherits from the teacher, without training",
+}
+"""Method -> how it measures candidates that it does not train."""
 _MAX_CHARACTERS = 2000
 """Of a text that is shown."""
 
@@ -52,7 +56,7 @@ def build_page(
         candidates=search_rows(search, num_rows=_NUM_CANDIDATES),
         latency=prediction_sentence(search["latency"]) if "latency" in search else "",
         space=search["space"],
-        is_elastic=is_elastic(search),
+        measured=_MEASURED.get(search["settings"].get("method")),
         num_trained=certificate["num_trained"],
         num_evaluations=certificate["num_evaluations"],
         examples=[(text_told(item, limit=_MAX_CHARACTERS), answer_told(item)) for item in examples],
