@@ -1,5 +1,4 @@
-"""Owns the benchmark of elastic students of any model type: for every type that the installed transformers registers
-with AutoModel, at tiny sizes and with a random teacher T, three claims are tried.
+"""Elastic students of every model type that AutoModel knows, at tiny sizes and with a random teacher T: three claims.
 
 - identity: the view at T's size answers as T does, bit for bit, or within rounding; the row says which;
 - counts: the largest, the smallest and a random view have exactly the parameters that the search space says;

@@ -10,7 +10,6 @@ finished is not done again.
 """
 
 import argparse
-import csv
 import json
 import sys
 import time
@@ -39,12 +38,12 @@ def main() -> int:
     options = _parse()
     options.work.mkdir(parents=True, exist_ok=True)
     path = options.work / "fidelity.csv"
-    rows = _read(path)
+    rows = students.read_rows(path)
     for data in options.sets:
         known = {row["architecture"] for row in rows if row["data"] == data and row["seed"] == str(options.seed)}
-        for row in _finished(data, known, options):
+        for row in _finished(data, known, options) if len(known) < options.candidates else ():
             rows.append({name: str(row[name]) for name in FIELDS})
-            _append(path, rows[-1])
+            students.append_row(path, rows[-1])
             print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     return _summarize(rows, options)
 
@@ -128,21 +127,6 @@ def _short_trainer(optimizer: OSEOptimizer, splits: Splits) -> CandidateTrainer:
         task=optimizer.task,
     )
     return CandidateTrainer(setting, clock=time.perf_counter)
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _append(path: Path, row: dict[str, str]) -> None:
-    with path.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, FIELDS)
-        if stream.tell() == 0:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _summarize(rows: list[dict[str, str]], options: argparse.Namespace) -> int:

@@ -82,7 +82,7 @@ def main() -> int:
     options = _parse()
     options.work.mkdir(parents=True, exist_ok=True)
     path = options.work / "students.csv"
-    rows = _read(path)
+    rows = read_rows(path)
     for data in options.sets:
         missing = [arm for arm in options.arms if len(_of(rows, data, arm, options)) < options.seeds]
         if missing:
@@ -90,7 +90,7 @@ def main() -> int:
             for arm in missing:
                 for row in _train(setting, arm, options, known=_of(rows, data, arm, options)):
                     rows.append({name: str(value) for name, value in row.items()})
-                    _append(path, rows[-1])
+                    append_row(path, rows[-1])
                     print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     return _summarize(rows, options)
 
@@ -270,16 +270,18 @@ _STARTS: Mapping[str, Callable[[Setting, int], PreTrainedModel]] = {
 }
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a csv file; none if it is not there yet."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
-def _append(path: Path, row: Mapping[str, str]) -> None:
+def append_row(path: Path, row: Mapping[str, str]) -> None:
+    """Append a row to a csv file, which begins with the row's names."""
     with path.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, FIELDS)
+        writer = csv.DictWriter(stream, list(row))
         if stream.tell() == 0:
             writer.writeheader()
         writer.writerow(row)

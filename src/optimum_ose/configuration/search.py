@@ -80,8 +80,8 @@ class SearchConfig:
     objective: Literal["w-coefficient", "error"] = "w-coefficient"
     """What the winner is best in: the highest W, or the least e-hat under the bounds on size and latency."""
     keep: Share | None = None
-    """Share of the teacher's development score that the finished student must keep, in [0, 1]; 0: any. Only with the
-    method `elastic`. None: `DEFAULT_KEEP` where nothing else bounds the search and W is its objective, else any."""
+    """Share of the teacher's development score that the finished student must keep, in [0, 1]; 0: any. Not with
+    short trainings. None: `DEFAULT_KEEP` where nothing else bounds the search and W is its objective, else any."""
     prefer: Literal["size", "latency", "w"] | None = None
     """Which candidate is taken of those that keep it: the smallest, that of the least `inference_cost`, or that of the
     highest W. None: the smallest where `keep` is given, the highest W where it is the default."""

@@ -120,15 +120,7 @@ def build_trainer(
         args = _for_raw_rows(args)
     agora_callbacks, loss = list[TrainerCallback](), partial(_own_loss, problem) if problem.has_own_loss else None
     if agora is not None:
-        if not isinstance(tokenizer, PreTrainedTokenizerBase) or not takes_agora(task, model.config):
-            kind = f"kind {problem.name} and its inputs {definition.inputs.name}"
-            raise InvalidConfigError(
-                "Agora makes new rows of texts with a class each, or a class for each word",
-                f"the labels of this model are of the {kind}",
-                "Pass agora=None: plain fine-tuning",
-            )
-        if labeler is None:
-            raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
+        tokenizer, labeler = _require_agora(tokenizer, labeler, task=task, model=model)
         soft_targets = agora.soft_labels and not answers_per_token(labeler)
         collator = AgoraDataCollator(tokenizer, config=agora, soft_targets=soft_targets)
         loss = partial(soft_cross_entropy, temperature=agora.label_temperature) if soft_targets else None
@@ -166,6 +158,27 @@ def build_trainer(
     require_startable(trainer, owner)
     trainer.model_accepts_loss_kwargs = False
     return trainer
+
+
+def _require_agora(
+    tokenizer: Preprocessor, labeler: PreTrainedModel | None, *, task: str, model: PreTrainedModel
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """The tokenizer and the labeler, if Agora can make rows for a model's task.
+
+    Raises:
+        InvalidConfigError: if it cannot, or there is no labeler.
+    """
+    if not isinstance(tokenizer, PreTrainedTokenizerBase) or not takes_agora(task, model.config):
+        definition = labeled_task(task)
+        kind = f"kind {definition.problem(model.config).name} and its inputs {definition.inputs.name}"
+        raise InvalidConfigError(
+            "Agora makes new rows of texts with a class each, or a class for each word",
+            f"the labels of this model are of the {kind}",
+            "Pass agora=None: plain fine-tuning",
+        )
+    if labeler is None:
+        raise InvalidConfigError("Agora needs a labeler", "labeler=None", "Pass the fine-tuned teacher as labeler")
+    return tokenizer, labeler
 
 
 def _collator(tokenizer: Preprocessor, train_dataset: datasets.Dataset, problem: Problem) -> Any:

@@ -20,6 +20,7 @@ from optimum_ose.optimizer.students import can_rank
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.run import Run, load_model
 from optimum_ose.records import read_search
+from optimum_ose.report.training_text import STARTS
 from optimum_ose.serialization import canonical_json, plain, read_json, result_to_dict, write_atomic
 
 MAX_TRIES = 3
@@ -27,7 +28,6 @@ MAX_TRIES = 3
 _WORTH_TRYING = 0.8
 """A smaller candidate is tried after one that keeps the share, if it has at most so much of its cost."""
 _TRIES = "tries.json"
-_STARTS = {"inherited": "what it inherits alone", "measured": "its measured weights"}
 
 
 def search_record(optimizer: Verbs, config: SearchConfig, result: SearchResult) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def distill_winner(
         if scores[start] >= scores[kept]:
             best, kept = student, start
         optimizer.listener.say(
-            f"distilled from {_STARTS[start]}: {metric} {scores[start]:.4f} on the development rows; measured weights "
+            f"distilled from {STARTS[start]}: {metric} {scores[start]:.4f} on the development rows; measured weights "
             f"as they are: {before:.4f}"
         )
         if scores[kept] >= least_score:

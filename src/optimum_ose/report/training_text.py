@@ -45,14 +45,14 @@ def _beside_trivial(record: dict[str, Any]) -> str:
     )
 
 
-def _search(search: dict[str, Any]) -> str:
+def _search(search: Mapping[str, Any]) -> str:
     certificate, steps = search["certificate"], search["settings"].get("max_training_steps")
     if search["settings"].get("method") == "inherited":
         return (
             f"The search measured {certificate['num_trained']} of {search['space']['num_architectures']:,} "
             "architectures, each with the weights that it inherits from the teacher, ranked and repaired, untrained."
         )
-    if is_elastic(search):
+    if search["settings"].get("method") == "elastic":
         together = search["settings"]["elastic"]["num_steps"]
         return (
             f"The search measured {certificate['num_trained']} of {search['space']['num_architectures']:,} "
@@ -63,11 +63,6 @@ def _search(search: dict[str, Any]) -> str:
         + (f" for up to {steps:,} steps each" if steps else "")
         + f", {certificate['num_evaluations']} trainings in all."
     )
-
-
-def is_elastic(search: Mapping[str, Any]) -> bool:
-    """Whether all candidates of a search were parts of weights that were trained together."""
-    return bool(search["settings"].get("method") == "elastic")
 
 
 def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str, Any]) -> str:
@@ -91,7 +86,8 @@ def _student(distill: dict[str, Any], finetune: dict[str, Any], config: dict[str
     return f"{text}, then fine-tuned{agora} ({after:.4f}); the {finetune.get('kept', 'better')} one was kept."
 
 
-_STARTS = {"inherited": "what it inherits alone", "measured": "its measured weights"}
+STARTS = {"inherited": "what it inherits alone", "measured": "its measured weights"}
+"""What a candidate of an elastic search is distilled from, in words."""
 
 
 def _of_measured(distill: dict[str, Any], score: float, metric: str, length: str) -> str:
@@ -102,11 +98,11 @@ def _of_measured(distill: dict[str, Any], score: float, metric: str, length: str
         ended = f", which ended at {' and '.join(tried)}" if tried else ""
         kept = f"The student has its measured weights ({metric} {score:.4f} on the development rows)"
         return f"{kept}: distillation{length}{ended} did not better them"
-    start = _STARTS.get(distill["kept"], _STARTS["measured"])  # older records say "distilled"
+    start = STARTS.get(distill["kept"], STARTS["measured"])  # older records say "distilled"
     others = [
-        f"; from {_STARTS[name]} it ended at {found:.4f}"
+        f"; from {STARTS[name]} it ended at {found:.4f}"
         for name, found in distill.get("scores", {}).items()
-        if name in _STARTS and name != distill["kept"]
+        if name in STARTS and name != distill["kept"]
     ]
     num_tries = len(distill.get("tries", ()))
     candidates = f"; {num_tries} candidates were tried" if num_tries > 1 else ""

@@ -76,6 +76,7 @@ def _write(artifact: OSEArtifact) -> Path:
     write_atomic(artifact.environment, canonical_json(environment))
     plot = draw_pareto(search)
     write_atomic(artifact.pareto_plot, plot)
+    training = (*training_sentences(artifact, search), *keep_sentences(search, benchmark))
     examples = (artifact.stage("benchmark") or {}).get("examples", ())
     page = build_page(
         search,
@@ -83,13 +84,15 @@ def _write(artifact: OSEArtifact) -> Path:
         title=artifact.path.resolve().name,
         examples=examples,
         plot=plot,
-        training=(*training_sentences(artifact, search), *keep_sentences(search, benchmark)),
+        training=training,
     )
     write_atomic(artifact.page, page)
-    return write_card(artifact, build_model_card(_facts(artifact, search, benchmark)))
+    return write_card(artifact, build_model_card(_facts(artifact, search, benchmark, training)))
 
 
-def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any]) -> CardFacts:
+def _facts(
+    artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, Any], training: tuple[str, ...]
+) -> CardFacts:
     request = artifact.request
     num_rows = {**request.get("num_rows", {}), "test": benchmark["num_test_rows"]}
     scores = tuple(_scores(benchmark))
@@ -131,7 +134,7 @@ def _facts(artifact: OSEArtifact, search: dict[str, Any], benchmark: dict[str, A
             inference_cost=search["maximum_point"][1],
         ),
         plot=artifact.pareto_plot.relative_to(artifact.path).as_posix(),
-        training=(*training_sentences(artifact, search), *keep_sentences(search, benchmark)),
+        training=training,
         carbon=_carbon(artifact),
         score_name=score_name(search),
         versions=installed_versions(_PACKAGES),
