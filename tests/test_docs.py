@@ -25,7 +25,7 @@ def test_the_paper_map_names_enough_to_be_worth_checking() -> None:
 
 
 def test_every_test_and_benchmark_that_the_docs_name_exists() -> None:
-    pages = "".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+    pages = "".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
     named = set(re.findall(r"(?:tests|benchmarks|examples)/[\w/]+\.(?:py|yaml|txt)", pages))
     assert named
     assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/students.png from the first table of results in docs/students.md: `python docs/pictures/draw_students.py`."""
+"""Draws students.png from the first table of results in docs/students.md: `python docs/pictures/draw_students.py`."""
 
 import json
 import re
