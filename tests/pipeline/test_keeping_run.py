@@ -10,6 +10,7 @@ import yaml
 from optimum_ose.artifact import OSEArtifact
 from optimum_ose.pipeline.evaluation import share_kept
 from optimum_ose.records import read_benchmark, read_search
+from optimum_ose.serialization import read_json
 from runs import SETTINGS, Arguments, refused, run
 
 SEARCH = {
@@ -101,8 +102,30 @@ def test_a_search_without_training_keeps_the_share_too(
         assert "trainings in all" not in told
     assert read_benchmark(artifact.benchmark)["keep"]["kept"]
     assert not artifact.elastic.exists()
-    message = refused(monkeypatch, capsys, ["students", str(artifact.path), "--sizes", "2"])
-    assert "method elastic" in message
+    before = artifact.chosen.read_bytes()
+    capsys.readouterr()
+    run(monkeypatch, ["students", str(artifact.path), "--sizes", "2"])
+    made = read_json(artifact.path / "students/students.json")
+    assert [one["distilled"] for one in made.values()] == [True, True]
+    assert len({one["parameters"] for one in made.values()}) == 2
+    assert artifact.chosen.read_bytes() == before
+
+
+def test_larger_candidates_are_measured_where_none_within_the_default_bound_has_the_share(
+    arguments: Arguments,
+    teacher_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    artifact = OSEArtifact(tmp_path / "out")
+    axes = {"hidden_size": [4, 16], "num_attention_heads": [4], "intermediate_size": [64], "num_hidden_layers": [3]}
+    config = settings(tmp_path, method="inherited", axes=axes)
+    run(monkeypatch, arguments(artifact.path, model=teacher_folder, config=config, keep=0.9))
+    assert "larger candidates are measured" in capsys.readouterr().err
+    record = read_search(artifact.search)
+    assert record["winner"]["architecture"]["hidden_size"] == 16
+    assert record["keep"]["num_kept"]
 
 
 def test_a_share_that_is_missed_ends_with_2_after_everything_is_written(

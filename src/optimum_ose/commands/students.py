@@ -1,6 +1,6 @@
-"""`ose students`: students of several sizes, or the answer to another question, from one elastic training."""
+"""`ose students`: students of several sizes, or the answer to another question, from one search."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
 from typing import TYPE_CHECKING, Any
 
 from optimum_ose.commands.arguments import add_question, add_trust
@@ -33,8 +33,8 @@ def sizes(word: str) -> "Sizes":
 
 
 class StudentsCommand(Verb):
-    """Write students from the shared weights of a finished elastic search, without training: of several sizes with
-    --sizes, else the one that answers the question. The run itself stays as it is.
+    """Write students of a finished search without short trainings (method elastic or inherited): of several sizes with
+    --sizes, else the one that answers the question. Nothing is searched anew, and the run itself stays as it is.
     """
 
     EXAMPLE = "optimum-cli ose students out --sizes 5"
@@ -43,7 +43,7 @@ class StudentsCommand(Verb):
     def parse_args(parser: ArgumentParser) -> None:
         """See `BaseOptimumCLICommand`."""
         StudentsCommand.describe(parser)
-        parser.add_argument("folder", type=path, help="folder of an earlier `run` or `extract` of the method elastic")
+        parser.add_argument("folder", type=path, help="folder of an earlier `run` or `extract`")
         parser.add_argument(
             "--sizes",
             type=sizes,
@@ -52,7 +52,12 @@ class StudentsCommand(Verb):
             "(300000,1000000); or pareto: the whole front (default: the one that answers the question)",
         )
         parser.add_argument("--output", type=path, help="folder for the students' folders (default: students in it)")
-        parser.add_argument("--distill", action="store_true", help="distill each on its own with the run's recipe")
+        parser.add_argument(
+            "--distill",
+            action=BooleanOptionalAction,
+            help="distill each on its own with the run's recipe (default: of the method inherited, whose candidates "
+            "were not trained, only)",
+        )
         parser.add_argument("--dry-run", action="store_true", help="print the answer and write nothing")
         add_question(parser)
         add_trust(parser)
@@ -65,7 +70,7 @@ class StudentsCommand(Verb):
         from optimum_ose.core.architecture import sizes_in_words
         from optimum_ose.display import default_listener
         from optimum_ose.output_folder import working_again_in
-        from optimum_ose.pipeline.distilling import search_record
+        from optimum_ose.pipeline.searching import search_record
         from optimum_ose.pipeline.students import Member, ask, members, write_students
         from optimum_ose.report.search_table import search_table
         from optimum_ose.wording import one_line, printable
@@ -75,8 +80,8 @@ class StudentsCommand(Verb):
         output = self.args.output or self.args.folder / "students"
         with working_again_in(self.args.folder):
             run = reopen(self.args.folder, default_listener(), trust_remote_code=self.args.trust_remote_code)
-            result = ask(run, changes)
-            record = search_record(run.optimizer, run.config.search, result)
+            found = ask(run, changes)
+            result, record = found.result, search_record(run.optimizer, found)
             if self.args.sizes is None:
                 own = result.architecture
                 parameters = int(result.objectives.parameter_size)
@@ -92,7 +97,8 @@ class StudentsCommand(Verb):
                         printable(f"{one.parameters:,} parameters, score {one.measured_score:.4f} as measured: {told}")
                     )
             if not self.args.dry_run:
-                written = write_students(run, chosen, output, distills=self.args.distill)
+                distills = run.config.search.method == "inherited" if self.args.distill is None else self.args.distill
+                written = write_students(run, chosen, output, distills=distills)
                 print(printable(_table(written)))
                 print(printable(f"\nwritten: {one_line(output)}"))
 

@@ -60,12 +60,29 @@ def _bounded(task: TeacherTask, space: SearchSpace, settings: SearchConfig) -> S
     """With a bound on the size: the largest candidates cost most to train and save least. It is the same whatever else
     is asked, so that one training answers all questions.
     """
-    sizes = space.parameter_size(space.candidates, count_embeddings=False)
-    limit = max(
-        int(LARGEST_SHARE * space.parameter_size([space.maximum_point], count_embeddings=False)[0]), sizes.min()
-    )
+    limit = _default_limit(space)
     task.listener.say(
         f"candidates have at most {LARGEST_SHARE:.0%} of the teacher's parameters without embeddings, {limit:,}; "
         "set search.max_non_embedding_parameters for larger ones"
     )
     return replace(settings, max_non_embedding_parameters=limit)
+
+
+def widened(space: SearchSpace, settings: SearchConfig) -> SearchConfig | None:
+    """Settings that admit candidates of every size; None: they do, or the user bounded the size, or larger candidates
+    would have to be trained.
+
+    Args:
+        space: the teacher's.
+        settings: settled ones.
+    """
+    if settings.method != "inherited" or settings.max_non_embedding_parameters != _default_limit(space):
+        return None
+    (whole,) = space.parameter_size([space.maximum_point], count_embeddings=False)
+    return replace(settings, max_non_embedding_parameters=int(whole))
+
+
+def _default_limit(space: SearchSpace) -> int:
+    sizes = space.parameter_size(space.candidates, count_embeddings=False)
+    (whole,) = space.parameter_size([space.maximum_point], count_embeddings=False)
+    return max(int(LARGEST_SHARE * whole), int(sizes.min()))

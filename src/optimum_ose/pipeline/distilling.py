@@ -10,43 +10,22 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.architecture import Architecture, sizes_in_words
-from optimum_ose.core.results import SearchResult
 from optimum_ose.optimizer.elastic import known_map
 from optimum_ose.optimizer.folders import save_as
 from optimum_ose.optimizer.keeping import Tried, next_least_share
 from optimum_ose.optimizer.students import can_rank
-from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.run import Run, load_model
+from optimum_ose.pipeline.searching import search, search_record
 from optimum_ose.records import read_search
 from optimum_ose.report.training_text import STARTS
-from optimum_ose.serialization import canonical_json, plain, read_json, result_to_dict, write_atomic
+from optimum_ose.serialization import canonical_json, read_json, write_atomic
 
 MAX_TRIES = 3
 """Candidates that are distilled to find one that keeps the share. Ours."""
 _WORTH_TRYING = 0.8
 """A smaller candidate is tried after one that keeps the share, if it has at most so much of its cost."""
 _TRIES = "tries.json"
-
-
-def search_record(optimizer: Verbs, config: SearchConfig, result: SearchResult) -> dict[str, Any]:
-    """What `search.json` and `choice.json` hold."""
-    space = optimizer.search_space(config)
-    described = {
-        "axes": {axis: list(values) for axis, values in space.axes.items()},
-        "constraints": [constraint.sentence for constraint in space.constraints],
-        "num_architectures": len(space),
-        "maximum_point": dict(space.maximum_point),
-    }
-    content = {**result_to_dict(result), "space": described, "settings": plain(config)}
-    if optimizer.latency is not None:
-        content["latency"] = optimizer.latency.to_dict(space, result.architecture)
-    if optimizer.measured:
-        content["scores"] = {sizes_in_words(architecture): score for architecture, score in optimizer.measured.items()}
-    if optimizer.choice is not None:
-        content["keep"] = {**plain(optimizer.choice), "statement": optimizer.choice.statement}
-    return content
 
 
 def distilled_score(run: Run, student: PreTrainedModel, folder: Path) -> float:
@@ -119,7 +98,7 @@ def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[st
         if tries:
             if (wanted := _next_share(tries, keep)) is None:
                 break
-            content = _search_again(run, wanted)
+            content = search_record(run.optimizer, search(run, run.config.search, least_share=wanted))
             if not _is_worth_trying(content, tries, keep):
                 break
         tries.append(_try(run, content, folder, number=len(tries) + 1, keep=keep, teacher_score=teacher_score))
@@ -189,17 +168,3 @@ def _cost(content: Mapping[str, Any]) -> float:
     winner, prefer = content["winner"], content["keep"]["prefer"]
     costs = {"size": "parameter_size", "latency": "inference_cost"}
     return float(winner["objectives"][costs[prefer]] if prefer in costs else -winner["w"])
-
-
-def _search_again(run: Run, least_share: float) -> dict[str, Any]:
-    """The search with another share that measured weights must have; the journal answers it."""
-    optimizer, config = run.optimizer, run.config.search
-    result = optimizer.extract(
-        config,
-        train_dataset=run.rows.train,
-        eval_dataset=run.rows.validation,
-        journal=run.artifact.journal,
-        elastic_folder=run.artifact.elastic,
-        least_share=least_share,
-    )
-    return search_record(optimizer, config, result)

@@ -4,7 +4,6 @@ import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from optimum_ose.optimizer.scored import Scored
 from optimum_ose.optimizer.team import is_first_process, wait_for_all
 from optimum_ose.optimizer.trainer_arguments import ProgressCallback, student_arguments, teacher_arguments
 from optimum_ose.pipeline.dependencies import Stage, inputs_of, settings_of
-from optimum_ose.pipeline.distilling import distill_until_kept, distill_winner, distilled_score, search_record
+from optimum_ose.pipeline.distilling import distill_until_kept, distill_winner, distilled_score
 from optimum_ose.pipeline.evaluation import compare
 from optimum_ose.pipeline.run import Run, load_model, winner
 from optimum_ose.pipeline.sample_answers import sample_answers
+from optimum_ose.pipeline.searching import search, search_record
 from optimum_ose.records import read_search
 from optimum_ose.report.keep_text import keep_sentence
 from optimum_ose.report.latency_text import bound_sentence
@@ -67,16 +67,8 @@ def _tell_lengths(run: Run) -> None:
 
 def _extract(run: Run) -> dict[str, Any]:
     optimizer, config = run.optimizer, run.config.search
-    search = partial(
-        optimizer.extract,
-        config,
-        train_dataset=run.rows.train,
-        eval_dataset=run.rows.validation,
-        journal=run.artifact.journal,
-        elastic_folder=run.artifact.elastic,
-    )
     try:
-        result = search()
+        found = search(run, config)
     except OtherQuestionError as error:
         if run.artifact.request.get("search_from") is not None and config.trains_candidates:
             raise  # else the journal is a copy: other weights are measured anew
@@ -84,14 +76,14 @@ def _extract(run: Run) -> dict[str, Any]:
         if is_first_process():
             _set_journal_aside(run, error)
         wait_for_all()
-        result = search()
-    content = search_record(optimizer, config, result)
+        found = search(run, config)
+    content = search_record(optimizer, found)
     if is_first_process():
         if not config.trains_candidates:
-            student = optimizer.initialize(result)
+            student = optimizer.initialize(found.result)
             save_as(student, optimizer.tokenizer, run.artifact.extracted, max_length=optimizer.saved_length)
         write_atomic(run.artifact.search, canonical_json(content))
-    return {"num_evaluations": result.certificate.num_evaluations}
+    return {"num_evaluations": found.result.certificate.num_evaluations}
 
 
 def _distill(run: Run) -> dict[str, Any]:

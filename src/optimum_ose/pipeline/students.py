@@ -1,4 +1,4 @@
-"""Students of several sizes from one elastic training: each is a part of the shared weights that a run has trained."""
+"""Students of several sizes from one search that has measured its candidates without training them alone."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from optimum_ose.configuration import SearchConfig
-from optimum_ose.configuration.search import SIZE_BOUNDS
+from optimum_ose.configuration.search import SIZE_BOUNDS, WITHOUT_SHORT_TRAININGS
 from optimum_ose.core.architecture import Architecture
 from optimum_ose.core.pareto import non_dominated
 from optimum_ose.core.results import SearchResult
@@ -19,6 +19,7 @@ from optimum_ose.optimizer.settling import is_default_keep
 from optimum_ose.optimizer.verbs import Verbs
 from optimum_ose.pipeline.distilling import distill_winner
 from optimum_ose.pipeline.run import Run
+from optimum_ose.pipeline.searching import Searched, search
 from optimum_ose.pipeline.stages import use_finished_teacher
 from optimum_ose.serialization import canonical_json, digest, plain, read_json, write_atomic
 
@@ -38,14 +39,15 @@ class Member:
     parameters: int
     """Embeddings included."""
     measured_score: float
-    """Of its part of the shared weights, on the development rows that measured it."""
+    """Of the weights that were measured, on the development rows that measured them."""
 
 
-def ask(run: Run, changes: Mapping[str, Any]) -> SearchResult:
-    """The answer to another question by what a run has trained and measured; the run's records stay as they are.
+def ask(run: Run, changes: Mapping[str, Any]) -> Searched:
+    """The answer to another question by what a run has trained and measured; the run's records stay as they are. What
+    was not measured as it inherits is measured now.
 
     Args:
-        run: whose search by the method elastic is finished.
+        run: whose search by the method elastic or inherited is finished.
         changes: settings of `SearchConfig` that differ from the run's.
 
     Raises:
@@ -53,15 +55,10 @@ def ask(run: Run, changes: Mapping[str, Any]) -> SearchResult:
         InvalidConfigError: if the run's search had another method, or the question needs another training.
     """
     asked = _asked(run, changes)
-    _require_trained(run)
+    if asked.method == "elastic":
+        _require_trained(run)
     use_finished_teacher(run)
-    return run.optimizer.extract(
-        asked,
-        train_dataset=run.rows.train,
-        eval_dataset=run.rows.validation,
-        journal=run.artifact.journal,
-        elastic_folder=run.artifact.elastic,
-    )
+    return search(run, asked)
 
 
 def members(optimizer: Verbs, result: SearchResult, sizes: Sizes) -> list[Member]:
@@ -161,11 +158,11 @@ def _asked(run: Run, changes: Mapping[str, Any]) -> SearchConfig:
         InvalidConfigError: if the run's training does not answer it.
     """
     trained = run.config.search
-    if trained.method != "elastic" or run.artifact.stage("extract") is None:
+    if trained.trains_candidates or run.artifact.stage("extract") is None:
         raise InvalidConfigError(
-            "Further questions are answered by a finished search of the method elastic",
+            f"Further questions are answered by a finished search of the method {' or '.join(WITHOUT_SHORT_TRAININGS)}",
             f"{run.artifact.path} holds {'none' if run.artifact.stage('extract') is None else trained.method}",
-            "Run `ose run` or `ose extract` with search.method elastic",
+            f"Run `ose run` or `ose extract` with search.method {WITHOUT_SHORT_TRAININGS[0]}",
         )
     other = changes.keys() & {*SIZE_BOUNDS, "max_latency_ms", "max_error", "objective"}
     asked = dict(changes)
@@ -174,7 +171,7 @@ def _asked(run: Run, changes: Mapping[str, Any]) -> SearchConfig:
     elif changes.get("objective") == "error" or (is_default_keep(trained) and other):
         asked = {"keep": 0.0, "prefer": None, **asked}  # as of a run that was asked so
     found = replace(trained, **asked)
-    for name in SIZE_BOUNDS:
+    for name in SIZE_BOUNDS if found.method == "elastic" else ():
         before, now = getattr(trained, name), getattr(found, name)
         if before is not None and (now is None or now > before):
             raise InvalidConfigError(
