@@ -73,7 +73,8 @@ class SearchConfig:
     """How candidates are measured: `elastic` trains one set of shared weights, of which every candidate is a part, and
     measures the parts without training them alone; `inherited` measures each with the weights that it inherits from the
     teacher, ranked and repaired, and trains nothing; the others train candidates for a short while, chosen one after
-    the other, at a stride, or all. None: `elastic` where it can be done with the task and the model, else `certified`.
+    the other, at a stride, or all. None: `inherited` where weights can be ranked and the task has few answers to a row;
+    else, or where `elastic` is set, `elastic` where the model's candidates are parts of each other; else `certified`.
     """
     elastic: ElasticSetting = field(default_factory=ElasticSetting)
     """How the shared weights are trained (only `elastic`)."""

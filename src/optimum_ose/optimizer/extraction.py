@@ -252,5 +252,5 @@ def _wanted(settings: SearchConfig, least_share: float | None, *, teacher_score:
     """What is asked of a candidate's measured weights, where a share of the teacher's score is to be kept."""
     if not settings.keep or not teacher_score > 0:
         return None
-    least = first_least_share(settings.keep) if least_share is None else least_share
+    least = first_least_share(settings.keep, str(settings.method)) if least_share is None else least_share
     return Wanted(keep=settings.keep, least_share=least, teacher_score=teacher_score)

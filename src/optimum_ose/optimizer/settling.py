@@ -5,10 +5,12 @@ from dataclasses import replace
 from functools import cache
 
 from optimum_ose.configuration import SearchConfig
+from optimum_ose.configuration.elastic import ElasticSetting
 from optimum_ose.configuration.search import DEFAULT_KEEP, LARGEST_SHARE, WITHOUT_SHORT_TRAININGS, Method
 from optimum_ose.core.search_space import SearchSpace
 from optimum_ose.exceptions import UnsupportedModelError
-from optimum_ose.optimizer.elastic import require_views
+from optimum_ose.optimizer.elastic import known_map, require_views
+from optimum_ose.optimizer.students import can_rank
 from optimum_ose.optimizer.teacher_task import TeacherTask
 
 _OF_SHORT_TRAININGS = "settings that only short trainings have (max_training_steps, hyperparameters, noise, ...)"
@@ -43,12 +45,24 @@ def _method(task: TeacherTask, space: Callable[[], SearchSpace], settings: Searc
     if settings.names_short_trainings:
         task.listener.say(f"search.method is certified: {_OF_SHORT_TRAININGS} were set")
         return "certified"
+    if settings.elastic == ElasticSetting() and _are_ranked(task, space()):
+        return "inherited"
     try:
         require_views(task, space(), settings)
     except UnsupportedModelError as error:
         task.listener.say(f"search.method is certified, each candidate is trained alone: {error}")
         return "certified"
     return "elastic"
+
+
+def _are_ranked(task: TeacherTask, space: SearchSpace) -> bool:
+    """Whether every candidate inherits weights that are ranked and repaired, and answers that few numbers compare: of
+    language models it was not measured whether these foresee the student.
+    """
+    if task.problem.kept_of_batch is not None or task.problem.excess is None:
+        return False
+    known, own = known_map(task), space.maximum_point
+    return all(can_rank(known, own, {axis: value}) for axis, found in space.axes.items() for value in found)
 
 
 def is_default_keep(settings: SearchConfig) -> bool:
