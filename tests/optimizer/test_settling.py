@@ -1,15 +1,25 @@
 """What a search leaves open is settled before it begins, is said, and stays settled."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForImageClassification, PreTrainedModel, ResNetConfig, ViTImageProcessor
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    LlamaConfig,
+    PreTrainedModel,
+    ResNetConfig,
+    ViTImageProcessor,
+)
 
 from optimum_ose import OSEOptimizer, SearchConfig
+from optimum_ose.configuration.elastic import ElasticSetting
 from optimum_ose.exceptions import InvalidConfigError
-from optimum_ose.optimizer.settling import settled
+from optimum_ose.optimizer.settling import settled, widened
 from optimum_ose.progress import SilentListener
+from themes import VOCABULARY, word_tokenizer
 
 
 class Heard(SilentListener):
@@ -33,13 +43,13 @@ def optimizer(teacher_folder: Path, heard: Heard) -> OSEOptimizer:
 SHORT: dict[str, Any] = {"sequence_length": 16}
 
 
-def test_nothing_asked_for_means_elastic_a_quarter_of_the_teacher_and_97_percent_of_its_score(
+def test_nothing_asked_for_means_inherited_weights_a_quarter_of_the_teacher_and_97_percent_of_its_score(
     optimizer: OSEOptimizer, heard: Heard
 ) -> None:
     found = settled(optimizer, SearchConfig(**SHORT))
     space = optimizer.search_space(found)
     whole = int(space.parameter_size([space.maximum_point], count_embeddings=False)[0])
-    assert (found.method, found.keep, found.prefer) == ("elastic", 0.97, "w")
+    assert (found.method, found.keep, found.prefer) == ("inherited", 0.97, "w")
     assert found.max_non_embedding_parameters == whole // 4
     assert len(heard.said) == 1
     assert "at most 25% of the teacher's parameters" in heard.said[0]
@@ -66,7 +76,39 @@ def test_a_share_is_kept_where_it_is_asked_for_or_nothing_else_is(
 ) -> None:
     found = settled(optimizer, SearchConfig(**SHORT, **given))
     assert (found.keep, found.prefer) == expected
-    assert found.method == "elastic"
+    assert found.method == "inherited"
+
+
+def test_weights_are_shared_where_that_is_set(optimizer: OSEOptimizer) -> None:
+    assert settled(optimizer, SearchConfig(**SHORT, elastic=ElasticSetting(num_steps=3))).method == "elastic"
+
+
+@pytest.mark.parametrize(("widths", "method"), [((4, 8), "elastic"), ((8,), "inherited")])
+def test_weights_are_shared_where_some_candidates_cannot_be_ranked(widths: tuple[int, ...], method: str) -> None:
+    config = LlamaConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        head_dim=8,
+        pad_token_id=0,
+        max_position_embeddings=32,
+    )
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    optimizer = OSEOptimizer(model, word_tokenizer(), task="text-classification")
+    assert settled(optimizer, SearchConfig(**SHORT, axes={"head_dim": widths})).method == method
+
+
+def test_all_sizes_are_admitted_in_the_end_unless_the_user_bounds_them(optimizer: OSEOptimizer) -> None:
+    space, found = optimizer.search_space(), settled(optimizer, SearchConfig(**SHORT))
+    wider = widened(space, found)
+    assert wider is not None
+    assert wider.max_non_embedding_parameters == space.parameter_size([space.maximum_point], count_embeddings=False)[0]
+    assert widened(space, wider) is None
+    bounded = settled(optimizer, SearchConfig(**SHORT, keep=0.9, max_non_embedding_parameters=20_000))
+    assert widened(space, bounded) is None
+    assert widened(space, replace(found, method="elastic")) is None
 
 
 def test_a_bound_of_the_user_stays_and_the_least_error_may_be_as_large_as_it_admits(optimizer: OSEOptimizer) -> None:

@@ -62,7 +62,7 @@ def _are_ranked(task: TeacherTask, space: SearchSpace) -> bool:
     if task.problem.kept_of_batch is not None or task.problem.excess is None:
         return False
     known, own = known_map(task), space.maximum_point
-    return all(can_rank(known, own, {axis: value}) for axis, found in space.axes.items() for value in found)
+    return all(can_rank(known, own, {**own, axis: value}) for axis, found in space.axes.items() for value in found)
 
 
 def is_default_keep(settings: SearchConfig) -> bool:
