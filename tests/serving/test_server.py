@@ -77,7 +77,8 @@ def test_health_and_readiness_are_told(port: int) -> None:
         (b"{}", 400, "no object with the key inputs"),
         (b'{"inputs": 7}', 400, "got a value of type int"),
         (b'{"inputs": null}', 400, "got a value of type NoneType"),
-        (b'{"inputs": [["a"]]}', 400, "got a value of type list"),
+        (b'{"inputs": [{"text": ["a"]}]}', 400, "got a value of type list"),
+        (b'{"inputs": [["a", 7]]}', 400, "no list of one or two texts"),
         (b'{"inputs": {"text": "a", "x": "b"}}', 400, "got the keys"),
         (b'{"inputs": "\\ud800"}', 400, "half of a surrogate pair"),
         (b'{"inputs": "a", "parameters": 7}', 400, "parameters is no object"),
@@ -110,7 +111,7 @@ def test_a_bad_body_gets_a_status_and_three_reasons(port: int, body: bytes, stat
     [
         (405, "GET", "/predict"),
         (405, "POST", "/health"),
-        (404, "GET", "/"),
+        (405, "GET", "/"),
         (404, "POST", "/x"),
         (405, "PUT", "/predict"),
     ],

@@ -16,12 +16,16 @@ class Decoder:
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self._tokenizer = tokenizer
         is_bpe = type(tokenizer.model).__name__ == "BPE"
-        self._cleans = settings.get("clean_up_tokenization_spaces") is True and not is_bpe
+        self.cleans = settings.get("clean_up_tokenization_spaces") is True and not is_bpe
+        """Whether a word can lose the space before it when the next one comes."""
+        added = tokenizer.get_added_tokens_decoder()
+        self.special_ids = frozenset(index for index, token in added.items() if token.special)
+        """Tokens that stand for no text."""
 
     def text(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
         """The text of tokens, perhaps without the special ones."""
         text = str(self._tokenizer.decode(list(ids), skip_special_tokens=skip_special))
-        if self._cleans:
+        if self.cleans:
             for mark in _CLEANED:
                 text = text.replace(mark, mark.strip())
         return text

@@ -1,24 +1,47 @@
 """Requests for tasks that answer inputs by themselves: questions, continuations, images, sounds."""
 
-import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, final
 
-from optimum_ose.exceptions import InvalidDataError
-from optimum_ose.serving.batching import QueueFullError
-from optimum_ose.serving.protocol import RequestError, ServerLimits, bad_request, parse_json
+from optimum_ose.serving.checked_inputs import check_length, check_number
+from optimum_ose.serving.fields import Body, Field
+from optimum_ose.serving.kinds import Anything, Whole
+from optimum_ose.serving.multipart import files_of, is_multipart
+from optimum_ose.serving.protocol import ServerLimits, bad_request, parse_json
 from optimum_ose.serving.served_task import DirectTask
-from optimum_ose.wording import listed
 
 MAX_NEW_TOKENS = 256
 """That a client may ask for."""
-_MOST = {"top_k": 256, "max_new_tokens": MAX_NEW_TOKENS, "num_beams": 16}
-"""Of each parameter."""
+_MOST_ANSWERS = 256
+_MOST_BEAMS = 16
+_INPUT = {
+    "anyOf": [{"type": ["string", "object"]}, {"type": "array", "items": {"type": ["string", "object"]}}],
+}
+DIRECT = Body(
+    fields={
+        "inputs": Field(
+            kind=Anything(_INPUT),
+            meaning="a text, a question with its context, a file in base64, or a list of these",
+            is_required=True,
+        ),
+        "parameters": Field(
+            kind=Body(
+                fields={
+                    "top_k": Field(kind=Whole(most=_MOST_ANSWERS), meaning="answers to each input"),
+                    "max_new_tokens": Field(kind=Whole(most=MAX_NEW_TOKENS), meaning="tokens to write at most"),
+                    "num_beams": Field(kind=Whole(most=_MOST_BEAMS), meaning="beginnings that are kept"),
+                }
+            ),
+            meaning="how to answer",
+        ),
+    },
+    example={"inputs": "a text", "parameters": {"top_k": 1}},
+    allows_others=True,
+)
+"""Of tasks that are not batched."""
 
 
 @final
@@ -32,45 +55,36 @@ class DirectRequest:
     """Keyword arguments of `OnnxPipeline`."""
 
 
-def parse_direct(body: bytes, task: DirectTask, limits: ServerLimits) -> DirectRequest:
+def parse_direct(body: bytes, task: DirectTask, limits: ServerLimits, *, content_type: str = "") -> DirectRequest:
     """A body `{"inputs": ..., "parameters": {"top_k": ..., "max_new_tokens": ...}}`, or of tasks of images and sounds
-    the content of one file.
+    the content of one file, or a form with files.
+
+    Args:
+        body: as it came.
+        task: what the model does.
+        limits: for the inputs.
+        content_type: the header of the request; empty: it has none.
 
     Raises:
         RequestError: 400 on malformed JSON or wrong types, 422 on too many or too long inputs.
     """
+    if task.takes_files and is_multipart(content_type):
+        files = files_of(body, content_type, limits)
+        return DirectRequest(inputs=files[0] if len(files) == 1 else files, parameters={})
     if task.takes_files and body.lstrip()[:1] != b"{":
         return DirectRequest(inputs=body, parameters={})
-    content = parse_json(body)
-    if not isinstance(content, dict) or "inputs" not in content:
-        raise bad_request("the body is no object with the key inputs")
-    parameters = content.get("parameters") or {}
-    if not isinstance(parameters, dict) or not set(parameters) <= set(_MOST):
-        raise bad_request(f"parameters is no object with at most the keys {listed(_MOST)}")
-    for name, value in parameters.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise bad_request(f"{name} is no positive whole number")
-    for name, most in _MOST.items():
-        if parameters.get(name, 0) > most:
-            raise _too_much(f"{name} may be at most {most}", "more was asked for", "Ask for fewer")
-    inputs = content["inputs"]
-    _check_size(inputs, limits, takes_files=task.takes_files)
+    values = DIRECT.values(parse_json(body), limits)
+    parameters = {name: value for name, value in (values["parameters"] or {}).items() if value is not None}
+    inputs = values["inputs"]
+    if isinstance(inputs, list):
+        check_number(len(inputs), limits, what="inputs")
+    if not task.takes_files:
+        check_length(max(map(len, _texts(inputs)), default=0), limits)
+        return DirectRequest(inputs=inputs, parameters=parameters)
     try:
-        return DirectRequest(inputs=_files(inputs) if task.takes_files else inputs, parameters=parameters)
+        return DirectRequest(inputs=_files(inputs), parameters=parameters)
     except (binascii.Error, ValueError) as error:
         raise bad_request("an input is not the content of a file in base64") from error
-
-
-def _check_size(inputs: Any, limits: ServerLimits, *, takes_files: bool) -> None:
-    if isinstance(inputs, list) and len(inputs) > limits.max_texts:
-        raise _too_much(
-            f"A request may hold at most {limits.max_texts} inputs", f"it holds {len(inputs)}", "Send several requests"
-        )
-    longest = 0 if takes_files else max(map(len, _texts(inputs)), default=0)
-    if longest > limits.max_text_characters:
-        raise _too_much(
-            f"A text may have at most {limits.max_text_characters} characters", f"one has {longest}", "Cut the text"
-        )
 
 
 def _texts(inputs: Any) -> Iterator[str]:
@@ -96,56 +110,6 @@ def _files(inputs: Any) -> Any:
 def _file(item: Any) -> bytes:
     if not isinstance(item, str):
         raise ValueError("no text")
-    return base64.b64decode(item, validate=True)
-
-
-def _too_much(expected: str, actual: str, remedy: str) -> RequestError:
-    return RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, expected=expected, actual=actual, remedy=remedy)
-
-
-@final
-class DirectQueue:
-    """A bounded queue of requests before a number of worker threads. To be used within one event loop."""
-
-    def __init__(self, *, num_workers: int, max_waiting: int, answer_seconds: float) -> None:
-        """Start nothing yet.
-
-        Args:
-            num_workers: requests computed at once.
-            max_waiting: requests that may wait beside them.
-            answer_seconds: after which a request is given up.
-        """
-        self._pool = ThreadPoolExecutor(num_workers, thread_name_prefix="predict")
-        self._most = num_workers + max_waiting
-        self._answer_seconds = answer_seconds
-        self.num_waiting = 0
-        """Requests in the queue or at work."""
-
-    async def answer(self, compute: Callable[[], Any]) -> Any:
-        """What a function gives, from a thread.
-
-        Raises:
-            QueueFullError: if too many requests wait.
-            TimeoutError: if it takes too long; one that still waits is not computed.
-            InvalidDataError: as the function.
-        """
-        if self.num_waiting >= self._most:
-            raise QueueFullError
-        self.num_waiting += 1
-        future = asyncio.wrap_future(self._pool.submit(compute))
-        future.add_done_callback(self._leave)
-        return await asyncio.wait_for(future, self._answer_seconds)
-
-    def _leave(self, future: "asyncio.Future[Any]") -> None:
-        self.num_waiting -= 1
-        if not future.cancelled():
-            future.exception()  # one that nobody waits for any more is not reported twice
-
-    async def close(self) -> None:
-        """Wait for what is at work."""
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
-
-
-def as_refusal(error: InvalidDataError) -> RequestError:
-    """An input that the task refuses, as an answer."""
-    return RequestError(HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy)
+    head, comma, content = item.partition(",")
+    is_data_url = comma and head.startswith("data:") and head.endswith(";base64")
+    return base64.b64decode(content if is_data_url else item, validate=True)

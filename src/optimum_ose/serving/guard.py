@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from optimum_ose.serving.crowd import OPEN_PATHS
 from optimum_ose.serving.exposure import Exposure
 from optimum_ose.serving.open_inference import HEADER_LENGTH
-from optimum_ose.serving.protocol import RequestError, error_body
+from optimum_ose.serving.protocol import RequestError, refusal_body
 
 _ASKED_FOR = frozenset({"application/json", "application/octet-stream"})
 """Content types that a browser sends to another origin only if that allows it."""
@@ -68,7 +68,7 @@ class _Guard:
         headers = {"content-type": "application/json"}
         if refusal.status == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"
-        await Response(json.dumps(error_body(refusal)), refusal.status, headers)(scope, receive, send)
+        await Response(json.dumps(refusal_body(refusal, scope["path"])), refusal.status, headers)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> RequestError | None:
         headers = Headers(scope=scope)

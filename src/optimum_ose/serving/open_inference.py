@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimum_ose.exceptions import InvalidConfigError
+from optimum_ose.serving.checked_inputs import checked_pairs
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.pipeline import OnnxPipeline
-from optimum_ose.serving.protocol import RequestError, ServerLimits, checked_pairs, parse_json
+from optimum_ose.serving.protocol import RequestError, ServerLimits, parse_json
 from optimum_ose.serving.served_task import Outputs, Rows
 from optimum_ose.wording import shown
 

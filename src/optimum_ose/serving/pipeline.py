@@ -218,6 +218,12 @@ class OnnxPipeline:
             )
         return self._loaded.log_probabilities(texts, max_length)
 
+    @property
+    def truncation_side(self) -> str | None:
+        """Where texts that are too long lose tokens: `left` or `right`; None: they are not cut."""
+        truncation = self._model.runner.tokenizer.truncation
+        return None if truncation is None else str(truncation["direction"])
+
     def encodings(self, pairs: list[TextPair]) -> list[Encoding]:
         """The tokens of each pair, cut to the model's limit, with their places in its text."""
         return self._model.runner.encode(pairs)

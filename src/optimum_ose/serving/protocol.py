@@ -1,4 +1,4 @@
-"""Requests and answers of the prediction server, in the shape of the Hub's inference API."""
+"""What every request has in common: the limits of a server, JSON, and refusals."""
 
 import json
 from collections.abc import Callable
@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 from http import HTTPStatus
 from typing import Any, final
 
-from optimum_ose.exceptions import InvalidConfigError, InvalidDataError, OSEError
-from optimum_ose.serving.inputs import AGGREGATIONS, Aggregation, TextPair, text_pairs
+from optimum_ose.exceptions import InvalidConfigError, OSEError
 from optimum_ose.wording import shown
 
 _MOST = 2**40
@@ -70,124 +69,6 @@ class RequestError(OSEError, ValueError):
         self.status = status
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictRequest:
-    """A parsed request for predictions."""
-
-    inputs: list[Any]
-    """As they came."""
-    parts: list[list[TextPair]]
-    """The texts of each input."""
-    top_k: int | None
-    """Labels or words per text; None: as many as the task gives by itself."""
-    aggregation_strategy: Aggregation
-    """How tokens are joined to entities."""
-
-    @property
-    def pairs(self) -> list[TextPair]:
-        """The texts of all inputs."""
-        return [pair for of_input in self.parts for pair in of_input]
-
-
-Parts = Callable[[list[Any]], list[list[TextPair]]]
-"""Gives the texts of each input."""
-
-
-def _single(inputs: list[Any]) -> list[list[TextPair]]:
-    return [[pair] for pair in text_pairs(inputs)]
-
-
-def parse_request(body: bytes, limits: ServerLimits, parts_of: Parts = _single) -> PredictRequest:
-    """A body `{"inputs": ..., "parameters": {"top_k": ..., "aggregation_strategy": ...}}`.
-
-    Raises:
-        RequestError: 400 on malformed JSON or wrong types, 422 on too many or too long texts.
-    """
-    content = parse_json(body)
-    if not isinstance(content, dict) or "inputs" not in content:
-        raise bad_request("the body is no object with the key inputs")
-    parameters = {} if content.get("parameters") is None else content["parameters"]
-    if not isinstance(parameters, dict) or not set(parameters) <= {"top_k", "aggregation_strategy"}:
-        raise bad_request("parameters is no object with at most the keys top_k and aggregation_strategy")
-    top_k = parameters.get("top_k")
-    if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-        raise bad_request("top_k is no positive whole number")
-    aggregation = parameters.get("aggregation_strategy", "simple")
-    if aggregation not in AGGREGATIONS:
-        raise bad_request(f"aggregation_strategy is none of {', '.join(AGGREGATIONS)}")
-    inputs = content["inputs"] if isinstance(content["inputs"], list) else [content["inputs"]]
-    parts = checked_parts(inputs, limits, parts_of)
-    return PredictRequest(inputs=inputs, parts=parts, top_k=top_k, aggregation_strategy=aggregation)
-
-
-def parse_json(body: bytes) -> Any:
-    """Any JSON value.
-
-    Raises:
-        RequestError: 400 if it is none, nested too deeply, or an object has a name twice.
-    """
-    try:
-        return json.loads(body, object_pairs_hook=_object)
-    except RequestError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"the body is not JSON ({type(error).__name__})") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise bad_request("an object of the body has a name twice")
-    return found
-
-
-def checked_pairs(inputs: list[Any], limits: ServerLimits) -> list[TextPair]:
-    """The texts of a request whose inputs hold one each; as `checked_parts`."""
-    return [pair for (pair,) in checked_parts(inputs, limits, _single)]
-
-
-def checked_parts(inputs: list[Any], limits: ServerLimits, parts_of: Parts) -> list[list[TextPair]]:
-    """The texts of each input of a request.
-
-    Raises:
-        RequestError: 400 if one is no text, 422 if there are too many or one is too long.
-    """
-    _check_number(len(inputs), limits)
-    try:
-        parts = parts_of(inputs)
-    except InvalidDataError as error:
-        raise RequestError(
-            HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy
-        ) from error
-    pairs = [pair for of_input in parts for pair in of_input]
-    _check_number(len(pairs), limits)
-    longest = max((len(text) for pair in pairs for text in pair if text is not None), default=0)
-    if longest > limits.max_text_characters:
-        raise RequestError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            expected=f"A text may have at most {limits.max_text_characters} characters",
-            actual=f"one has {longest}",
-            remedy="Cut the text; the model reads its beginning only",
-        )
-    return parts
-
-
-def _check_number(number: int, limits: ServerLimits) -> None:
-    if number > limits.max_texts:
-        raise RequestError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            expected=f"A request may hold at most {limits.max_texts} texts",
-            actual=f"it holds {number}",
-            remedy="Send several requests",
-        )
-
-
-def error_body(error: OSEError) -> dict[str, str]:
-    """The JSON form of an error: the whole message, and its three parts."""
-    return {"error": str(error), "expected": error.expected, "actual": error.actual, "remedy": error.remedy}
-
-
 def bad_request(actual: str) -> RequestError:
     """A body that is none of ours."""
     return RequestError(
@@ -196,3 +77,57 @@ def bad_request(actual: str) -> RequestError:
         actual=actual,
         remedy='Send {"inputs": "a text", "parameters": {"top_k": 1}}',
     )
+
+
+def too_much(expected: str, actual: str, remedy: str) -> RequestError:
+    """A body that asks for more than the server gives."""
+    return RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, expected=expected, actual=actual, remedy=remedy)
+
+
+def refused_input(error: OSEError) -> RequestError:
+    """An input that the task refuses, as an answer."""
+    return RequestError(HTTPStatus.BAD_REQUEST, expected=error.expected, actual=error.actual, remedy=error.remedy)
+
+
+def parse_json(body: bytes, refuse: Callable[[str], RequestError] = bad_request) -> Any:
+    """Any JSON value.
+
+    Args:
+        body: in UTF-8.
+        refuse: the refusal, given what is wrong with the body.
+
+    Raises:
+        RequestError: 400 if it is none, nested too deeply, or an object has a name twice.
+    """
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise refuse("an object of the body has a name twice")
+        return found
+
+    try:
+        return json.loads(body, object_pairs_hook=checked)
+    except RequestError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise refuse(f"the body is not JSON ({type(error).__name__})") from error
+
+
+_KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+"""Of refusals, in OpenAI's words."""
+_OPENAI = "/v1/"
+
+
+def error_body(error: OSEError) -> dict[str, str]:
+    """The JSON form of an error: the whole message, and its three parts."""
+    return {"error": str(error), "expected": error.expected, "actual": error.actual, "remedy": error.remedy}
+
+
+def refusal_body(error: RequestError, path: str) -> dict[str, Any]:
+    """The JSON form of a refusal: of OpenAI's paths as its clients read it."""
+    if not path.startswith(_OPENAI):
+        return error_body(error)
+    is_ours = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = _KINDS.get(error.status, "server_error" if is_ours else "invalid_request_error")
+    return {"error": {"message": str(error), "type": kind, "param": None, "code": None}}

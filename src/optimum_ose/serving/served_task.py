@@ -1,6 +1,6 @@
 """What serving must know of a task: the record `ServedTask`, and the two forms of a task whose model is loaded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, final
 
@@ -27,6 +27,8 @@ class Options:
     """Labels, words or spans; None: as many as the task gives by itself."""
     is_best: bool = False
     """Whether one answer is wanted, in the flat form that transformers gives when `top_k` is not named."""
+    is_raw: bool = False
+    """Whether scores of classes are the model's own numbers."""
     aggregation_strategy: Aggregation = "simple"
     """How tokens are joined to entities."""
     max_new_tokens: int | None = None
@@ -35,6 +37,38 @@ class Options:
     """Of tasks that read one text and write another: beginnings that are kept; None: as the folder says."""
     batch_size: int = 32
     """Texts per run of the model."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """How a text is gone on with."""
+
+    max_new_tokens: int | None = None
+    """Tokens at most; None: as many as the task gives by itself."""
+    stops: tuple[str, ...] = ()
+    """Texts after which it is over."""
+    keeps_stop: bool = False
+    """Whether such a text belongs to the answer."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What one token adds to a text."""
+
+    token_id: int
+    """Of the token."""
+    log_probability: float
+    """Of the token, given those before it."""
+    text: str
+    """That is certain since this token; empty where the next one may still change it."""
+    is_special: bool
+    """Whether the token stands for no text."""
+    finish: Literal["end", "stop", "length"] | None
+    """Why this is the last piece: an end token, one of `stops`, or the number of tokens; None: more come."""
+    num_read: int
+    """Tokens of the text that is gone on with."""
 
 
 class Answers(Protocol):
@@ -100,6 +134,8 @@ class DirectTask:
     """Whether inputs are files, which a client sends as they are or in base64."""
     letters: str = ""
     """Of tasks that write character by character: what they can write."""
+    write: Callable[[str, WriteOptions], Iterator[Piece]] | None = None
+    """Goes on with a text piece by piece, at least one; None: the task writes nothing, or all at once."""
 
 
 @final

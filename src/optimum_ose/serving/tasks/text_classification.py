@@ -15,7 +15,7 @@ from optimum_ose.serving.tasks.parts.labels import Labels
 
 def _answers(labels: Labels, pairs: list[TextPair], rows: Rows, options: Options) -> list[Any]:
     top_k = 1 if options.is_best else options.top_k
-    return [labels.ranked(row, top_k) for row in rows]
+    return [labels.ranked(row, top_k, is_raw=options.is_raw) for row in rows]
 
 
 def _formed(answers: list[Any], inputs: object, options: Options) -> Any:

@@ -1,6 +1,6 @@
 """Continuations of texts, the most probable token after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -15,7 +15,9 @@ from optimum_ose.serving.inputs import text_pairs
 from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import run_groups
 from optimum_ose.serving.runner import MAX_BATCH_TOKENS, MAX_OUTPUT_VALUES, PAST, Runner
-from optimum_ose.serving.served_task import DirectTask, Options, ServedTask
+from optimum_ose.serving.served_task import DirectTask, Options, Piece, ServedTask, WriteOptions
+from optimum_ose.serving.token_choice import log_softmax
+from optimum_ose.serving.written_text import WrittenText
 
 _PRESENT = "present."
 _DEFAULT_NEW_TOKENS = 20
@@ -41,6 +43,7 @@ class Continuer:
         self._runner = runner
         self._decoder = decoder
         self._end_ids = sorted(end_ids)
+        self._special_ids = decoder.special_ids
         self._max_length = max_length
         self._tokenizer = Tokenizer.from_str(runner.tokenizer.to_str())
         self._tokenizer.no_truncation()
@@ -116,26 +119,67 @@ class Continuer:
                 "Send another text",
             )
 
+    def pieces(self, text: str, options: WriteOptions) -> Iterator[Piece]:
+        """What follows a text, token by token; together the same as `continuations` gives.
+
+        Args:
+            text: to go on from.
+            options: when it is over.
+
+        Raises:
+            InvalidDataError: as `continuations`; if the model gives values that are no numbers.
+        """
+        encoding = self._tokenizer.encode(text)
+        self._check(len(encoding))
+        most = self._room(len(encoding), options.max_new_tokens or _DEFAULT_NEW_TOKENS)
+        written = WrittenText(self._decoder, options)
+        for count, (tokens, logits) in enumerate(self._steps([encoding]), 1):
+            token = int(tokens[0])
+            is_end = token in self._end_ids
+            new = written.add(token, is_last=is_end or count == most)
+            finish: Any = "stop" if written.is_stopped else "end" if is_end else "length" if count == most else None
+            yield Piece(
+                token_id=token,
+                log_probability=_log_probability(logits[0], token),
+                text=new,
+                is_special=token in self._special_ids,
+                finish=finish,
+                num_read=len(encoding),
+            )
+            if finish is not None:
+                return
+
+    def _room(self, length: int, max_new_tokens: int) -> int:
+        return max_new_tokens if self._max_length is None else min(max_new_tokens, self._max_length - length)
+
     def _continued(self, encodings: list[Encoding], max_new_tokens: int) -> list[list[int]]:
         """New tokens of each text, the one that ends it included."""
-        feeds: dict[str, NDArray[Any]] = dict(self._runner.padding.arrays(encodings, left=True))
-        size, length = feeds["input_ids"].shape
-        if self._max_length is not None:
-            max_new_tokens = min(max_new_tokens, self._max_length - length)
-        past = self._no_past(size)
+        max_new_tokens = self._room(max(map(len, encodings)), max_new_tokens)
         rows: list[list[int]] = [[] for _ in encodings]
-        is_over = np.zeros(size, dtype=bool)
-        while not is_over.all() and max(map(len, rows)) < max_new_tokens:
-            found = self._run(feeds | past)
-            tokens = found["logits"][:, -1].argmax(-1)
+        is_over = np.zeros(len(encodings), dtype=bool)
+        for tokens, _ in self._steps(encodings):
             for place in np.flatnonzero(~is_over):
                 rows[place].append(int(tokens[place]))
             is_over |= np.isin(tokens, self._end_ids)
+            if is_over.all() or max(map(len, rows)) >= max_new_tokens:
+                break
+        return rows
+
+    def _steps(self, encodings: list[Encoding]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """The most probable next token of each text, and the logits (texts, vocabulary) that it was chosen by; then the
+        one after it, without end.
+        """
+        feeds: dict[str, NDArray[Any]] = dict(self._runner.padding.arrays(encodings, left=True))
+        past = self._no_past(len(encodings))
+        while True:
+            found = self._run(feeds | past)
+            logits = found["logits"][:, -1]
+            tokens = logits.argmax(-1)
+            yield tokens, logits
             past = {name: found[name.replace(PAST, _PRESENT, 1)] for name in past}
-            mask = np.concatenate([feeds["attention_mask"], np.ones((size, 1), dtype=np.int64)], axis=1)
+            mask = np.concatenate([feeds["attention_mask"], np.ones((len(tokens), 1), dtype=np.int64)], axis=1)
             whole = np.concatenate([feeds["input_ids"], tokens[:, None]], axis=1)
             feeds = {"input_ids": tokens[:, None] if past else whole, "attention_mask": mask}
-        return rows
 
     def _run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         given = {name: feeds[name] for name in self._runner.input_names}
@@ -147,6 +191,15 @@ def _log_probabilities(logits: NDArray[np.float32], ids: NDArray[np.int64]) -> N
     known = logits[:-1] - logits[:-1].max(axis=1, keepdims=True)
     told = known[np.arange(len(known)), ids[1:]] - np.log(np.exp(known).sum(axis=1))
     return np.asarray(told, dtype=np.float32)
+
+
+def _log_probability(logits: NDArray[np.float32], token: int) -> float:
+    """Of one token by logits (vocabulary,)."""
+    if not np.isfinite(logits).all():
+        raise InvalidDataError(
+            "The model must be able to go on with a text", "it gives values that are no numbers", "Send another text"
+        )
+    return float(log_softmax(logits)[token])
 
 
 def _vocabulary_size(runner: Runner) -> int:
@@ -175,6 +228,7 @@ def _load(model: Model) -> DirectTask:
     return DirectTask(
         answer=partial(_answer, continuer),
         log_probabilities=continuer.log_probabilities,
+        write=continuer.pieces,
         refusal="takes several",
         trial="A",
     )

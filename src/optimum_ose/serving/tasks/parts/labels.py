@@ -30,11 +30,10 @@ class Labels:
             return np.asarray(1.0 / (1.0 + np.exp(-logits)))
         return softmax(logits)
 
-    def ranked(self, logits: NDArray[np.float32], top_k: int | None) -> list[dict[str, Any]]:
-        """The `top_k` most probable labels of one row of logits with their scores; None: all."""
-        labeled = [
-            {"label": self.name(index), "score": score.item()} for index, score in enumerate(self.scores(logits))
-        ]
+    def ranked(self, logits: NDArray[np.float32], top_k: int | None, *, is_raw: bool = False) -> list[dict[str, Any]]:
+        """The `top_k` most probable labels of one row of logits with their scores, or the logits; None: all."""
+        scores = logits if is_raw else self.scores(logits)
+        labeled = [{"label": self.name(index), "score": score.item()} for index, score in enumerate(scores)]
         return sorted(labeled, key=lambda item: item["score"], reverse=True)[:top_k]
 
 
