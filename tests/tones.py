@@ -7,7 +7,13 @@ import numpy as np
 import soundfile
 import torch
 from numpy.typing import NDArray
-from transformers import Wav2Vec2Config, Wav2Vec2Model
+from transformers import (
+    Wav2Vec2Config,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    Wav2Vec2Processor,
+)
 
 RATE = 4000
 """Samples per second that the model takes."""
@@ -71,4 +77,15 @@ def save_listener(folder: Path) -> Path:
         "return_attention_mask": False,
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def save_speaker(folder: Path) -> Path:
+    """An encoder of waveforms with random weights, its feature extractor, and a tokenizer of capital letters."""
+    save_listener(folder)
+    vocabulary = {token: number for number, token in enumerate(("<pad>", "<unk>", "|", "H", "L", "M"))}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    Wav2Vec2Processor(extractor, tokenizer).save_pretrained(folder)
     return folder

@@ -1,5 +1,7 @@
-"""An exported tiny classifier, and the transformers pipeline that it must equal."""
+"""An exported tiny classifier, the transformers pipeline that it must equal, and tiny folders of other tasks."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,15 @@ def folder(model: PreTrainedModel, tmp_path_factory: pytest.TempPathFactory) -> 
     path = save(model, tmp_path_factory.mktemp("served"))
     export_onnx(model, tiny_tokenizer(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def folder_of(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives an exported folder for a task, to be read only."""
+    from serving.served_folders import MAKERS
+
+    @cache
+    def make(task: str) -> Path:
+        return folder if task == "text-classification" else MAKERS[task](tmp_path_factory.mktemp(task))
+
+    return make

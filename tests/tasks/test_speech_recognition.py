@@ -12,10 +12,7 @@ import torch
 from datasets import Dataset
 from transformers import (
     TrainingArguments,
-    Wav2Vec2CTCTokenizer,
-    Wav2Vec2FeatureExtractor,
     Wav2Vec2ForCTC,
-    Wav2Vec2Processor,
     get_linear_schedule_with_warmup,
 )
 from transformers import pipeline as transformers_pipeline
@@ -33,7 +30,7 @@ from optimum_ose.tasks.parts.speech import SPEECH
 from optimum_ose.tasks.parts.transcription import SpeechMetric, collapsed, num_frames, transcription
 from runs import run
 from serving.server_client import ask, running
-from tones import HEIGHTS, RATE, listener_config, save_listener, tone
+from tones import HEIGHTS, RATE, listener_config, save_speaker, tone
 
 TASK = "automatic-speech-recognition"
 CLOSE = 0.002
@@ -59,17 +56,6 @@ def save_speech(folder: Path, *, texts_as: str = "text") -> Path:
             soundfile.write(folder / split / f"{number}.wav", say(text, generator), RATE)
             lines.append(f"{number}.wav,{text}")
         (folder / split / "metadata.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def save_speaker(folder: Path) -> Path:
-    """An encoder of waveforms with random weights, its feature extractor, and a tokenizer of capital letters."""
-    save_listener(folder)
-    vocabulary = {token: number for number, token in enumerate(("<pad>", "<unk>", "|", "H", "L", "M"))}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
-    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
-    Wav2Vec2Processor(extractor, tokenizer).save_pretrained(folder)
     return folder
 
 

@@ -1,9 +1,9 @@
 """The page of all endpoints, `/openapi.json`, written from the records that check their requests."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
+from optimum_ose import __version__
 from optimum_ose.serving.crowd import OPEN_PATHS
 from optimum_ose.serving.endpoint import Endpoint
 from optimum_ose.serving.kinds import Schema
@@ -35,7 +35,7 @@ def openapi(
             paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     document: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": f"{name}: {pipeline.task}", "version": version("optimum-ose")},
+        "info": {"title": f"{name}: {pipeline.task}", "version": __version__},
         "paths": paths,
     }
     if has_key:

@@ -15,7 +15,7 @@ from optimum_ose.serving.fields import Body, Field
 from optimum_ose.serving.inputs import TextPair
 from optimum_ose.serving.kinds import Anything, Choice, Flag, Only, Text, Texts, Whole
 from optimum_ose.serving.pipeline import OnnxPipeline
-from optimum_ose.serving.protocol import parse_json
+from optimum_ose.serving.protocol import ServerLimits, parse_json, too_much
 from optimum_ose.serving.replies import json_reply
 from optimum_ose.serving.served_task import Options
 from optimum_ose.serving.service import Service
@@ -116,15 +116,27 @@ async def _rerank(service: Service, request: Request) -> Response:
     async with service.body(request) as body:
         service.check_room(body)
         asked = RERANK.parse(body, service.limits)
+        _check_size(asked, service.limits)
         inputs = [{"query": asked["query"], "document": text} for text in asked["texts"]]
         pairs = checked_pairs(inputs, service.limits)
         await check_cut(service, pairs, may_cut=asked["truncate"], side=asked["truncation_direction"])
         values = np.array([row[0] for row in await service.rows(pairs)], dtype=np.float64)
-    scores = values if asked["raw_scores"] else 1 / (1 + np.exp(-values))
+    scores = values if asked["raw_scores"] else (1 + np.tanh(values / 2)) / 2  # the logistic function
     ranks = [{"index": int(index), "score": float(scores[index])} for index in np.argsort(-values, kind="stable")]
     if asked["return_text"]:
         ranks = [{**rank, "text": asked["texts"][rank["index"]]} for rank in ranks]
     return json_reply(ranks)
+
+
+def _check_size(asked: dict[str, Any], limits: ServerLimits) -> None:
+    """Refuse a small body of much work: the query is read again with each document."""
+    size = len(asked["query"]) * len(asked["texts"]) + sum(map(len, asked["texts"]))
+    if size > limits.max_body_bytes:
+        raise too_much(
+            f"The query, once for each document, and the documents may have at most {limits.max_body_bytes} characters",
+            f"they have {size}",
+            "Shorten the query, or send fewer documents",
+        )
 
 
 def is_predict(service: Service, content: Any) -> bool:

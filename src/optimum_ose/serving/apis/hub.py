@@ -1,6 +1,7 @@
 """The endpoints in the shape of the Hub's inference API: `/predict`, and `/` as its clients ask a served model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from optimum_ose.serving.protocol import parse_json
 from optimum_ose.serving.replies import json_reply
 from optimum_ose.serving.served_task import DirectTask
 from optimum_ose.serving.service import Service
+from optimum_ose.serving.tasks import served_tasks
 from optimum_ose.serving.vectors import gives_vectors
 
 _ALWAYS_LISTED = frozenset({"text-classification"})
@@ -77,9 +79,9 @@ async def _vectors(service: Service, content: Any) -> Response:
 def _body(pipeline: OnnxPipeline) -> Body:
     task = pipeline.direct_task
     if task is None:
-        return PREDICT
-    example: Mapping[str, Any] = {} if task.takes_files else {"inputs": task.trial}
-    return Body(fields=DIRECT.fields, example=example, allows_others=True)
+        example = served_tasks()[pipeline.task].example
+        return replace(PREDICT, example={"inputs": pipeline.trial_text if example is None else example})
+    return replace(DIRECT, example={} if task.takes_files else {"inputs": task.trial})
 
 
 def _root_body(pipeline: OnnxPipeline) -> Body:

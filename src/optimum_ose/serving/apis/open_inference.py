@@ -1,5 +1,6 @@
 """The endpoints of the Open Inference Protocol; bodies are read and written by `serving.open_inference`."""
 
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
@@ -22,7 +23,6 @@ _INFER = Body(
         "inputs": Field(kind=_TENSORS, meaning="the BYTES tensor text, and perhaps text_pair", is_required=True),
         "outputs": Field(kind=_TENSORS, meaning="tensors to send; by default all"),
     },
-    example={"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a text"]}]},
     allows_others=True,
 )
 """For `/openapi.json`: requests are checked by `parse_infer`."""
@@ -68,6 +68,11 @@ def _check_model(service: Service, request: Request) -> None:
         )
 
 
+def _body(pipeline: OnnxPipeline) -> Body:
+    text = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [pipeline.trial_text]}
+    return replace(_INFER, example={"inputs": [text]})
+
+
 def _has_tensors(pipeline: OnnxPipeline) -> bool:
     return pipeline.direct_task is None
 
@@ -95,7 +100,7 @@ def _of_model(path: str) -> tuple[Endpoint, ...]:
             path=f"{path}/infer",
             summary="Answers of texts as tensors, also in binary.",
             respond=_infer,
-            body=lambda _pipeline: _INFER,
+            body=_body,
             needs=needs,
             fits=_has_tensors,
         ),
