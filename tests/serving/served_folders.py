@@ -23,7 +23,7 @@ from export.tiny_text import BERT_SIZES, save, tiny_classifier, tiny_tokenizer
 from optimum_ose import ExportConfig, OSEOptimizer
 from optimum_ose.export.onnx_export import export_onnx
 from serving.test_served_images import exported as exported_images
-from serving.test_tasks import GPT2, LABELS, exported
+from serving.test_tasks import GPT2, LABELS, exported, whole_words
 from tones import RATE, listener_config, save_speaker, tone
 
 SIZES = {**BERT_SIZES, "initializer_range": 0.4}
@@ -63,7 +63,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "multiple-choice": _text(AutoModelForMultipleChoice),
     "sentence-embedding": _text(AutoModel, pooling="mean"),
     "feature-extraction": _text(AutoModel),
-    "text-generation": _text(AutoModelForCausalLM),
+    "text-generation": _text(AutoModelForCausalLM, make=whole_words),
     "image-classification": lambda folder: exported_images("vit", folder),
     "automatic-speech-recognition": _speaker,
 }

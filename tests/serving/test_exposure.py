@@ -4,7 +4,7 @@ import json
 import logging
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def test_what_is_no_form_of_another_page_is_answered(plain: int) -> None:
 @pytest.mark.parametrize(
     "authorization", ["", KEY, f"Basic {KEY}", "Bearer", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", "Bearer \xe9"]
 )
-@pytest.mark.parametrize("path", ["/predict", "/metrics", "/v2", "/nowhere"])
+@pytest.mark.parametrize("path", ["/predict", "/metrics", "/v2", "/nowhere", "/openapi.json", "/embed", "/rerank"])
 def test_without_the_key_nothing_is_told(exposed: int, authorization: str, path: str) -> None:
     method = "POST" if path == "/predict" else "GET"
     status, headers, body = ask(exposed, path, method, Host="api.example", Authorization=authorization)
@@ -99,6 +99,37 @@ def test_pages_of_the_origins_that_are_named_may_ask_and_others_not(exposed: int
     assert ask(exposed, Origin=PAGE, Content_Type="application/json", **key)[1]["access-control-allow-origin"] == PAGE
     assert ask(exposed, method="OPTIONS", Host="api.example", Origin="https://evil.example", **asked)[0] == 400
     assert ask(exposed, Origin="https://evil.example", Content_Type="text/plain", **key)[0] == 403
+
+
+NEW = ["/", "/v1/embeddings", "/v1/completions", "/v1/audio/transcriptions", "/embed", "/rerank", "/generate"]
+
+
+@pytest.mark.parametrize("path", NEW)
+def test_every_endpoint_is_guarded_alike(exposed: int, path: str) -> None:
+    key = {"Host": "api.example", "Authorization": f"Bearer {KEY}"}
+    answered = (200,) if path == "/" else (404,)  # the others do not fit this folder
+    assert ask(exposed, path, **key)[0] in answered
+    status, headers, body = ask(exposed, path, Host="api.example")
+    assert (status, headers["www-authenticate"]) == (401, "Bearer")
+    error = json.loads(body)["error"]
+    assert (error["type"] == "authentication_error") if path.startswith("/v1/") else "the server's key" in error
+    assert ask(exposed, path, **{**key, "Host": "evil.example"})[0] == 400
+    page = ask(exposed, path, Origin=PAGE, Content_Type="application/json", **key)
+    assert (page[0], page[1]["access-control-allow-origin"]) == (answered[0], PAGE)
+    assert ask(exposed, path, Origin="https://evil.example", Content_Type="multipart/form-data", **key)[0] == 403
+
+
+def test_a_stream_is_guarded_and_told_to_pages_that_are_named(folder_of: Callable[[str], Path]) -> None:
+    exposure = Exposure(api_key=KEY, cors_origins=(PAGE,))
+    body = json.dumps({"prompt": "the cat", "stream": True}).encode()
+    with running(create_server(folder_of("text-generation"), port=0, num_threads=1, exposure=exposure)) as port:
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        for headers, status in (({"Authorization": f"Bearer {KEY}"}, 200), ({}, 401)):
+            connection.request("POST", "/v1/completions", body, {"Origin": PAGE, **headers})
+            response = connection.getresponse()
+            assert (response.status, response.headers["access-control-allow-origin"]) == (status, PAGE)
+            assert (b"[DONE]" in response.read()) is (status == 200)
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def _pieces(pipeline: OnnxPipeline, texts: list[str], options: WriteOptions) -> 
     task = pipeline.direct_task
     if task is None or task.write is None:
         return
-    for index, text in enumerate(texts):
-        for piece in task.write(text, options):
+    written = [task.write(text, options) for text in texts]  # refuses, before the first piece
+    for index, continuation in enumerate(written):
+        for piece in continuation:
             yield index, piece

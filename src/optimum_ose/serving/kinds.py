@@ -39,6 +39,8 @@ class Text:
 
     longest: int | None = None
     """Characters at most; None: as many as the server takes."""
+    may_be_empty: bool = True
+    """Whether it may have no characters."""
 
     def read(self, name: str, value: Any, limits: ServerLimits) -> str:
         """It, if it is one that UTF-8 can hold."""
@@ -46,6 +48,8 @@ class Text:
             raise WrongValueError(f"{name} is no text")
         if self.longest is not None and len(value) > self.longest:
             raise too_much(f"{name} may have at most {self.longest} characters", f"it has {len(value)}", "Cut it")
+        if not value and not self.may_be_empty:
+            raise WrongValueError(f"{name} is empty")
         check_length(len(value), limits)
         try:
             value.encode()
@@ -55,7 +59,8 @@ class Text:
 
     def schema(self, limits: ServerLimits) -> Schema:
         """A string."""
-        return {"type": "string", "maxLength": limits.max_text_characters if self.longest is None else self.longest}
+        most = limits.max_text_characters if self.longest is None else self.longest
+        return {"type": "string", "maxLength": most} | ({} if self.may_be_empty else {"minLength": 1})
 
 
 @final
@@ -69,6 +74,8 @@ class Texts:
     """Characters of a text at most; None: as many as the server takes."""
     takes_one: bool = True
     """Whether a text alone is allowed."""
+    may_be_empty: bool = True
+    """Whether a text may have no characters."""
 
     def read(self, name: str, value: Any, limits: ServerLimits) -> list[str]:
         """A list of texts."""
@@ -94,7 +101,7 @@ class Texts:
 
     @property
     def _text(self) -> Text:
-        return Text(self.longest)
+        return Text(self.longest, self.may_be_empty)
 
 
 @final

@@ -135,7 +135,8 @@ class DirectTask:
     letters: str = ""
     """Of tasks that write character by character: what they can write."""
     write: Callable[[str, WriteOptions], Iterator[Piece]] | None = None
-    """Goes on with a text piece by piece, at least one; None: the task writes nothing, or all at once."""
+    """Goes on with a text piece by piece, at least one; what it refuses, it refuses before that is iterated. None: the
+    task writes nothing, or all at once."""
 
 
 @final

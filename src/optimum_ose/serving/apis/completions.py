@@ -42,7 +42,7 @@ COMPLETIONS = Body(
         "model": MODEL,
         "prompt": Field(kind=Texts(), meaning="a text or a list of texts; no token ids", is_required=True),
         "max_tokens": Field(kind=Whole(most=MAX_NEW_TOKENS), meaning="tokens at most", default=16),
-        "stop": Field(kind=Texts(most=4, longest=256), meaning="texts before which it is over"),
+        "stop": Field(kind=Texts(most=4, longest=256, may_be_empty=False), meaning="texts before which it is over"),
         "stream": Field(kind=Flag(), meaning="whether the answer comes token by token", default=False),
         "stream_options": Field(
             kind=Body(fields={"include_usage": Field(kind=Flag(), meaning="whether usage comes last", default=False)}),

@@ -42,7 +42,9 @@ _OTHERS = {
 _PARAMETERS = Body(
     fields={
         "max_new_tokens": Field(kind=Whole(most=MAX_NEW_TOKENS), meaning="tokens at most", default=20),
-        "stop": Field(kind=Texts(most=4, longest=256, takes_one=False), meaning="texts after which it is over"),
+        "stop": Field(
+            kind=Texts(most=4, longest=256, takes_one=False, may_be_empty=False), meaning="texts after which it is over"
+        ),
         "details": Field(kind=Flag(), meaning="whether tokens and the reason of the end are told"),
         "return_full_text": Field(kind=Flag(), meaning="whether the answer begins with the text"),
         "seed": Field(kind=Whole(least=0), meaning="changes nothing: nothing is drawn"),

@@ -131,6 +131,9 @@ class Continuer:
         """
         encoding = self._tokenizer.encode(text)
         self._check(len(encoding))
+        return self._pieces(encoding, options)
+
+    def _pieces(self, encoding: Encoding, options: WriteOptions) -> Iterator[Piece]:
         most = self._room(len(encoding), options.max_new_tokens or _DEFAULT_NEW_TOKENS)
         written = WrittenText(self._decoder, options)
         for count, (tokens, logits) in enumerate(self._steps([encoding]), 1):
