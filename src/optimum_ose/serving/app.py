@@ -67,14 +67,9 @@ class PredictionApp:
         self._routed.router.redirect_slashes = False
         self._app = MeasuredApp(guarded(self._dispatch, self.exposure), self._service.metrics)
 
-    @property
-    def draining(self) -> bool:
-        """Whether load balancers and clients are told to go elsewhere."""
-        return self._service.draining
-
-    @draining.setter
-    def draining(self, value: bool) -> None:
-        self._service.draining = value
+    def drain(self) -> None:
+        """Tell load balancers and clients from now on to go elsewhere."""
+        self._service.draining = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope of ASGI."""
@@ -82,7 +77,7 @@ class PredictionApp:
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send predictions, which are most requests, past the router and its middlewares, which cost time."""
-        send = self._closing(send) if self.draining else send
+        send = self._closing(send) if self._service.draining else send
         route = self._posted.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if route is None:
             await self._routed(scope, receive, send)

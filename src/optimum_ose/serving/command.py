@@ -22,7 +22,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("folder", type=_path, help="exported folder")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
-    parser.add_argument("--model-name", help="name of the model in the Open Inference Protocol; default: the folder's")
+    parser.add_argument(
+        "--model-name", help="name of the model in the Open Inference Protocol and OpenAI's API; default: the folder's"
+    )
     parser.add_argument("--file-name", help="ONNX file relative to the folder; default: the recommended one")
     parser.add_argument("--workers", type=int, default=1, help="batches computed at once")
     parser.add_argument("--num-threads", type=int, help="threads of one batch; default: ONNX Runtime's choice")

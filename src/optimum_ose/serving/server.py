@@ -51,14 +51,15 @@ def create_server(
     """Load the folder and bind the port.
 
     `POST /predict` takes `{"inputs": text or list, "parameters": {"top_k": n}}` and answers with one list of labels and
-    scores per text, as the Hub's inference API does. `/v2` speaks the Open Inference Protocol. `GET /health`: the
-    process lives. `GET /ready`: it takes requests. `GET /metrics`: Prometheus.
+    scores per text, as the Hub's inference API does. `/v1` speaks OpenAI's API, `/v2` the Open Inference Protocol;
+    `GET /openapi.json` lists what the folder answers. `GET /health`: the process lives. `GET /ready`: it takes
+    requests. `GET /metrics`: Prometheus.
 
     Args:
         folder: an exported folder; see `OnnxPipeline.from_pretrained`.
         host: address to listen on.
         port: 0 takes a free one; `port` of the result tells which.
-        name: of the model in the Open Inference Protocol; None: the folder's.
+        name: of the model in the Open Inference Protocol and OpenAI's API; None: the folder's.
         file_name: ONNX file relative to the folder.
         num_threads: intra-op threads of one batch.
         num_workers: batches computed at once.
@@ -188,6 +189,6 @@ class _DrainingServer(Server):
 
         Uvicorn alone would reset connections that wait in the kernel, or whose request has not been read yet.
         """
-        self.app.draining = True
+        self.app.drain()
         await asyncio.sleep(_SWEEP_SECONDS)
         await super().shutdown(sockets)
