@@ -112,12 +112,6 @@ def test_half_precision_weights_are_refused(tmp_path: Path) -> None:
         export_onnx(tiny_classifier().bfloat16(), TOKENIZER, tmp_path)
 
 
-def test_a_model_beyond_the_limit_of_the_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, "_PROTOBUF_LIMIT", 1000)
-    with pytest.raises(UnsupportedModelError, match=r"below 2 GiB; the model has 0.0 GiB\. Export a smaller model"):
-        export_onnx(tiny_classifier(), TOKENIZER, tmp_path)
-
-
 @pytest.mark.parametrize("opset", [13, 21, "17"])
 def test_an_operator_set_that_cannot_be_written_is_refused_as_in_a_config(opset: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidConfigError, match="export_onnx: opset must") as exported:

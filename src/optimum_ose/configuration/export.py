@@ -19,6 +19,9 @@ class ExportConfig:
     int8."""
     half_weights: bool = False
     """Whether to write `onnx/model_fp16.onnx` too: half the size on the disk, computed in float32."""
+    weight_only: tuple[Literal["int8", "int4"], ...] = ()
+    """Further files whose weights alone are quantized, in blocks of 32: `int8` for `onnx/model_int8.onnx`, `int4` for
+    `onnx/model_q4.onnx`. A run does not score or time them."""
     opset: Opset = 17
     """ONNX operator set, 14 to 20: what the exporter of PyTorch writes."""
     pooling: Literal["none", "mean", "first", "last"] = "none"

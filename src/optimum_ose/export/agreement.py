@@ -1,4 +1,4 @@
-"""Whether an int8 file answers as its fp32 file does, and which of the two a folder serves by default."""
+"""Whether a quantized file answers as its fp32 file does, and which of them a folder serves by default."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,11 @@ from optimum_ose.export.sequence_inputs import sequence_inputs
 from optimum_ose.export.sequence_parity import open_sequences, written_logits
 from optimum_ose.modeling.model_inputs import takes_choices
 from optimum_ose.preprocessing import WRITTEN, WRITTEN_MASK, choices_apart
-from optimum_ose.serving.graphs import FULL, INT8, files_beside, main_file
+from optimum_ose.serving.graphs import FULL, HALF, INT8, WEIGHTS_INT4, WEIGHTS_INT8, files_beside, main_file
 
 MIN_AGREEMENT = 0.9
 """Of an int8 file that becomes the default: its error is at most a third of what fp32's answers differ by."""
+_NAMES = {INT8: "int8", WEIGHTS_INT8: "weight-only int8", WEIGHTS_INT4: "weight-only int4", HALF: "fp16"}
 _NUM_MADE_UP, _MAX_WORDS = 48, 24
 """Texts of random tokens, and tokens of the longest, where no rows of the task are given."""
 _IMAGES = 8
@@ -39,7 +40,7 @@ class DefaultFile:
     reason: str
     """In words."""
     agreement: float | None = None
-    """Of int8 with fp32, in [0, 1]; see `agreement`. None if there is no int8 file."""
+    """Of the quantized file with fp32, in [0, 1]; see `agreement`. None if there is no such file."""
 
 
 def choose_default(
@@ -56,16 +57,29 @@ def choose_default(
         tokenizer: pads; None for a model of images or sound.
         rows: token rows of the task, of which at most 64 are used; none: random tokens or pixels.
     """
-    full, quantized = main_file(folder), main_file(folder, INT8)
-    if not (folder / quantized).is_file():
+    has_int8 = (folder / main_file(folder, INT8)).is_file()
+    found = {INT8: agreement(folder, model, tokenizer, rows)} if has_int8 else {}
+    return judged_default(folder, found, on_rows=tokenizer is not None and len(rows) > 0)
+
+
+def judged_default(folder: Path, agreements: Mapping[str, float], *, on_rows: bool) -> DefaultFile:
+    """The first quantized file that answers as the fp32 file does; without one, the fp32 file.
+
+    Args:
+        folder: holds `onnx/`.
+        agreements: with the fp32 file, by the ending of the quantized file's name, in the order of preference.
+        on_rows: whether rows of the task were compared, and not random inputs.
+    """
+    full, where = main_file(folder), "rows of the task" if on_rows else "random inputs"
+    if not agreements:
         return DefaultFile(default_file=full, reason="there is no int8 file")
-    found = agreement(folder, model, tokenizer, rows)
-    given = tokenizer is not None and len(rows) > 0
-    what = f"{found:.2f} on {'rows of the task' if given else 'random inputs'}"
-    if found >= MIN_AGREEMENT:
-        return DefaultFile(default_file=quantized, reason=f"int8 agrees with fp32: {what}", agreement=found)
-    reason = f"int8 agrees with fp32 by {what} only, below {MIN_AGREEMENT:g}"
-    return DefaultFile(default_file=full, reason=reason, agreement=found)
+    for ending, found in agreements.items():
+        if found >= MIN_AGREEMENT:
+            reason = f"{_NAMES[ending]} agrees with fp32: {found:.2f} on {where}"
+            return DefaultFile(default_file=main_file(folder, ending), reason=reason, agreement=found)
+    ending, best = max(agreements.items(), key=lambda item: item[1])
+    reason = f"{_NAMES[ending]} agrees with fp32 by {best:.2f} on {where} only, below {MIN_AGREEMENT:g}"
+    return DefaultFile(default_file=full, reason=reason, agreement=best)
 
 
 def agreement(
@@ -73,15 +87,21 @@ def agreement(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
     rows: Sequence[Mapping[str, Any]],
+    *,
+    ending: str = INT8,
 ) -> float:
-    """How well the int8 file of a folder agrees with its fp32 file: 1 at best, 0 or less if it answers by chance.
+    """How well another file of a folder agrees with its fp32 file: 1 at best, 0 or less if it answers by chance.
 
-    One minus the mean square error of int8, relative to the variance of fp32's answers over texts, tokens or places in
-    a text. Of logits of classes it counts what differs between the classes of a text. The least of all outputs counts.
+    One minus the mean square error of the other file, relative to the variance of fp32's answers over texts, tokens or
+    places in a text. Of logits of classes it counts what differs between the classes of a text. The least of all
+    outputs counts.
+
+    Args: those of `choose_default`, and
+        ending: of the other file's name.
     """
     if writes_sequences(model):
-        return _explained(_written_alike(folder, model, tokenizer, rows))
-    sessions = [open_session(folder / main_file(folder, ending)) for ending in (FULL, INT8)]
+        return _explained(_written_alike(folder, model, tokenizer, rows, ending))
+    sessions = [open_session(folder / main_file(folder, name)) for name in (FULL, ending)]
     answers: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for inputs in _batches(model, tokenizer, rows, {item.name for item in sessions[0].get_inputs()}):
         full, quantized = (session_outputs(session, inputs) for session in sessions)
@@ -98,9 +118,10 @@ def _written_alike(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
     rows: Sequence[Mapping[str, Any]],
+    ending: str,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Logits of both formats along what is to be written."""
-    sessions = [open_sequences(*files_beside(folder / main_file(folder, ending))) for ending in (FULL, INT8)]
+    sessions = [open_sequences(*files_beside(folder / main_file(folder, name))) for name in (FULL, ending)]
     batches: list[Mapping[str, torch.Tensor]] = []
     if tokenizer is not None and len(rows):
         step, collate = -(-len(rows) // _MAX_ROWS), pad_rows(tokenizer)

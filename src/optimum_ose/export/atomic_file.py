@@ -25,10 +25,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            _sync(temporary, os.O_RDWR)
+            sync(temporary, os.O_RDWR)
             temporary.replace(path)
             if os.name == "posix":  # elsewhere a folder cannot be opened
-                _sync(path.parent, os.O_RDONLY)
+                sync(path.parent, os.O_RDONLY)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -39,7 +39,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def _sync(path: Path, flags: int) -> None:
+def sync(path: Path, flags: int) -> None:
     """Flush a file, or the directory entry of a rename, to the disk."""
     handle = os.open(path, flags)
     try:

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from optimum_ose.exceptions import ExportError
-from optimum_ose.export.atomic_file import atomic_file
+from optimum_ose.export.graph_files import atomic_graph, save_graph
 from optimum_ose.export.parity import open_session
 from optimum_ose.serving.graphs import HALF, files_beside, main_file
 
@@ -47,8 +47,9 @@ def _write_half(source: Path, target: Path) -> None:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    with atomic_file(target) as temporary:
-        onnx.save(model, temporary)
+    with atomic_graph(target) as temporary:
+        save_graph(model, temporary)
+        del model
         open_session(temporary)
 
 

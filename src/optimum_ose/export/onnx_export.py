@@ -16,10 +16,10 @@ from optimum_ose.configuration.faults import refusal
 from optimum_ose.configuration.kinds import Opset
 from optimum_ose.configuration.rules import setting_faults
 from optimum_ose.exceptions import ExportError, OSEError, UnsupportedModelError
-from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.computation import Computation, free_axes
 from optimum_ose.export.decoders import writes_sequences
 from optimum_ose.export.example_inputs import example_inputs
+from optimum_ose.export.graph_files import PROTOBUF_LIMIT, atomic_graph
 from optimum_ose.export.parity import check_parity
 from optimum_ose.export.past import random_past
 from optimum_ose.export.pooling import Pooling, as_pooling
@@ -30,8 +30,6 @@ from optimum_ose.serving.graphs import MODEL, onnx_file
 from optimum_ose.silence import STANDARD_OUTPUT, native_silence
 from optimum_ose.tasks.parts.pooling import SentencePooling
 from optimum_ose.wording import first_line
-
-_PROTOBUF_LIMIT = 2**31  # an ONNX file without external data is one protobuf message
 
 
 def export_onnx(
@@ -82,7 +80,7 @@ def export_onnx(
                 model, partial(_eager_twin, model), tokenizer, Path(folder), opset=opset, tolerance=tolerance
             )
     path = Path(folder) / onnx_file(MODEL)
-    with atomic_file(path) as temporary:
+    with atomic_graph(path) as temporary:
         with _traceable(model):
             _trace(_eager_twin(model), tokenizer, temporary, opset=opset, pooling=as_pooling(pooling))
         rewrite_for_runtime(temporary)
@@ -155,10 +153,11 @@ def _trace(
 
 
 def require_exportable_weights(model: PreTrainedModel) -> None:
-    """Pass if a model's weights fit into one ONNX file.
+    """Pass if a model's weights can be written to ONNX files.
 
     Raises:
-        UnsupportedModelError: if they are not float32, or take 2 GiB and more.
+        UnsupportedModelError: if they are not float32; or if a model that reads with an encoder and writes with a
+            decoder has 2 GiB of them and more.
     """
     floating = {str(tensor.dtype) for tensor in model.parameters() if tensor.is_floating_point()}
     if floating != {"torch.float32"}:
@@ -168,9 +167,9 @@ def require_exportable_weights(model: PreTrainedModel) -> None:
             "Call model.float()",
         )
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
-    if num_bytes >= _PROTOBUF_LIMIT:
+    if num_bytes >= PROTOBUF_LIMIT and writes_sequences(model):
         raise UnsupportedModelError(
-            "The weights of an ONNX file must stay below 2 GiB",
+            "The weights of a model with an encoder and a decoder must stay below 2 GiB",
             f"the model has {num_bytes / 2**30:.1f} GiB",
             "Export a smaller model",
         )

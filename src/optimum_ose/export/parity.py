@@ -72,6 +72,24 @@ def check_parity(
     Raises:
         ExportError: if a difference is larger, or an output is not a number.
     """
+    found = measure_parity(model, onnx_path, tokenizer, shapes=shapes, seed=seed, pooling=pooling)
+    return require_parity(found, tolerance=tolerance)
+
+
+def measure_parity(
+    model: PreTrainedModel,
+    onnx_path: Path,
+    tokenizer: PreTrainedTokenizerBase | None,
+    *,
+    shapes: Sequence[tuple[int, int]] = _SHAPES,
+    seed: int = 0,
+    pooling: Pooling | SentencePooling | None = None,
+) -> Parity:
+    """The comparison of `check_parity`, which any difference passes.
+
+    Raises:
+        ExportError: if the file fails on an input.
+    """
     generator = np.random.default_rng(seed)
     session = open_session(onnx_path)
     differences, magnitudes, compared = [0.0], [0.0], []
@@ -95,29 +113,24 @@ def check_parity(
                 differences.append(largest_magnitude(actual[name][real] - array[real]) if fits else float("inf"))
                 magnitudes.append(largest_magnitude(array[real]))
         compared.append(rows_and_length(inputs))
-    return judged_parity(differences, magnitudes, compared, tolerance=tolerance)
+    return Parity(worst_difference=max(differences), largest_output=max(magnitudes), shapes=tuple(compared))
 
 
-def judged_parity(
-    differences: Sequence[float], magnitudes: Sequence[float], compared: Sequence[tuple[int, int]], *, tolerance: float
-) -> Parity:
-    """The outcome of comparisons.
+def require_parity(parity: Parity, *, tolerance: float) -> Parity:
+    """A comparison that passes.
 
     Args:
-        differences: the largest one of each comparison.
-        magnitudes: the largest |output| of PyTorch in each.
-        compared: their shapes.
+        parity: what was found.
         tolerance: see `check_parity`.
 
     Raises:
-        ExportError: if a difference is larger than the tolerance, or an output is not a number.
+        ExportError: if the difference is larger than the tolerance, or an output is not a number.
     """
-    parity = Parity(worst_difference=max(differences), largest_output=max(magnitudes), shapes=tuple(compared))
     bound = tolerance * max(1.0, parity.largest_output)
     if not parity.worst_difference <= bound < np.inf:
         raise ExportError(
             f"The ONNX file must compute what the model computes, within {bound:.3g}",
-            f"the largest difference over the shapes {list(compared)} is {parity.worst_difference:.3g}",
+            f"the largest difference over the shapes {list(parity.shapes)} is {parity.worst_difference:.3g}",
             _parity_remedy(parity),
         )
     return parity

@@ -11,7 +11,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError, InvalidConfigError, UnsupportedModelError
-from optimum_ose.export.atomic_file import atomic_file
+from optimum_ose.export.graph_files import atomic_graph, is_large, save_graph
 from optimum_ose.export.merging import is_merged, merge, split
 from optimum_ose.export.parity import open_session
 from optimum_ose.preprocessing import choices_apart, holds_choices
@@ -36,13 +36,13 @@ def quantize_dynamic_int8(folder: Path) -> Path:
         OutputFolderError: if the file cannot be written.
     """
     for source, target in _sources_and_targets(folder):
-        with atomic_file(target) as temporary:
+        with atomic_graph(target) as temporary:
             graph = onnx.load(source)
             if is_merged(graph):
                 parts = [_quantized(part, temporary) for part in split(graph)]
-                onnx.save(merge(*parts), temporary)
+                save_graph(merge(*parts), temporary)
             else:
-                onnx.save(_quantized(graph, temporary), temporary)
+                save_graph(_quantized(graph, temporary), temporary)
             open_session(temporary)
     return target
 
@@ -57,6 +57,7 @@ def _quantized(graph: onnx.ModelProto, temporary: Path) -> onnx.ModelProto:
         per_channel=True,
         reduce_range=True,
         weight_type=QuantType.QInt8,
+        use_external_data_format=is_large(graph),
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     return onnx.load(temporary)
@@ -98,7 +99,7 @@ def quantize_static_int8(
             "Use dynamic-int8",
         )
     step = -(-len(rows) // _MAX_CALIBRATION_ROWS)
-    with atomic_file(target) as temporary:
+    with atomic_graph(target) as temporary:
         quantize_static(
             graph,
             temporary,
@@ -111,11 +112,13 @@ def quantize_static_int8(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             reduce_range=True,
+            use_external_data_format=is_large(graph),
             extra_options={
                 "DefaultTensorType": onnx.TensorProto.FLOAT,
                 "OpTypesToExcludeOutputQuantization": _PRODUCTS,
             },
         )
+        save_graph(onnx.load(temporary), temporary)
         open_session(temporary)
     return target
 

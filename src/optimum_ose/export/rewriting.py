@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto
 
+from optimum_ose.export.graph_files import save_graph
 from optimum_ose.export.narrowing import narrow_to_read_tokens
 
 
@@ -12,13 +13,13 @@ def rewrite_for_runtime(path: Path) -> None:
     """Rewrite an ONNX file in place: see `share_weights`, `narrow_to_read_tokens` and `separate_residuals`.
 
     Args:
-        path: a file that holds its weights.
+        path: a file that holds its weights, or has them beside it.
     """
     model = onnx.load(path)
     share_weights(model)
     narrow_to_read_tokens(model)
     separate_residuals(model)
-    onnx.save(model, path)
+    save_graph(model, path)
 
 
 def share_weights(model: ModelProto) -> int:

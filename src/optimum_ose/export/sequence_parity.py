@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.exceptions import ExportError
-from optimum_ose.export.parity import RUNTIME_ERRORS, Parity, judged_parity, largest_magnitude, open_session
+from optimum_ose.export.parity import RUNTIME_ERRORS, Parity, largest_magnitude, open_session, require_parity
 from optimum_ose.export.sequence_inputs import sequence_inputs
 from optimum_ose.modeling.prediction import evaluating
 from optimum_ose.serving.sequence_session import SequenceSession
@@ -31,17 +31,37 @@ def check_sequence_parity(
 ) -> Parity:
     """Compare logits on random token ids, with padding: written at once, and in three parts with the past.
 
+    Args: those of `measure_sequence_parity`, and
+        tolerance: see `check_parity`.
+
+    Raises:
+        ExportError: if a difference is larger, or an output is not a number.
+    """
+    found = measure_sequence_parity(model, encoder, decoder, tokenizer, shapes=shapes, seed=seed)
+    return require_parity(found, tolerance=tolerance)
+
+
+def measure_sequence_parity(
+    model: PreTrainedModel,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: PreTrainedTokenizerBase | None,
+    *,
+    shapes: Sequence[tuple[int, int, int]] = _SHAPES,
+    seed: int = 0,
+) -> Parity:
+    """The comparison of `check_sequence_parity`, which any difference passes.
+
     Args:
         model: the PyTorch model.
         encoder: its ONNX file.
         decoder: its ONNX file.
         tokenizer: the model's tokenizer.
-        tolerance: see `check_parity`.
         shapes: of each comparison.
         seed: of the inputs.
 
     Raises:
-        ExportError: if a difference is larger, or an output is not a number.
+        ExportError: if the files fail on an input.
     """
     generator, session = np.random.default_rng(seed), open_sequences(encoder, decoder)
     differences, magnitudes, compared = [0.0], [0.0], []
@@ -62,7 +82,7 @@ def check_sequence_parity(
             differences.append(largest_magnitude(found - expected) if fits else float("inf"))
         magnitudes.append(largest_magnitude(expected))
         compared.append((batch_size, int(inputs["input_ids"].shape[1])))
-    return judged_parity(differences, magnitudes, compared, tolerance=tolerance)
+    return Parity(worst_difference=max(differences), largest_output=max(magnitudes), shapes=tuple(compared))
 
 
 def torch_logits(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> NDArray[np.float32]:
