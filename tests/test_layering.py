@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("hub",),
     ("report",),
     ("optimizer",),
+    ("conversion",),
     ("pipeline",),
     ("commands",),
     ("__main__",),

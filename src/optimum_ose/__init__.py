@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from optimum_ose.configuration import ExportConfig as ExportConfig
     from optimum_ose.configuration import OSEConfig as OSEConfig
     from optimum_ose.configuration import SearchConfig as SearchConfig
+    from optimum_ose.conversion.exporting import export_onnx as export_onnx
     from optimum_ose.core.agora import run_agora as run_agora
     from optimum_ose.core.architecture import Architecture as Architecture
     from optimum_ose.core.fptas import extract as extract
@@ -42,6 +43,7 @@ _HOME_OF = {
     "SearchConfig": "configuration",
     "SearchSpace": "core.search_space",
     "derive_search_space": "modeling.search_space",
+    "export_onnx": "conversion.exporting",
     "extract": "core.fptas",
     "push_to_hub": "hub.upload",
     "reconfigure": "modeling.reconfiguration",

@@ -112,23 +112,36 @@ def claim_for_export(path: Path, *, teacher: str | None = None) -> None:
     Raises:
         OutputFolderError: if it holds files of somebody else or the teacher, or cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputFolderError(f"{path} must be a folder", "it is a file", "Choose another folder")
-    is_teacher = teacher is not None and path.is_dir() and Path(teacher).is_dir() and path.samefile(teacher)
-    is_ours = (path / RUN_FILE).is_file() or (path / EXPORT_MARK).is_file()
-    strange = strange_files(path)
-    if is_teacher or (strange and not is_ours):
-        raise OutputFolderError(
-            f"The folder {path} must be empty or written by optimum-ose",
-            "it is the teacher's own" if is_teacher else f"it holds {listed(strange, limit=5)}",
-            "Choose another folder",
-        )
+    require_exportable_into(path, teacher=teacher)
+    is_ours = _is_ours(path)
     make_writable(path)
     if is_ours:
         _remove_left_over(path)
     else:
         with writing(path, always=True):
             write_atomic(path / EXPORT_MARK, "written by optimum-ose\n")
+
+
+def require_exportable_into(path: Path, *, teacher: str | None = None) -> None:
+    """Pass if `claim_for_export` would, as far as that shows without writing.
+
+    Raises:
+        OutputFolderError: if the folder holds files of somebody else or the teacher.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputFolderError(f"{path} must be a folder", "it is a file", "Choose another folder")
+    is_teacher = teacher is not None and path.is_dir() and Path(teacher).is_dir() and path.samefile(teacher)
+    strange = strange_files(path)
+    if is_teacher or (strange and not _is_ours(path)):
+        raise OutputFolderError(
+            f"The folder {path} must be empty or written by optimum-ose",
+            "it is the teacher's own" if is_teacher else f"it holds {listed(strange, limit=5)}",
+            "Choose another folder",
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    return (path / RUN_FILE).is_file() or (path / EXPORT_MARK).is_file()
 
 
 def _remove_left_over(path: Path) -> None:

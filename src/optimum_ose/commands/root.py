@@ -4,10 +4,11 @@ from typing import ClassVar
 
 from optimum.commands.base import BaseOptimumCLICommand, CommandInfo
 
+from optimum_ose.commands.export import ExportCommand
 from optimum_ose.commands.folder_verbs import BenchCommand, PushCommand, ReportCommand, ServeCommand
 from optimum_ose.commands.run import RunCommand
 from optimum_ose.commands.space import SpaceCommand
-from optimum_ose.commands.stages import DistillCommand, ExportCommand, ExtractCommand, FinetuneCommand
+from optimum_ose.commands.stages import DistillCommand, ExtractCommand, FinetuneCommand
 from optimum_ose.commands.students import StudentsCommand
 from optimum_ose.commands.trim import TrimCommand
 
@@ -16,7 +17,7 @@ VERBS = (
     CommandInfo("extract", "find the architecture", ExtractCommand),
     CommandInfo("distill", "initialize and distil the student", DistillCommand),
     CommandInfo("finetune", "fine-tune the student with Agora", FinetuneCommand),
-    CommandInfo("export", "write the ONNX files", ExportCommand),
+    CommandInfo("export", "write ONNX files: of any model, or of the student of a run", ExportCommand),
     CommandInfo("run", "all stages, resumable", RunCommand),
     CommandInfo("students", "write students of several sizes from one elastic training", StudentsCommand),
     CommandInfo("bench", "measure teacher and student side by side", BenchCommand),

@@ -1,4 +1,4 @@
-"""`ose extract`, `distill`, `finetune`, `export`: one stage each, on the same folder."""
+"""`ose extract`, `distill`, `finetune`, and `export` of a run: one stage each, on the same folder."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING, ClassVar
@@ -43,7 +43,7 @@ class ExtractCommand(Verb):
             print(search_table(read_search(artifact.search)))
 
 
-class _StageCommand(Verb):
+class StageCommand(Verb):
     """One stage of a folder in which the stages before it are finished."""
 
     STAGE: ClassVar["Stage"]
@@ -73,7 +73,7 @@ class _StageCommand(Verb):
         )
 
 
-class DistillCommand(_StageCommand):
+class DistillCommand(StageCommand):
     """Distil the student of the extracted architecture, from its measured weights or from the teacher's; where a share
     of the teacher's score is to be kept, up to three candidates, until one keeps it.
     """
@@ -87,7 +87,7 @@ class DistillCommand(_StageCommand):
         DistillCommand.add_folder(parser)
 
 
-class FinetuneCommand(_StageCommand):
+class FinetuneCommand(StageCommand):
     """Fine-tune the distilled student with Agora inside Trainer."""
 
     STAGE = "finetune"
@@ -97,15 +97,3 @@ class FinetuneCommand(_StageCommand):
     def parse_args(parser: ArgumentParser) -> None:
         """See `BaseOptimumCLICommand`."""
         FinetuneCommand.add_folder(parser)
-
-
-class ExportCommand(_StageCommand):
-    """Write the student as a plain from_pretrained folder with ONNX fp32 and int8 files, checked against PyTorch."""
-
-    STAGE = "export"
-    EXAMPLE = "optimum-cli ose export --output out"
-
-    @staticmethod
-    def parse_args(parser: ArgumentParser) -> None:
-        """See `BaseOptimumCLICommand`."""
-        ExportCommand.add_folder(parser)

@@ -31,7 +31,8 @@ class ExportConfig:
     max_score_loss: Share = 0.01
     """Share of the fp32 score that int8 may lose and still be the default file, in [0, 1]."""
     block_seconds: Positive = 0.3
-    """Length of one timing block; every format gets five, interleaved with the others', seconds, > 0."""
+    """Length of one timing block; every format gets five (three without a run), interleaved with the others', seconds,
+    > 0."""
 
     def __post_init__(self) -> None:
         check(self)

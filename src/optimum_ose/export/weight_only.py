@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 import onnx
@@ -172,7 +172,7 @@ class _Quantizer:
         if key not in self.made:
             array = numpy_helper.to_array(self.weights[weight])
             packed, scales, zero_points = _packed(array.T if outputs_first else array, self.bits)
-            parts = [packed.reshape(len(packed), -1) if is_table else packed, scales, zero_points]
+            parts: list[NDArray[Any]] = [packed.reshape(len(packed), -1) if is_table else packed, scales, zero_points]
             self.made[key] = [f"{key}_{part}" for part in ("packed", "scales", "zero_points")]
             named = zip(parts, self.made[key], strict=True)
             self.graph.initializer.extend(numpy_helper.from_array(part, name) for part, name in named)
