@@ -6,13 +6,9 @@ from typing import final
 
 GAINS: Mapping[str, float] = {"elastic": 0.5, "inherited": 0.35}
 """Method -> what is left of a candidate's lack (1 minus its share of the teacher's score) after its own distillation,
-where none was distilled yet. Ours: between 0.2 and 0.5 on two sets, and nearly the same for all sizes on each; see
-docs/elastic.md."""
+where none was distilled yet. Ours, between what was seen on two sets; see docs/elastic.md."""
 _BOUNDS = (0.1, 1.2)
 """Between which an observed gain is believed."""
-_MARGIN = 1 / 3
-"""Share of what may be lacking that is kept in reserve: a student that was chosen on development rows does somewhat
-worse on others. Ours."""
 
 
 @final
@@ -39,19 +35,14 @@ class Tried:
     """Share after its distillation."""
 
 
-def aimed_share(keep: float) -> float:
-    """The share on the development rows that lets `keep` be expected of others."""
-    return 1 - (1 - keep) * (1 - _MARGIN)
-
-
 def first_least_share(keep: float, method: str) -> float:
-    """The share that measured weights must have so that the student probably has the share aimed at in the end.
+    """The share that measured weights must have so that the student probably keeps `keep` in the end.
 
     Args:
         keep: share of the teacher's score that it must keep.
         method: by which candidates were measured.
     """
-    return max(1 - (1 - aimed_share(keep)) / GAINS[method], 0.0)
+    return max(1 - (1 - keep) / GAINS[method], 0.0)
 
 
 def next_least_share(keep: float, tried: Sequence[Tried]) -> float:
@@ -61,9 +52,9 @@ def next_least_share(keep: float, tried: Sequence[Tried]) -> float:
         keep: share of the teacher's score.
         tried: at least one.
     """
-    last, aimed = tried[-1], aimed_share(keep)
+    last = tried[-1]
     left = (1 - last.finished) / max(1 - last.measured, 1e-6)
     gain = min(max(left, _BOUNDS[0]), _BOUNDS[1])
-    wanted = 1 - (1 - aimed) / gain
-    missed = [one.measured for one in tried if one.finished < aimed]
+    wanted = 1 - (1 - keep) / gain
+    missed = [one.measured for one in tried if one.finished < keep]
     return max([wanted, 0.0, *(measured + 1e-6 for measured in missed)])

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from optimum_ose.core.architecture import Architecture, sizes_in_words
 from optimum_ose.optimizer.elastic import known_map
 from optimum_ose.optimizer.folders import save_as
-from optimum_ose.optimizer.keeping import Tried, aimed_share, next_least_share
+from optimum_ose.optimizer.keeping import Tried, next_least_share
 from optimum_ose.optimizer.students import can_rank
 from optimum_ose.pipeline.run import Run, load_model
 from optimum_ose.pipeline.searching import search, search_record
@@ -24,7 +24,7 @@ from optimum_ose.serialization import canonical_json, read_json, write_atomic
 MAX_TRIES = 3
 """Candidates that are distilled to find one that keeps the share. Ours."""
 _WORTH_TRYING = 0.8
-"""A smaller candidate is tried after one that has the share, if it has at most so much of its cost."""
+"""A smaller candidate is tried after one that keeps the share, if it has at most so much of its cost."""
 _TRIES = "tries.json"
 
 
@@ -87,8 +87,8 @@ def _starts(run: Run, architecture: Architecture) -> tuple[str, ...]:
 
 
 def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Distill candidates until one has the share that is aimed at, each chosen by what those before it gained; the
-    preferred one of those that have it, or the best. Its search is left in `choice.json`, unless it is the first.
+    """Distill candidates until one keeps the share, each chosen by what those before it gained; the preferred one of
+    those that keep it, or the one that comes nearest. Its search is left in `choice.json`, unless it is the first.
     """
     artifact, keep = run.artifact, float(run.config.search.keep or 0)
     teacher_score = (artifact.stage("teacher") or {})["validation_score"]
@@ -99,12 +99,12 @@ def distill_until_kept(run: Run, folder: Path) -> tuple[PreTrainedModel, dict[st
             if (wanted := _next_share(tries, keep)) is None:
                 break
             content = search_record(run.optimizer, search(run, run.config.search, least_share=wanted))
-            if not _is_worth_trying(content, tries, aimed_share(keep)):
+            if not _is_worth_trying(content, tries, keep):
                 break
         tries.append(_try(run, content, folder, number=len(tries) + 1, keep=keep, teacher_score=teacher_score))
         write_atomic(folder / _TRIES, canonical_json(tries))
         shutil.rmtree(folder / f"state-{len(tries)}", ignore_errors=True)
-    place = _best(tries, aimed_share(keep))
+    place = _best(tries, keep)
     taken = tries[place]
     if place:
         write_atomic(artifact.choice, canonical_json(taken["search"]))
@@ -143,21 +143,21 @@ def _next_share(tries: Sequence[Mapping[str, Any]], keep: float) -> float | None
     """The share that the next candidate's measured weights must have; None: there is no reason to go on."""
     found = [Tried(measured=one["measured"], finished=one["finished"]) for one in tries]
     prefer = tries[-1]["search"]["keep"]["prefer"]
-    if prefer == "w" and any(one.finished >= aimed_share(keep) for one in found):
+    if prefer == "w" and any(one.finished >= keep for one in found):
         return None
     return next_least_share(keep, found)
 
 
-def _is_worth_trying(content: Mapping[str, Any], tries: Sequence[Mapping[str, Any]], aimed: float) -> bool:
-    """Whether a candidate is another one than those before, and much cheaper than the cheapest that has the share."""
+def _is_worth_trying(content: Mapping[str, Any], tries: Sequence[Mapping[str, Any]], keep: float) -> bool:
+    """Whether a candidate is another one than those before, and much cheaper than the cheapest that keeps the share."""
     if any(dict(content["winner"]["architecture"]) == one["architecture"] for one in tries):
         return False
-    kept = [_cost(one["search"]) for one in tries if one["finished"] >= aimed]
+    kept = [_cost(one["search"]) for one in tries if one["finished"] >= keep]
     return not kept or _cost(content) <= _WORTH_TRYING * min(kept)
 
 
-def _best(tries: Sequence[Mapping[str, Any]], aimed: float) -> int:
-    kept = [place for place, one in enumerate(tries) if one["finished"] >= aimed]
+def _best(tries: Sequence[Mapping[str, Any]], keep: float) -> int:
+    kept = [place for place, one in enumerate(tries) if one["finished"] >= keep]
     if not kept:
         return max(range(len(tries)), key=lambda place: tries[place]["finished"])
     return min(kept, key=lambda place: _cost(tries[place]["search"]))
