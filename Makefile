@@ -5,7 +5,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test slow lint types clean
+.PHONY: setup demo test slow lint types docs clean
 
 setup: .venv/.installed
 
@@ -35,5 +35,12 @@ lint: setup
 types: setup
 	$(BIN)/mypy src/optimum_ose src/optimum/commands/register/register_ose.py
 
+docs: .venv/.docs  ## the site, in site/; every warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.venv/.docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv out build dist
+	rm -rf .venv out build dist site

@@ -1,10 +1,8 @@
-"""Hooks of mkdocs: the page of settings is made from the config records."""
+"""A hook of mkdocs: the page of settings is made from the config records."""
 
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-from mkdocs.structure.pages import Page
 
 from optimum_ose.configuration import (
     AgoraConfig,
@@ -30,7 +28,7 @@ _RECORDS = {
 }
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the mark on the page of settings by a table for each record."""
     if _MARK not in markdown:
         return markdown
