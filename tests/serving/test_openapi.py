@@ -115,3 +115,16 @@ def test_every_endpoint_is_told_apart_and_described() -> None:
     keys = [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
     assert len(set(keys)) == len(keys)
     assert all(endpoint.summary.endswith(".") for endpoint in ENDPOINTS)
+
+
+def test_both_shapes_of_predict_are_described(folder: Path, folder_of: Callable[[str], Path]) -> None:
+    for path, task, keys in (
+        (folder, "/predict", {"raw_scores"}),
+        (folder, "/", {"raw_scores"}),
+        (folder_of("sentence-embedding"), "/", {"normalize"}),
+    ):
+        with running(create_server(path, port=0, num_threads=1)) as port:
+            operation = page(port)["paths"][task]["post"]
+        shapes = operation["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+        assert len(shapes) == 2
+        assert any(keys <= shape["properties"].keys() for shape in shapes)

@@ -18,6 +18,10 @@ def _always(_pipeline: OnnxPipeline) -> bool:
     return True
 
 
+def _nothing(_pipeline: OnnxPipeline) -> None:
+    return None
+
+
 def _never(_pipeline: OnnxPipeline) -> bool:
     return False
 
@@ -37,6 +41,8 @@ class Endpoint:
     """Answers a request."""
     body: Callable[[OnnxPipeline], Body] | None = None
     """What a request holds; None: nothing."""
+    other_body: Callable[[OnnxPipeline], Body | None] = _nothing
+    """Another shape that it may have; None: there is none."""
     form: Body | None = None
     """What a form holds beside its file; None: no form is taken."""
     takes_files: Callable[[OnnxPipeline], bool] = _never

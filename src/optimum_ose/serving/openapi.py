@@ -68,7 +68,9 @@ def _request(endpoint: Endpoint, pipeline: OnnxPipeline, limits: ServerLimits) -
     content: dict[str, Any] = {}
     if endpoint.body is not None:
         body = endpoint.body(pipeline)
-        content[JSON] = {"schema": body.schema(limits)}
+        other = endpoint.other_body(pipeline)
+        shape = body.schema(limits)
+        content[JSON] = {"schema": shape if other is None else {"anyOf": [shape, other.schema(limits)]}}
         if body.example:
             content[JSON]["example"] = dict(body.example)
     if endpoint.form is not None:

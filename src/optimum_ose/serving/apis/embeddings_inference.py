@@ -22,7 +22,8 @@ from optimum_ose.serving.service import Service
 from optimum_ose.serving.vectors import NEEDS, check_cut, gives_vectors, vectors
 
 _RANKER = "text-ranking"
-_CLASSIFIER = "text-classification"
+CLASSIFIER = "text-classification"
+"""The task whose `/predict` has two shapes."""
 _CUTTING = {
     "truncate": Field(kind=Flag(), meaning="false: refuse texts that are too long; else they are cut"),
     "truncation_direction": Field(
@@ -69,7 +70,7 @@ RERANK = Body(
     example={"query": "a text", "texts": ["a document", "another one"]},
 )
 """Of `/rerank`."""
-_PREDICT = Body(
+PREDICT = Body(
     fields={
         "inputs": Field(kind=Anything({}), meaning="[a, b] is a pair, [[a], [b, c]] a list", is_required=True),
         **_CUTTING,
@@ -77,7 +78,8 @@ _PREDICT = Body(
     },
     example={"inputs": [["a text"], ["a text", "its partner"]], "raw_scores": False},
 )
-_OWN_KEYS = _PREDICT.fields.keys() - {"inputs"}
+"""Of `/predict`, in TEI's shape."""
+_OWN_KEYS = PREDICT.fields.keys() - {"inputs"}
 
 
 async def _embed(service: Service, request: Request) -> Response:
@@ -141,7 +143,7 @@ def _check_size(asked: dict[str, Any], limits: ServerLimits) -> None:
 
 def is_predict(service: Service, content: Any) -> bool:
     """Whether a body of `/predict` is TEI's: its inputs are lists of lists, or it has one of TEI's own keys."""
-    if service.pipeline.task != _CLASSIFIER or not isinstance(content, dict) or "parameters" in content:
+    if service.pipeline.task != CLASSIFIER or not isinstance(content, dict) or "parameters" in content:
         return False
     inputs = content.get("inputs")
     return bool(_OWN_KEYS & content.keys()) or (isinstance(inputs, list) and isinstance(next(iter(inputs), None), list))
@@ -149,7 +151,7 @@ def is_predict(service: Service, content: Any) -> bool:
 
 async def predict(service: Service, content: Any) -> Response:
     """Labels with scores: one list of a text or pair, a list of lists of a list of these."""
-    asked = _PREDICT.values(content, service.limits)
+    asked = PREDICT.values(content, service.limits)
     inputs, is_batch = asked["inputs"], False
     if isinstance(inputs, list):
         is_batch = all(isinstance(item, list) for item in inputs)
@@ -164,7 +166,7 @@ async def predict(service: Service, content: Any) -> Response:
 def _mapping(texts: list[Any]) -> Any:
     """A text or a pair, in TEI's form."""
     if len(texts) not in (1, 2) or not all(isinstance(text, str) for text in texts):
-        raise _PREDICT.refusal("an input is no list of one or two texts")
+        raise PREDICT.refusal("an input is no list of one or two texts")
     return texts[0] if len(texts) == 1 else {"text": texts[0], "text_pair": texts[1]}
 
 

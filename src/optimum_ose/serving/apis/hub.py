@@ -21,9 +21,6 @@ from optimum_ose.serving.service import Service
 from optimum_ose.serving.tasks import served_tasks
 from optimum_ose.serving.vectors import gives_vectors
 
-_ALWAYS_LISTED = frozenset({"text-classification"})
-"""Tasks of which the Hub answers a lone input with a list of one answer."""
-
 
 async def predict(service: Service, request: Request) -> Response:
     """What the task gives for each input."""
@@ -51,7 +48,8 @@ async def _answered(service: Service, request: Request, *, as_hub: bool) -> Resp
         content = parse_json(body)
         if embeddings_inference.is_predict(service, content):
             return await embeddings_inference.predict(service, content)
-        return await _rows(service, content, as_hub=as_hub and pipeline.task not in _ALWAYS_LISTED)
+        # of a lone text to classify, the Hub too gives a list of one list
+        return await _rows(service, content, as_hub=as_hub and pipeline.task != embeddings_inference.CLASSIFIER)
 
 
 async def _direct(service: Service, body: bytes, task: DirectTask, content_type: str) -> Response:
@@ -91,6 +89,14 @@ def _root_body(pipeline: OnnxPipeline) -> Body:
     return _body(pipeline) if task is None or task.write is None else generation_inference.GENERATE
 
 
+def _other_body(pipeline: OnnxPipeline) -> Body | None:
+    return embeddings_inference.PREDICT if pipeline.task == embeddings_inference.CLASSIFIER else None
+
+
+def _other_root_body(pipeline: OnnxPipeline) -> Body | None:
+    return embeddings_inference.SIMILARITY if gives_vectors(pipeline) else _other_body(pipeline)
+
+
 def _takes_files(pipeline: OnnxPipeline) -> bool:
     return pipeline.direct_task is not None and pipeline.direct_task.takes_files
 
@@ -101,6 +107,7 @@ ENDPOINTS = (
         summary="What the task gives for each input.",
         respond=predict,
         body=_body,
+        other_body=_other_body,
         takes_files=_takes_files,
     ),
     Endpoint(
@@ -108,6 +115,7 @@ ENDPOINTS = (
         summary="What huggingface_hub's InferenceClient(base_url=...) asks for; a lone input has a lone answer.",
         respond=root,
         body=_root_body,
+        other_body=_other_root_body,
         takes_files=_takes_files,
     ),
 )
