@@ -40,6 +40,7 @@ CLASSES = {
     "question-answering": "AutoModelForQuestionAnswering",
     "fill-mask": "AutoModelForMaskedLM",
     "text-generation": "AutoModelForCausalLM",
+    "text2text-generation": "AutoModelForSeq2SeqLM",
     "image-feature-extraction": "AutoModel",
     "image-classification": "AutoModelForImageClassification",
     "audio-feature-extraction": "AutoModel",
@@ -194,9 +195,11 @@ MODEL_TYPES: Mapping[str, ModelType] = {
 """By the name that Transformers gives them."""
 
 
-def build_model(name: str, task: str, *, seed: int = 0) -> PreTrainedModel:
+def build_model(
+    name: str, task: str, *, seed: int = 0, types: Mapping[str, ModelType] = MODEL_TYPES
+) -> PreTrainedModel:
     """A model with random weights, large enough that errors show."""
-    found = MODEL_TYPES[name]
+    found = types[name]
     num_labels = 2 if task == "question-answering" else NUM_LABELS
     config: PretrainedConfig = getattr(transformers, found.config)(**found.sizes, num_labels=num_labels)
     maker: Any = transformers
@@ -213,10 +216,10 @@ def build_model(name: str, task: str, *, seed: int = 0) -> PreTrainedModel:
     return built
 
 
-def build_tokenizer(name: str) -> PreTrainedTokenizerFast | None:
+def build_tokenizer(name: str, *, types: Mapping[str, ModelType] = MODEL_TYPES) -> PreTrainedTokenizerFast | None:
     """A tokenizer of made-up words; None for images and sound."""
-    found = MODEL_TYPES[name]
-    if not set(found.tasks) & set(_VECTORS):
+    found = types[name]
+    if set(found.tasks) <= {*IMAGE, *AUDIO}:
         return None
     words = [*_SPECIAL, *(f"w{number}" for number in range(VOCABULARY_SIZE - len(_SPECIAL)))]
     backend = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]"))

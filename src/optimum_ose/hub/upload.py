@@ -14,7 +14,7 @@ from optimum_ose.hub.failures import FAILURES, NO_HUB, not_the_hub
 from optimum_ose.hub.repository import require_repository
 from optimum_ose.hub.rights import require_private
 from optimum_ose.hub.usage import named_card
-from optimum_ose.serving.graphs import DECODER, ENCODER, FULL, HALF, INT8, MODEL, main_file, onnx_file
+from optimum_ose.serving.graphs import DATA, DECODER, ENCODER, ENDINGS, MODEL, main_file, onnx_file
 from optimum_ose.wording import listed, one_line
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _LAYOUT = (
     "modules.json",
     "sentence_bert_config.json",
     "1_Pooling/config.json",
+    "config_sentence_transformers.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -50,7 +51,12 @@ _LAYOUT = (
     "spm.model",
     "sentencepiece.bpe.model",
     "chat_template.jinja",
-    *(onnx_file(graph, ending) for graph in (MODEL, ENCODER, DECODER) for ending in (FULL, INT8, HALF)),
+    *(
+        f"{onnx_file(graph, ending)}{data}"
+        for graph in (MODEL, ENCODER, DECODER)
+        for ending in ENDINGS
+        for data in ("", DATA)
+    ),
     "ose/search.json",
     "ose/journal.jsonl",
     "ose/benchmark.json",

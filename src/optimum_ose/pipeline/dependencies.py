@@ -67,8 +67,8 @@ _RULES: Mapping[Stage, _Rule] = {
         reads=("teacher", "finetune"),
         files=(
             *_FOLDER_FILES,
-            "onnx/*.onnx",
-            f"{_CHECKPOINTS}teacher-onnx/onnx/*.onnx",
+            "onnx/*.onnx*",
+            f"{_CHECKPOINTS}teacher-onnx/onnx/*.onnx*",
             f"{_CHECKPOINTS}teacher-onnx/*.json",
         ),
     ),

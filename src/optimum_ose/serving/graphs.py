@@ -10,7 +10,8 @@ WEIGHTS_INT8, WEIGHTS_INT4 = "_int8", "_q4"
 """Endings of these names, by format; the last two of files in which only the weights are quantized."""
 ENDINGS = (FULL, INT8, HALF, WEIGHTS_INT8, WEIGHTS_INT4)
 """All of them."""
-_DATA = "_data"
+DATA = "_data"
+"""Ending of the whole name of a file beside a graph that holds its weights."""
 
 
 def onnx_file(graph: str, ending: str = FULL) -> str:
@@ -39,7 +40,7 @@ def files_beside(path: Path) -> tuple[Path, ...]:
 
 def data_file(path: Path) -> Path:
     """The file beside a graph of 2 GiB or more that holds its weights; smaller graphs hold them themselves."""
-    return path.with_name(f"{path.name}{_DATA}")
+    return path.with_name(f"{path.name}{DATA}")
 
 
 def stored_files(path: Path) -> tuple[Path, ...]:
