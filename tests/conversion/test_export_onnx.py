@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from any_export import save
 from datasets import Dataset
 from export_models import build_model, build_tokenizer
 from safetensors.torch import load_file, save_file
@@ -229,3 +230,23 @@ def test_a_bfloat16_model_is_exported_in_float32(tmp_path: Path) -> None:
         metadata={"format": "pt"},
     )
     assert export_onnx(folder, None, tmp_path / "out", ExportConfig(**QUICK)).files[0].worst_difference < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "asked"),
+    [
+        ("vit", "image-classification", np.zeros((32, 32, 3), dtype=np.uint8)),
+        ("wav2vec2", "audio-classification", np.zeros(8_000, dtype=np.float32)),
+        ("t5", "text2text-generation", "w1 w2 w3"),
+    ],
+)
+def test_images_sounds_and_models_that_write_are_exported_and_answer(
+    name: str, task: str, asked: Any, tmp_path: Path
+) -> None:
+    save(name, task, tmp_path / "model")
+    config = ExportConfig(weight_only=("int8",), **QUICK)
+    report = export_onnx(tmp_path / "model", None, tmp_path / "out", config)
+    assert (report.task, [item.format for item in report.files]) == (task, ["fp32", "dynamic-int8", "weight-int8"])
+    assert report.files[0].worst_difference <= 1e-4 * max(1.0, report.files[0].largest_output)
+    for item in report.files:
+        assert OnnxPipeline.from_pretrained(tmp_path / "out", file_name=item.file)(asked)
