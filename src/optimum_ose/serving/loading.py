@@ -17,7 +17,7 @@ from optimum_ose.serving.model import Model
 from optimum_ose.serving.padding import Padding
 from optimum_ose.serving.runner import Runner, open_session
 from optimum_ose.serving.sequence_model import load_sequence_model
-from optimum_ose.serving.served_task import DirectTask, RowTask
+from optimum_ose.serving.served_task import DirectTask, Gives, RowTask
 from optimum_ose.serving.settings import check_config, check_tokenizer_settings, stated_length
 from optimum_ose.serving.sound_model import SoundModel, load_sound_model
 from optimum_ose.serving.tasks import served_tasks, task_of_file, task_of_head
@@ -42,6 +42,8 @@ class LoadedTask:
     """Session, tokenizer and settings; None: it reads no texts."""
     task: RowTask | DirectTask
     """How inputs are answered."""
+    gives: Gives | None
+    """See `ServedTask.gives`."""
 
 
 def load_model(folder: Path, file: str, *, config: dict[str, Any], num_threads: int | None) -> LoadedTask:
@@ -67,7 +69,7 @@ def load_model(folder: Path, file: str, *, config: dict[str, Any], num_threads: 
         return _load_texts(folder, model_path, head, config=config, num_threads=num_threads)
     load: Callable[..., ImageModel | SoundModel] = load_image_model if served.reads == "images" else load_sound_model
     model = load(folder, model_path, served, head, config=config, num_threads=num_threads)
-    return LoadedTask(name=head, model=None, task=served.load(model))
+    return LoadedTask(name=head, model=None, task=served.load(model), gives=served.gives)
 
 
 def _load_sources(folder: Path, file: str, head: str, *, config: dict[str, Any], num_threads: int | None) -> LoadedTask:
@@ -81,7 +83,8 @@ def _load_sources(folder: Path, file: str, head: str, *, config: dict[str, Any],
         tokenizer_settings=settings,
         num_threads=num_threads,
     )
-    return LoadedTask(name=head, model=None, task=served_tasks()[head].load(model))
+    served = served_tasks()[head]
+    return LoadedTask(name=head, model=None, task=served.load(model), gives=served.gives)
 
 
 def _load_texts(
@@ -105,7 +108,7 @@ def _load_texts(
         decoder=Decoder(tokenizer, settings),
         max_length=limit,
     )
-    return LoadedTask(name=name, model=model, task=task.load(model))
+    return LoadedTask(name=name, model=model, task=task.load(model), gives=task.gives)
 
 
 def model_task(config: Mapping[str, Any]) -> str:

@@ -32,6 +32,8 @@ class OnnxPipeline:
         self._loaded = loaded.task
         self.task = loaded.name
         """Name of the task: one of `serving.tasks`."""
+        self.gives = loaded.gives
+        """What endpoints of other servers ask it for; None: nothing that they know."""
         self._may_be_empty = (
             isinstance(loaded.task, RowTask)
             and loaded.task.may_be_empty

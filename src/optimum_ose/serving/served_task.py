@@ -71,6 +71,10 @@ class Piece:
     """Tokens of the text that is gone on with."""
 
 
+Gives = Literal["labels", "relevance", "vectors", "transcript"]
+"""Labels of each text, a number for each query with a document, a vector for each text, the text of each sound."""
+
+
 class Answers(Protocol):
     """Makes the answer to each text of its row."""
 
@@ -170,3 +174,5 @@ class ServedTask:
     """
     names_classes: bool = False
     """Whether `id2label` must name each value of the output."""
+    gives: Gives | None = None
+    """What endpoints of other servers ask a model for; None: nothing that they know."""

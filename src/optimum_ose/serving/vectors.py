@@ -14,12 +14,11 @@ from optimum_ose.serving.service import Service
 
 NEEDS = "a model that gives one vector for each text, exported with pooling (task sentence-similarity)"
 """What endpoints of vectors ask of a folder."""
-_TASK = "sentence-embedding"
 
 
 def gives_vectors(pipeline: OnnxPipeline) -> bool:
     """Whether a model gives one vector for each text."""
-    return pipeline.task == _TASK
+    return pipeline.gives == "vectors"
 
 
 async def vectors(

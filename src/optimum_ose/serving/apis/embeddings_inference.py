@@ -21,9 +21,6 @@ from optimum_ose.serving.served_task import Options
 from optimum_ose.serving.service import Service
 from optimum_ose.serving.vectors import NEEDS, check_cut, gives_vectors, vectors
 
-_RANKER = "text-ranking"
-CLASSIFIER = "text-classification"
-"""The task whose `/predict` has two shapes."""
 _CUTTING = {
     "truncate": Field(kind=Flag(), meaning="false: refuse texts that are too long; else they are cut"),
     "truncation_direction": Field(
@@ -143,7 +140,7 @@ def _check_size(asked: dict[str, Any], limits: ServerLimits) -> None:
 
 def is_predict(service: Service, content: Any) -> bool:
     """Whether a body of `/predict` is TEI's: its inputs are lists of lists, or it has one of TEI's own keys."""
-    if service.pipeline.task != CLASSIFIER or not isinstance(content, dict) or "parameters" in content:
+    if service.pipeline.gives != "labels" or not isinstance(content, dict) or "parameters" in content:
         return False
     inputs = content.get("inputs")
     return bool(_OWN_KEYS & content.keys()) or (isinstance(inputs, list) and isinstance(next(iter(inputs), None), list))
@@ -171,7 +168,7 @@ def _mapping(texts: list[Any]) -> Any:
 
 
 def _ranks(pipeline: OnnxPipeline) -> bool:
-    return pipeline.task == _RANKER
+    return pipeline.gives == "relevance"
 
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}

@@ -49,7 +49,7 @@ async def _answered(service: Service, request: Request, *, as_hub: bool) -> Resp
         if embeddings_inference.is_predict(service, content):
             return await embeddings_inference.predict(service, content)
         # of a lone text to classify, the Hub too gives a list of one list
-        return await _rows(service, content, as_hub=as_hub and pipeline.task != embeddings_inference.CLASSIFIER)
+        return await _rows(service, content, as_hub=as_hub and pipeline.gives != "labels")
 
 
 async def _direct(service: Service, body: bytes, task: DirectTask, content_type: str) -> Response:
@@ -90,7 +90,7 @@ def _root_body(pipeline: OnnxPipeline) -> Body:
 
 
 def _other_body(pipeline: OnnxPipeline) -> Body | None:
-    return embeddings_inference.PREDICT if pipeline.task == embeddings_inference.CLASSIFIER else None
+    return embeddings_inference.PREDICT if pipeline.gives == "labels" else None
 
 
 def _other_root_body(pipeline: OnnxPipeline) -> Body | None:

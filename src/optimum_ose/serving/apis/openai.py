@@ -54,7 +54,6 @@ TRANSCRIPTION = Body(
     is_form=True,
 )
 """Of `/v1/audio/transcriptions`: a form, beside its file."""
-_LISTENS = "automatic-speech-recognition"
 
 
 async def _embeddings(service: Service, request: Request) -> Response:
@@ -108,7 +107,7 @@ async def _transcriptions(service: Service, request: Request) -> Response:
 
 
 def _transcribes(pipeline: OnnxPipeline) -> bool:
-    return pipeline.task == _LISTENS
+    return pipeline.gives == "transcript"
 
 
 _MODEL_SCHEMA = {

@@ -77,5 +77,6 @@ SERVED = ServedTask(
     num_axes=3,
     is_on_cards=True,
     example="path/to/a/sound.wav",
+    gives="transcript",
 )
 """The text of each sound."""

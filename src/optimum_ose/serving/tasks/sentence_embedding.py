@@ -30,5 +30,5 @@ def _load(model: Model) -> RowTask:
     )
 
 
-SERVED = ServedTask(load=_load, output=_OUTPUT, num_axes=2)
+SERVED = ServedTask(load=_load, output=_OUTPUT, num_axes=2, gives="vectors")
 """Of files with pooling inside."""

@@ -43,5 +43,12 @@ def _load(model: Model) -> RowTask:
     )
 
 
-SERVED = ServedTask(load=_load, heads=("ForSequenceClassification",), num_axes=2, is_on_cards=True, names_classes=True)
+SERVED = ServedTask(
+    load=_load,
+    heads=("ForSequenceClassification",),
+    num_axes=2,
+    is_on_cards=True,
+    names_classes=True,
+    gives="labels",
+)
 """A class, a set of classes or a number for each text."""

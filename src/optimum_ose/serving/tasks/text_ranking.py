@@ -30,5 +30,6 @@ SERVED = ServedTask(
     is_on_cards=True,
     is_in_transformers=False,
     is_in_javascript=False,
+    gives="relevance",
 )
 """A number for each query with a document; the greater the better."""
