@@ -108,11 +108,6 @@ MORE_TYPES: Mapping[str, ModelType] = {
         tasks=IMAGE[1:],
         sizes={"image_size": 32, "hidden_sizes": [16, 32], "depths": [1, 1], "num_stages": 2},
     ),
-    "resnet": ModelType(
-        config="ResNetConfig",
-        tasks=IMAGE[1:],
-        sizes={"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "image_size": 32},
-    ),
 }
 """Beside those of `export_models`."""
 LEFT_OUT = ("longformer", "whisper")
@@ -124,6 +119,8 @@ TYPES: Mapping[str, ModelType] = {
         if name not in LEFT_OUT
     },
     "t5": dataclasses.replace(MODEL_TYPES["t5"], tasks=SEQUENCE, classes={}),
+    # Its tokenizer adds a token when it is loaded.
+    "qwen2": dataclasses.replace(MODEL_TYPES["qwen2"], sizes={**DECODER_SIZES, "vocab_size": VOCABULARY_SIZE + 4}),
     **MORE_TYPES,
 }
 EXAMPLE = "example: python benchmarks/any_export.py --types bert,llama --model all-MiniLM-L6-v2 --output any_export.csv"

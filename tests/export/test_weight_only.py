@@ -8,10 +8,13 @@ import onnx
 import pytest
 import torch
 from export_models import build_model, build_tokenizer
+from transformers import ResNetConfig, ResNetForImageClassification
 
 from export.tiny_text import tiny_classifier, tiny_tokenizer
+from optimum_ose.configuration import ExportConfig
 from optimum_ose.exceptions import ExportError, UnsupportedModelError
 from optimum_ose.export import weight_only
+from optimum_ose.export.formats import write_files
 from optimum_ose.export.onnx_export import export_onnx
 from optimum_ose.export.parity import measure_parity, open_session
 from optimum_ose.export.sequence_parity import measure_sequence_parity
@@ -102,6 +105,13 @@ def test_what_cannot_be_quantized_is_refused(tmp_path: Path, monkeypatch: pytest
     export_onnx(tiny_classifier(), tiny_tokenizer(), tmp_path)
     with pytest.raises(ExportError, match=r"model.onnx must have a product or table with at least .* it has none"):
         quantize_weights(tmp_path, 8)
+
+
+def test_a_model_of_convolutions_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    model = ResNetForImageClassification(ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1])).eval()
+    with pytest.raises(UnsupportedModelError, match=r"products and tables, .*; ResNetForImageClassification has none"):
+        write_files(model, None, tmp_path, ExportConfig(weight_only=("int4",)), calibration_rows=lambda: ())
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_older_runtime_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,12 +118,12 @@ def require_formats(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase |
 
     Raises:
         UnsupportedModelError: if static int8 is wanted of a model of images, sound, or with a past, or ONNX Runtime is
-            too old for weights in blocks.
+            too old for weights in blocks, or the model has none for them.
     """
     if config.quantization == "static-int8":
         _require_static(model, tokenizer)
     for name in config.weight_only:
-        require_weight_only(_BITS[name])
+        require_weight_only(_BITS[name], model)
 
 
 def _require_static(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> None:

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.capi import _pybind_state as kernels
+from transformers import PreTrainedModel
 
 from optimum_ose.exceptions import ExportError, UnsupportedModelError
 from optimum_ose.export.graph_files import atomic_graph, save_graph
@@ -31,12 +32,18 @@ _SMALLEST = 1024
 """Numbers of a weight that is worth another operator."""
 
 
-def require_weight_only(bits: Bits) -> None:
-    """Pass if the installed ONNX Runtime can quantize weights to so many bits.
+def require_weight_only(bits: Bits, model: PreTrainedModel | None = None) -> None:
+    """Pass if the installed ONNX Runtime can quantize weights to so many bits, and a model has any for it.
 
     Raises:
-        UnsupportedModelError: if it cannot.
+        UnsupportedModelError: if it cannot, or the model has convolutions and vectors alone.
     """
+    if model is not None and not any(item.ndim == 2 and item.numel() >= _SMALLEST for item in model.parameters()):
+        raise UnsupportedModelError(
+            f"Weights in {bits} bits are those of products and tables, with at least {_SMALLEST} numbers each",
+            f"{type(model).__name__} has none",
+            "Leave the weight-only formats out",
+        )
     if not hasattr(kernels, f"quantize_matmul_{bits}bits"):
         raise UnsupportedModelError(
             f"Weights in {bits} bits need an ONNX Runtime with the operator MatMulNBits for {bits} bits",
