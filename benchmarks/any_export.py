@@ -110,8 +110,8 @@ MORE_TYPES: Mapping[str, ModelType] = {
     ),
 }
 """Beside those of `export_models`."""
-LEFT_OUT = ("longformer", "whisper")
-"""Types of `export_models` that an export without a run refuses."""
+LEFT_OUT = ("longformer", "whisper", "qwen2")
+"""Types of `export_models` that an export without a run refuses, and one whose tokenizer cannot be made up."""
 TYPES: Mapping[str, ModelType] = {
     **{
         name: dataclasses.replace(kind, tasks=tuple(task for task in kind.tasks if task not in WITHOUT_A_TASK))
@@ -119,8 +119,6 @@ TYPES: Mapping[str, ModelType] = {
         if name not in LEFT_OUT
     },
     "t5": dataclasses.replace(MODEL_TYPES["t5"], tasks=SEQUENCE, classes={}),
-    # Its tokenizer adds a token when it is loaded.
-    "qwen2": dataclasses.replace(MODEL_TYPES["qwen2"], sizes={**DECODER_SIZES, "vocab_size": VOCABULARY_SIZE + 4}),
     **MORE_TYPES,
 }
 EXAMPLE = "example: python benchmarks/any_export.py --types bert,llama --model all-MiniLM-L6-v2 --output any_export.csv"

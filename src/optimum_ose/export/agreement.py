@@ -164,14 +164,15 @@ def _batches(
     rows: Sequence[Mapping[str, Any]],
     names: set[str],
 ) -> Iterator[dict[str, torch.Tensor]]:
-    if tokenizer is None or "input_ids" not in names:
+    step, chosen = -(-len(rows) // _MAX_ROWS) if len(rows) else 1, list[Mapping[str, Any]]()
+    if tokenizer is not None and "input_ids" in names:
+        chosen = [rows[index] for index in range(0, len(rows), step)] or _made_up(tokenizer)
+    if tokenizer is None or not chosen:  # also a tokenizer that does not encode what it decodes
         generator = np.random.default_rng(0)
         yield example_inputs(
             model, tokenizer, batch_size=_IMAGES, sequence_length=_MAX_WORDS, padded=False, generator=generator
         )
         return
-    step = -(-len(rows) // _MAX_ROWS) if len(rows) else 1
-    chosen = [rows[index] for index in range(0, len(rows), step)] or _made_up(tokenizer)
     has_choices = takes_choices(model)
     inputs = [item for row in chosen for item in choices_apart({name: row[name] for name in row if name in names})]
     size = _BATCH_SIZE if tokenizer.pad_token_id is not None else 1
