@@ -131,7 +131,13 @@ def _require_static(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase |
         raise UnsupportedModelError(
             "Static int8 is calibrated on the tokens of texts", "the model takes none", "Use dynamic-int8"
         )
-    if writes_sequences(model) or past_shapes(model):
+    if writes_sequences(model):
+        raise UnsupportedModelError(
+            "Quantization to static int8 needs a model of one ONNX file",
+            f"{type(model).__name__} becomes an encoder and a decoder",
+            "Use dynamic-int8, or weights in 8 or 4 bits",
+        )
+    if past_shapes(model):
         raise UnsupportedModelError(
             "Static int8 is calibrated on whole texts",
             f"{type(model).__name__} writes token after token",
