@@ -26,6 +26,7 @@ from transformers import (
 
 from optimum_ose import Architecture, SearchSpace, derive_search_space, reconfigure
 from optimum_ose.exceptions import InvalidArchitectureError, UnsupportedModelError
+from optimum_ose.modeling.attributes import config_attributes
 from optimum_ose.modeling.axes import axis_attributes, derive_axes
 from optimum_ose.modeling.building import build_on_meta
 from optimum_ose.modeling.operations import count_multiply_adds
@@ -106,6 +107,13 @@ def test_axes_have_standard_names_or_their_config_path() -> None:
     }
     assert {"depths.0", "hidden_sizes.3"} <= set(space_of("resnet")[1].axes)
     assert {"num_hidden_layers", "decoder_layers", "decoder_ffn_dim"} <= set(space_of("bart")[1].axes)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), (0.0, float("inf"))])
+def test_numbers_that_are_not_finite_are_no_sizes(value: object) -> None:
+    config = ElectraConfig(num_hidden_layers=2)
+    config.other = value
+    assert "other" not in {attribute.path for attribute in config_attributes(config)}
 
 
 def test_an_unset_integer_has_the_value_that_gives_the_same_network() -> None:

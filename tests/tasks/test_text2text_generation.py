@@ -291,7 +291,7 @@ BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "static": (
         lambda folder: {"config": {"export": {"quantization": "static-int8"}}},
-        "Static int8 is calibrated on whole texts",
+        "needs a model of one ONNX file",
     ),
     "layers": (lambda folder: {"config": {"distillation": {"hidden_weight": 1.0}}}, "need models of one stack"),
     "copies": (lambda folder: {"config": {"distillation": {"num_augmented_copies": 1}}}, "opies"),

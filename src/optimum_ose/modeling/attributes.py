@@ -73,7 +73,8 @@ def _integers(value: object) -> Iterator[tuple[str, int | None]]:
 
 
 def _is_integer(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and value >= 1 and value == int(value)
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())  # infinity is not
+    return is_whole and not isinstance(value, bool) and value >= 1  # type: ignore[operator]
 
 
 def read_path(content: object, path: str) -> Any:
