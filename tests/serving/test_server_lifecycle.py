@@ -210,9 +210,8 @@ def test_requests_without_end_before_the_first_answer_are_refused(
         answers = b""
         while answers.count(b"HTTP/1.1 200 OK") < 10:
             answers += hasty.recv(2**16)
-        hasty.sendall((HEAD + BODY) * 1000)
         with pytest.raises(ConnectionError):
-            send_until_refused(hasty, HEAD + BODY)
+            send_until_refused(hasty, (HEAD + BODY) * 1000)
 
 
 def test_clients_that_go_away_leave_nothing_behind(
