@@ -11,7 +11,6 @@ import onnx
 from onnx import ModelProto, helper
 
 from optimum_ose.exceptions import OutputFolderError
-from optimum_ose.export.atomic_file import sync
 from optimum_ose.serving.graphs import data_file
 
 PROTOBUF_LIMIT = 2**31 - 2**26
@@ -80,14 +79,23 @@ def atomic_graph(path: Path) -> Iterator[Path]:
 
 
 def _move(source: Path, target: Path) -> None:
-    sync(source, os.O_RDWR)
+    _sync(source, os.O_RDWR)
     data = data_file(source)
     if data.is_file() or data_file(target).is_file():
         target.unlink(missing_ok=True)
         data_file(target).unlink(missing_ok=True)
     if data.is_file():
-        sync(data, os.O_RDWR)
+        _sync(data, os.O_RDWR)
         data.replace(data_file(target))
     source.replace(target)
     if os.name == "posix":  # elsewhere a folder cannot be opened
-        sync(target.parent, os.O_RDONLY)
+        _sync(target.parent, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    """Flush a file, or the directory entry of a rename, to the disk."""
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -9,8 +9,8 @@ import onnx
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from optimum_ose.export.atomic_file import atomic_file
 from optimum_ose.export.decoders import MASK, STATES, Encoder, FirstStep, NextStep, both_caches, cache_names, free_axes
+from optimum_ose.export.graph_files import atomic_graph
 from optimum_ose.export.merging import merge
 from optimum_ose.export.past import PAST, PRESENT
 from optimum_ose.export.rewriting import rewrite_for_runtime
@@ -58,7 +58,7 @@ def export_sequences(
     traced = twin()
     inputs = sequence_inputs(traced, tokenizer, batch_size=2, sequence_length=16, num_written=_NUM_WRITTEN)
     encoder, decoder = (folder / onnx_file(name) for name in (ENCODER, DECODER))
-    with atomic_file(encoder) as temporary_encoder, atomic_file(decoder) as temporary:
+    with atomic_graph(encoder) as temporary_encoder, atomic_graph(decoder) as temporary:
         states = _write(Encoder(traced), _pick(inputs, Encoder.inputs), Encoder.outputs, temporary_encoder, opset)[0]
         _write_decoder(traced, {**inputs, STATES: states}, temporary, opset)
         check_sequence_parity(model, temporary_encoder, temporary, tokenizer, tolerance=tolerance)
