@@ -84,12 +84,14 @@ def export_onnx(
     name = None if isinstance(model, PreTrainedModel) else require_source(model)
     _require_free(folder, getattr(model, "name_or_path", None) if name is None else name)
     remote: Any = {"trust_remote_code": trust_remote_code, "revision": revision}
-    if name is not None:  # before the weights are read
-        _require_wanted(chosen_task(load_config(name, **remote), task, source=name), settings, rows)
+    if name is not None:
+        model_config = load_config(name, **remote)
+        definition = chosen_task(model_config, task, source=name)
+        _require_wanted(definition, settings, rows)  # before the weights are read
     pooling = None if settings.pooling == "none" else settings.pooling
     with working(heard, "loading the model", None):
         if name is not None:
-            source = load_source(name, task, processor=processing_class, pooling=pooling, **remote)
+            source = load_source(name, model_config, definition, processor=processing_class, pooling=pooling, **remote)
         else:
             require_kind(model, PreTrainedModel, "model", "Pass a model of Transformers, or the name of one")
             require_weights(model, "model")  # type: ignore[arg-type]  # checked

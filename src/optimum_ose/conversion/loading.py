@@ -1,25 +1,15 @@
 """Loads a model with what makes its inputs, ready to be exported for a task."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.conversion.task_choice import chosen_task
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.modeling.length import usable_length
-from optimum_ose.modeling.loading import (
-    load_checkpoint,
-    load_config,
-    load_preprocessor,
-    require_fitting_tokenizer,
-    require_float32,
-    require_matching,
-    settle_padding,
-)
-from optimum_ose.modeling.sentence_folder import settle_pooling
-from optimum_ose.modeling.trial import require_answer
-from optimum_ose.optimizer.speech_head import fit_tokens
+from optimum_ose.modeling.loading import require_float32
+from optimum_ose.optimizer.completing import complete, fit_tokenizer, load_for, require_trial
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.tasks.parts.pooling import Pooling, SentencePooling, set_pooling
 from optimum_ose.tasks.parts.task import Task
@@ -52,7 +42,8 @@ class Source:
 
 def load_source(
     source: str,
-    task: str | None,
+    config: PretrainedConfig,
+    task: Task,
     *,
     processor: Preprocessor | None = None,
     pooling: Pooling | None = None,
@@ -63,7 +54,8 @@ def load_source(
 
     Args:
         source: folder or Hub id.
-        task: of the export; None: its config tells.
+        config: of the model.
+        task: of the export.
         processor: what makes its inputs; None: what lies beside it.
         pooling: how a text's one vector is made; None: as the folder says.
         trust_remote_code: run code that comes with the model.
@@ -71,25 +63,24 @@ def load_source(
 
     Raises:
         InvalidConfigError: if files are missing or damaged, or hold no head for the task.
-        UnsupportedModelError: if the model or its task is not handled.
+        UnsupportedModelError: if the model is not handled.
     """
-    remote: Any = {"trust_remote_code": trust_remote_code, "revision": revision}
-    config = load_config(source, **remote)
-    definition = chosen_task(config, task, source=source)
-    cut = settle_pooling(config, source, definition, revision=revision) if definition.encodes_texts else None
-    if processor is None:
-        processor = load_preprocessor(source, definition.inputs.processor, **remote)
-    _settle(config, processor, definition, pooling)
-    if definition.outputs_are_tokens:
-        fit_tokens(config, processor, has_head=True)
-    found = load_checkpoint(source, config, task=definition.name, **remote)
+    found = load_for(
+        task,
+        source,
+        config,
+        processor=processor,
+        needs_head=True,
+        trust_remote_code=trust_remote_code,
+        revision=revision,
+    )
     if not found.has_head:
         raise InvalidConfigError(
-            f"A model that is exported for {definition.name} must have a trained head for it",
+            f"A model that is exported for {task.name} must have a trained head for it",
             f"the weight files of {source} hold none",
             "Name the task of the head that they hold (--task), or fine-tune the model first (ose run)",
         )
-    return _ready(found.model, processor, definition, name=source, cut=cut)
+    return _ready(found.model, found.processor, task, pooling, name=source, cut=found.max_length)
 
 
 def given_source(
@@ -110,33 +101,26 @@ def given_source(
             "Pass the model's own as processing_class",
         )
     require_float32(model)
-    _settle(model.config, processor, definition, pooling)
-    return _ready(model, processor, definition, name=None, cut=None)
+    fit_tokenizer(model.config, processor, definition)
+    return _ready(model, processor, definition, pooling, name=None, cut=None)
 
 
-def _settle(config: PretrainedConfig, processor: Preprocessor, task: Task, pooling: Pooling | None) -> None:
-    if pooling is not None and task.encodes_texts:
-        set_pooling(config, SentencePooling(mode=pooling))
-    if isinstance(processor, PreTrainedTokenizerBase):
-        require_fitting_tokenizer(config, processor)
-        settle_padding(config, processor, task=task.name)
-
-
-def _ready(model: PreTrainedModel, processor: Preprocessor, task: Task, *, name: str | None, cut: int | None) -> Source:
+def _ready(
+    model: PreTrainedModel,
+    processor: Preprocessor,
+    task: Task,
+    pooling: Pooling | None,
+    *,
+    name: str | None,
+    cut: int | None,
+) -> Source:
     """The model, tried, its config complete for serving."""
+    if pooling is not None and task.encodes_texts:
+        set_pooling(model.config, SentencePooling(mode=pooling))
+    require_trial(model, processor)
+    complete(model, processor, task, max_length=GenerationConfig().max_length or _MAX_WRITTEN)
     tokenizer = text_tokenizer(processor)
-    if tokenizer is None:
-        require_matching(model, processor)
-    else:
-        require_answer(model, tokenizer)
-    config: Any = model.config
-    if task.settle_head is not None:
-        task.settle_head(config)
-    elif getattr(config, "served_task", None) is not None:
-        config.served_task = None
-    if task.settle_model is not None:
-        task.settle_model(model, processor, GenerationConfig().max_length or _MAX_WRITTEN)
-    limits = [limit for limit in (cut, usable_length(config, tokenizer)) if limit is not None]
+    limits = [limit for limit in (cut, usable_length(model.config, tokenizer)) if limit is not None]
     keeps = tokenizer is None or task.continues_texts
     limit = None if keeps else min(limits, default=None)
     return Source(model=model, processor=processor, task=task, name=name, max_length=limit)

@@ -6,11 +6,7 @@ from functools import partial
 from typing import Self
 
 from datasets import Dataset
-from transformers import (
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from optimum_ose.configuration import SearchConfig
 from optimum_ose.core.search_space import SearchSpace
@@ -21,26 +17,15 @@ from optimum_ose.distillation.teaching import with_teacher_logits
 from optimum_ose.exceptions import InvalidConfigError
 from optimum_ose.guards import require_config, require_whole_number
 from optimum_ose.modeling.length import require_countable_length, usable_length
-from optimum_ose.modeling.loading import (
-    load_checkpoint,
-    load_config,
-    load_preprocessor,
-    require_fitting_tokenizer,
-    require_float32,
-    require_matching,
-    require_source,
-    settle_padding,
-)
+from optimum_ose.modeling.loading import load_config, require_float32, require_source
 from optimum_ose.modeling.search_space import derive_search_space
-from optimum_ose.modeling.sentence_folder import settle_pooling
-from optimum_ose.modeling.trial import require_answer
+from optimum_ose.optimizer.completing import complete, load_for, require_trial
 from optimum_ose.optimizer.guards import (
     LEAST_TOKENS,
     require_listener,
     require_parts,
 )
 from optimum_ose.optimizer.heads import prepare_head
-from optimum_ose.optimizer.speech_head import fit_tokens
 from optimum_ose.optimizer.token_rows import rows_of
 from optimum_ose.preprocessing import Preprocessor, text_tokenizer
 from optimum_ose.progress import Listener, working
@@ -103,12 +88,7 @@ class TeacherRows:
         self.benchmark_task = benchmark_task
         if has_head and self._definition.has_problem_type:
             name_problem_type(teacher.config)
-        if self._definition.settle_head is not None:
-            self._definition.settle_head(teacher.config)
-        elif getattr(teacher.config, "served_task", None) is not None:
-            teacher.config.served_task = None  # that of a folder which served another task with this head
-        if self._definition.settle_model is not None:
-            self._definition.settle_model(teacher, tokenizer, self.max_length)
+        complete(teacher, tokenizer, self._definition, max_length=self.max_length)
         self.listener: Listener = listener or default_listener()
         self._answered: dict[str, Dataset] = {}
         self._made: dict[str, Dataset] = {}
@@ -156,30 +136,18 @@ class TeacherRows:
             require_whole_number(num_labels, "num_labels", least=1)
         source = require_source(model_name_or_path)
         config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
-        cut = settle_pooling(config, source, definition, revision=revision) if definition.encodes_texts else None
-        tokenizer = load_preprocessor(
-            source, definition.inputs.processor, trust_remote_code=trust_remote_code, revision=revision
-        )
         if num_labels is None and not definition.holds_head(config):
             num_labels = definition.num_outputs
         if num_labels is not None:
             _set_num_labels(config, num_labels, has_head=definition.holds_head(config))
-        if isinstance(tokenizer, PreTrainedTokenizerBase):
-            require_fitting_tokenizer(config, tokenizer)
-            settle_padding(config, tokenizer, task=task)
-        if definition.outputs_are_tokens:
-            fit_tokens(config, tokenizer, has_head=definition.holds_head(config))
-        found = load_checkpoint(source, config, task=task, trust_remote_code=trust_remote_code, revision=revision)
-        if isinstance(tokenizer, PreTrainedTokenizerBase):
-            require_answer(found.model, tokenizer)
-        else:
-            require_matching(found.model, tokenizer)
+        found = load_for(definition, source, config, trust_remote_code=trust_remote_code, revision=revision)
+        require_trial(found.model, found.processor)
         return cls(
             found.model,
-            tokenizer,
+            found.processor,
             task=task,
             has_head=found.has_head,
-            max_length=max_length if cut is None else min(max_length, cut),
+            max_length=max_length if found.max_length is None else min(max_length, found.max_length),
             listener=listener,
             benchmark_task=benchmark_task,
         )
